@@ -1,0 +1,18 @@
+export { AssertionError, assert, defined, unreachable } from './assert.ts';
+export { Bitmap, popcount32 } from './bitmap.ts';
+export { type Clock, sleep, systemClock, VirtualClock } from './clock.ts';
+export { errorCode, errorMessage, GodwitError, type GodwitErrorOptions } from './errors.ts';
+export { Prng } from './prng.ts';
+export { median, quantile } from './statistics.ts';
+export {
+  formatBytes,
+  formatMs,
+  formatPercent,
+  formatRate,
+  GIB,
+  KIB,
+  MIB,
+  parseDurationMs,
+  parseRate,
+  parseSize,
+} from './units.ts';
