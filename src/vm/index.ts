@@ -1,0 +1,27 @@
+export type { Arrangement, Phase } from './phase.ts';
+export {
+  blockOfPage,
+  makeRamLayout,
+  PAGE_COUNT_MAX,
+  PAGE_SIZE_BYTES,
+  type RamBlock,
+  type RamLayout,
+} from './ram.ts';
+export type { Decision, DecisionAction, Hold, Limits, OnTimeout, Order } from './rules.ts';
+export {
+  type Backlog,
+  type IterationStats,
+  REGIONS_MAX,
+  REWRITE_CLASSES,
+  type Snapshot,
+} from './statistics.ts';
+export {
+  ITERATIONS_KEPT,
+  type Mechanism,
+  type Outlook,
+  type ParameterSpec,
+  type ParameterValues,
+  type Strategy,
+  type StrategyLabel,
+  type Verdict,
+} from './strategy.ts';

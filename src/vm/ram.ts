@@ -1,0 +1,61 @@
+/** RAM blocks and page addresses. A page is named by one global index over all blocks, in the stream's block order. */
+
+import { assert, GodwitError } from '../base/index.ts';
+
+/** The target page of every machine we move (x86); a stream with another size is passed through. */
+export const PAGE_SIZE_BYTES = 4096;
+
+/** 16 TiB of guest RAM: page indexes stay below 2^32 and every array below has a bound. */
+export const PAGE_COUNT_MAX = 2 ** 32;
+
+export interface RamBlock {
+  readonly id: string;
+  readonly sizeBytes: number;
+  /** Global index of the block's first page. */
+  readonly firstPage: number;
+  readonly pageCount: number;
+}
+
+export interface RamLayout {
+  readonly blocks: readonly RamBlock[];
+  readonly pageCount: number;
+  readonly sizeBytes: number;
+}
+
+/** Lays the blocks one after the other. Errors: RAM_LAYOUT for a size that is no whole number of pages, a repeated id, or too much RAM. */
+export function makeRamLayout(blocks: readonly { id: string; sizeBytes: number }[]): RamLayout {
+  const ids = new Set<string>();
+  const laid: RamBlock[] = [];
+  let firstPage = 0;
+  for (const { id, sizeBytes } of blocks) {
+    const pageCount = sizeBytes / PAGE_SIZE_BYTES;
+    if (
+      !Number.isInteger(pageCount) ||
+      pageCount < 0 ||
+      ids.has(id) ||
+      firstPage + pageCount > PAGE_COUNT_MAX
+    ) {
+      throw new GodwitError('RAM_LAYOUT', `RAM block "${id}" of ${sizeBytes} bytes cannot be laid out`, {
+        fields: { block: id, sizeBytes },
+      });
+    }
+    ids.add(id);
+    laid.push({ id, sizeBytes, firstPage, pageCount });
+    firstPage += pageCount;
+  }
+  return { blocks: laid, pageCount: firstPage, sizeBytes: firstPage * PAGE_SIZE_BYTES };
+}
+
+/** The block that holds `pageIndex`: few blocks, so a binary search is enough. */
+export function blockOfPage(layout: RamLayout, pageIndex: number): RamBlock {
+  let low = 0;
+  let high = layout.blocks.length - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >>> 1;
+    if (layout.blocks[middle]!.firstPage <= pageIndex) low = middle;
+    else high = middle - 1;
+  }
+  const block = layout.blocks[low];
+  assert(block && pageIndex < layout.pageCount, `page ${pageIndex} lies in the layout`);
+  return block;
+}

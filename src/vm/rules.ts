@@ -1,0 +1,49 @@
+/**
+ * What rules say, as data. A rule never sees a page: the page store executes these values.
+ * A rule that cannot be said in these terms extends the unions; it never gets a callback.
+ */
+
+import type { Bitmap } from '../base/index.ts';
+
+/** Which dirty pages wait until stop-and-copy (or until they leave the set) instead of being sent. */
+export type Hold =
+  | { readonly kind: 'none' }
+  /** Dirty in at least `theta` of the last `of` iterations (of <= 8); leaves after `leaveAfterClean` clean ones. */
+  | { readonly kind: 'window'; readonly theta: number; readonly of: number; readonly leaveAfterClean: number }
+  /** Estimated rewrite rate above `perSecondMax`. */
+  | { readonly kind: 'rate'; readonly perSecondMax: number }
+  /** Every page of these regions (region size: `regionPages` of the statistics). */
+  | { readonly kind: 'regions'; readonly regions: Bitmap }
+  /** A page that came again while its last copy was still queued waits for the next iteration. */
+  | { readonly kind: 'dirty-again' };
+
+/** Which queued page is sent next. */
+export type Order =
+  | { readonly kind: 'address' }
+  /** Lowest estimated rewrite rate first. */
+  | { readonly kind: 'coldest' }
+  /** Fewest modifications since the migration began first. */
+  | { readonly kind: 'counter' }
+  /** Regions with the lowest class (0..7) first; one byte a region. */
+  | { readonly kind: 'region'; readonly classOfRegion: Uint8Array };
+
+export type DecisionAction = 'continue' | 'stop-and-copy' | 'throttle' | 'post-copy' | 'abort';
+
+/** Every decision names the rule that made it and says why, with numbers. */
+export interface Decision {
+  readonly action: DecisionAction;
+  readonly rule: string;
+  readonly text: string;
+  /** For `throttle`: share of vCPU time taken away, 0..0.99. */
+  readonly throttle?: number;
+}
+
+export type OnTimeout = 'cancel' | 'switch';
+
+/** What the operator wants. */
+export interface Limits {
+  readonly downtimeMsMax: number;
+  /** From `migrate` to the decision; null: no limit. */
+  readonly timeoutMs: number | null;
+  readonly onTimeout: OnTimeout;
+}

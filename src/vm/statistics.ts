@@ -1,0 +1,68 @@
+/** The aggregates that rules decide on: what one iteration did, and what waits now. Types only. */
+
+export const REWRITE_CLASSES = 32;
+export const REGIONS_MAX = 4096;
+
+/**
+ * One finished iteration. Iteration 0 is QEMU's first pass (every page once, nothing known about dirtying);
+ * from 1 on, "dirty" is the set of distinct pages that QEMU sent again during the iteration.
+ */
+export interface IterationStats {
+  readonly index: number;
+  /** Since `migrate`. */
+  readonly startMs: number;
+  readonly durationMs: number;
+  /** QEMU passes (dirty syncs) that were OR-ed into this iteration. */
+  readonly passes: number;
+  /** |D_k|: distinct pages. In iteration 0: pages seen for the first time. */
+  readonly dirtyPages: number;
+  /** |D_k \ F_k|, F_k as it stands when the iteration ends. */
+  readonly dirtyOutsideHoldPages: number;
+  readonly sentPages: number;
+  /** Pages among the sent ones that had been sent before. */
+  readonly resentPages: number;
+  /** Bytes on the link. */
+  readonly sentBytes: number;
+  /** At the end of the iteration. */
+  readonly backlog: Backlog;
+  /** null until the link has been busy for long enough to tell. */
+  readonly bandwidthBytesPerSecond: number | null;
+  /** Pages by estimated rewrite rate: class c counts rates in [2^(c-16), 2^(c-15)) per second; REWRITE_CLASSES entries. */
+  readonly rewriteHistogram: Float64Array;
+  /** |D_k| by region of `regionPages` pages; at most REGIONS_MAX entries. */
+  readonly regionHistogram: Uint32Array;
+  readonly regionPages: number;
+}
+
+/** What waits at the source gateway. `Bytes` are as they would go over the link (encoded, estimated where not encoded yet). */
+export interface Backlog {
+  readonly queuedPages: number;
+  readonly queuedBytes: number;
+  readonly heldPages: number;
+  readonly heldBytes: number;
+}
+
+/** The moment's aggregates, about every 50 ms. */
+export interface Snapshot {
+  readonly backlog: Backlog;
+  /** Distinct pages dirtied in the running iteration so far. */
+  readonly dirtyPages: number;
+  readonly dirtyOutsideHoldPages: number;
+  /** Totals since `migrate`. */
+  readonly sentPages: number;
+  readonly resentPages: number;
+  readonly sentBytes: number;
+  /** QEMU's first pass is over: every page has been seen once. */
+  readonly firstPassDone: boolean;
+  /** Passes since `migrate`. */
+  readonly passes: number;
+  /** Since the last dirty sync; what was dirtied since then is unknown. null before the first. */
+  readonly sinceSyncMs: number | null;
+  readonly bandwidthBytesPerSecond: number | null;
+  readonly roundTripMs: number | null;
+  /** Bytes of gateway memory in use and its cap. */
+  readonly memoryBytes: number;
+  readonly memoryBytesMax: number;
+  /** QEMU is waiting for us (ack held or a pass's tail withheld): a switchover can start at once. */
+  readonly gateHeld: boolean;
+}

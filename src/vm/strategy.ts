@@ -1,0 +1,70 @@
+/** The contract between the engine and the rules: a strategy is a pure function from what is known to what to do. */
+
+import type { Decision, Hold, Limits, Order } from './rules.ts';
+import type { IterationStats, Snapshot } from './statistics.ts';
+
+/** Everything a rule may look at. Nothing else exists for it: no clock, no page, no randomness. */
+export interface Outlook {
+  /** Since `migrate`. */
+  readonly nowMs: number;
+  readonly pageCount: number;
+  readonly limits: Limits;
+  /** Finished iterations, oldest first; the newest ITERATIONS_KEPT. */
+  readonly history: readonly IterationStats[];
+  readonly snapshot: Snapshot;
+  /** Best knowledge of the link: measured, else configured, else null. */
+  readonly linkBytesPerSecond: number | null;
+  /** Downtime if the VM were stopped now; null while the link rate is unknown. */
+  readonly downtimePredictedMs: number | null;
+}
+
+export const ITERATIONS_KEPT = 64;
+
+/** A rule's answer. `state` is the rule's own bounded memory; it comes back as `memory` with the next question. */
+export interface Verdict<Memory> {
+  readonly hold: Hold;
+  readonly order: Order;
+  readonly decision: Decision;
+  readonly memory: Memory;
+}
+
+export type ParameterValues = Readonly<Record<string, number>>;
+
+export interface ParameterSpec {
+  readonly name: string;
+  readonly default: number;
+  readonly min: number;
+  readonly max: number;
+  readonly unit: string;
+  readonly meaning: string;
+  /** Where the default comes from. */
+  readonly source: string;
+}
+
+/** F: the rule was read in a source. R: reconstructed from descriptions. O: ours. */
+export type StrategyLabel = 'F' | 'R' | 'O';
+
+/** What carries the pages. `gateway` strategies run through us; the others use QEMU's own mechanism, gateway transparent. */
+export type Mechanism = 'gateway' | 'qemu-precopy' | 'qemu-auto-converge' | 'qemu-postcopy' | 'model-only';
+
+export interface Strategy<Memory = unknown> {
+  readonly name: string;
+  readonly idea: string;
+  readonly source: string;
+  readonly label: StrategyLabel;
+  readonly mechanism: Mechanism;
+  /** Drain QEMU faster than the link, up to the memory cap, keeping the newest copy of each page. false: back-pressure at link rate. */
+  readonly absorb: boolean;
+  /** The strategy promises `--downtime-limit`; otherwise it promises its own prediction. */
+  readonly promisesDowntimeLimit: boolean;
+  /** May use deltas against what the destination has (paired arrangement). */
+  readonly delta: boolean;
+  readonly parameters: readonly ParameterSpec[];
+  start(parameters: ParameterValues): Memory;
+  /** Asked at the end of every iteration, with the finished iteration last in `history`. */
+  atIteration(outlook: Outlook, memory: Memory, parameters: ParameterValues): Verdict<Memory>;
+  /** Asked at every tick (about 50 ms) between iterations. null: nothing changes. */
+  atTick(outlook: Outlook, memory: Memory, parameters: ParameterValues): Verdict<Memory> | null;
+  /** Length of the iteration that begins now, ms (design: clamp((queue + held) / B, 1 s, 10 s)). */
+  iterationMs(outlook: Outlook, parameters: ParameterValues): number;
+}
