@@ -1,0 +1,6 @@
+#!/usr/bin/env node
+/** `godwit`: enters through any Node from 18 on and continues under the pinned Node 24. */
+
+import { launch, runGodwit } from './runtime.mjs';
+
+launch(() => runGodwit(process.argv.slice(2)));
