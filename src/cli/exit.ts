@@ -1,0 +1,42 @@
+/**
+ * What the exit code tells a script:
+ *
+ *   0    done
+ *   1    failed, and the source VM is as safe as the message says
+ *   2    the command line or a value in it was wrong; nothing was touched
+ *   3    in doubt: both VMs are stopped and an operator must run `godwit resolve`
+ *   70   a bug in godwit (an assertion failed, an error without a code of ours)
+ *   129, 130, 143   ended by SIGHUP, Ctrl-C, SIGTERM
+ */
+
+import { GodwitError } from '../base/index.ts';
+
+export const EXIT = {
+  ok: 0,
+  failed: 1,
+  usage: 2,
+  inDoubt: 3,
+  internal: 70,
+  hangup: 129,
+  interrupted: 130,
+  terminated: 143,
+} as const;
+
+/** Codes whose exit code is not the plain failure's. */
+const EXIT_OF_CODE: Readonly<Record<string, number>> = {
+  IN_DOUBT: EXIT.inDoubt,
+  INTERRUPTED: EXIT.interrupted,
+};
+
+export function exitCodeOf(error: unknown): number {
+  if (!(error instanceof GodwitError)) return isSystemError(error) ? EXIT.failed : EXIT.internal;
+  const special = EXIT_OF_CODE[error.code];
+  if (special !== undefined) return special;
+  if (error.code.startsWith('USAGE_')) return EXIT.usage;
+  return error.code.endsWith('_IN_DOUBT') ? EXIT.inDoubt : EXIT.failed;
+}
+
+/** A file that is not there is the world's fault; a TypeError is ours. Node marks the first kind with a syscall. */
+export function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && 'syscall' in error && 'code' in error;
+}

@@ -1,0 +1,120 @@
+/**
+ * `godwit`: parses the command line, loads the one command that is asked for, and turns what it throws into a
+ * message and an exit code. Not responsible for anything a command does.
+ */
+
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { systemClock } from '../base/index.ts';
+import type { CommandContext, CommandEntry, Output } from './command.ts';
+import { COMMANDS } from './commands.ts';
+import { EXIT } from './exit.ts';
+import { type Interrupts, listenForInterrupts } from './interrupts.ts';
+import { renderError } from './output.ts';
+
+export interface MainOptions {
+  readonly out: Output;
+  readonly err: Output;
+  readonly commands: readonly CommandEntry[];
+}
+
+/** Runs `godwit <args>` and resolves with the exit code. */
+export async function main(args: readonly string[], options: Partial<MainOptions> = {}): Promise<number> {
+  const out = options.out ?? process.stdout;
+  const err = options.err ?? process.stderr;
+  if (out === process.stdout) endQuietlyWhenReaderLeaves();
+  const interrupts = listenForInterrupts(process, systemClock);
+  const { interrupted, forced } = interrupts;
+  try {
+    const code = await parseAndRun(args, options.commands ?? COMMANDS, { out, err, interrupted, forced });
+    return code;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    if (interrupted.aborted && error === interrupted.reason) return exitCodeAfter(interrupts);
+    return renderError(error, { out, err, json: asksForJson(args) });
+  } finally {
+    interrupts.close();
+  }
+}
+
+async function parseAndRun(
+  args: readonly string[],
+  commands: readonly CommandEntry[],
+  context: CommandContext,
+): Promise<number> {
+  let exitCode: number = EXIT.ok;
+  const program = newProgram(context);
+  const asked = askedFor(args, commands);
+  for (const entry of commands) {
+    const command = program.command(entry.name).description(entry.summary);
+    if (entry !== asked) continue;
+    const definition = await entry.load();
+    definition.configure(command);
+    command.action(async () => {
+      const run = definition.run(context, command.args, command.opts());
+      exitCode = await (definition.handlesInterrupts
+        ? run
+        : Promise.race([run, rejectOn(context.interrupted)]));
+    });
+  }
+  if (args.length === 0) {
+    program.outputHelp();
+    return EXIT.ok;
+  }
+  await program.parseAsync([...args], { from: 'user' });
+  return exitCode;
+}
+
+function rejectOn(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
+}
+
+function newProgram(context: CommandContext): Command {
+  return new Command('godwit')
+    .description('Live-migrates KVM virtual machines that will not converge, between stock QEMUs.')
+    .version(packageVersion())
+    .exitOverride() // subcommands inherit it, and the outputs too
+    .showHelpAfterError('(godwit help shows the commands and options)')
+    .configureOutput({
+      writeOut: (text) => void context.out.write(text),
+      writeErr: (text) => void context.err.write(text),
+      getOutHelpWidth: () => context.out.columns ?? 80,
+      getErrHelpWidth: () => context.err.columns ?? 80,
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    });
+}
+
+/** The command named first, also behind `help`: the only one that needs loading. */
+function askedFor(args: readonly string[], commands: readonly CommandEntry[]): CommandEntry | null {
+  const words = args.filter((arg) => !arg.startsWith('-'));
+  const name = words[0] === 'help' ? words[1] : words[0];
+  return commands.find((entry) => entry.name === name) ?? null;
+}
+
+/** Asked before parsing: an error in parsing is to be JSON too. */
+function asksForJson(args: readonly string[]): boolean {
+  const end = args.indexOf('--');
+  return (end < 0 ? args : args.slice(0, end)).includes('--json');
+}
+
+function exitCodeAfter(interrupts: Interrupts): number {
+  const first = interrupts.first();
+  if (first === 'SIGTERM') return EXIT.terminated;
+  return first === 'SIGHUP' ? EXIT.hangup : EXIT.interrupted;
+}
+
+// `godwit inspect file | head` is no failure.
+function endQuietlyWhenReaderLeaves(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(EXIT.ok);
+    throw error;
+  });
+}
+
+function packageVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}
