@@ -18,7 +18,7 @@ import { findProgram } from './needs.mjs';
  * @property {boolean} mayFail a later step decides
  */
 
-const LOG_LINES_SHOWN = 15;
+const LOG_LINES_SHOWN = 12;
 
 /**
  * @param {string} root
@@ -72,8 +72,7 @@ export async function runStep(step, root, say) {
     say(`  done in ${seconds.toFixed(1)} s`);
     return;
   }
-  const tail = readFileSync(logPath, 'utf8').trimEnd().split('\n').slice(-LOG_LINES_SHOWN);
-  for (const line of tail) say(`  | ${line}`);
+  for (const line of excerpt(readFileSync(logPath, 'utf8').trimEnd().split('\n'))) say(`  | ${line}`);
   if (step.mayFail) {
     say(`  failed (${code}); going on, the next step will tell`);
     return;
@@ -83,6 +82,15 @@ export async function runStep(step, root, say) {
     'no virtual machine was started; what was installed before stays',
     `read ${logPath}, mend the cause, and run the same command again`,
   );
+}
+
+/**
+ * npm says first what went wrong, apt last.
+ * @param {readonly string[]} lines
+ */
+function excerpt(lines) {
+  if (lines.length <= 2 * LOG_LINES_SHOWN) return lines;
+  return [...lines.slice(0, LOG_LINES_SHOWN), '\u2026', ...lines.slice(-LOG_LINES_SHOWN)];
 }
 
 /** @param {string} root @param {Step} step */
