@@ -1,0 +1,217 @@
+/** Rules about what is written: leftovers, this machine's names, console output, error codes, links, dependencies. */
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join, normalize, posix } from 'node:path';
+import type { Project, Violation } from './project.ts';
+
+/** Put together here, so that this file does not break its own rules. */
+const LEFTOVER = new RegExp(
+  `\\b(?:${['TO', 'FIX'].map((word) => word + { TO: 'DO', FIX: 'ME' }[word]).join('|')})\\b`,
+);
+
+export function leftovers(project: Project): Violation[] {
+  return project.sources.flatMap((file) =>
+    file.comments
+      .filter((comment) => LEFTOVER.test(comment.text))
+      .map((comment) => ({
+        path: file.path,
+        line: comment.line,
+        rule: 'leftover',
+        why: 'a note to do something later: do it, or file an issue',
+      })),
+  );
+}
+
+const MACHINE_PATH = new RegExp(`(?<![\\w.~$}-])/(?:${['work', 'root'].join('|')})/`);
+
+export function machinePaths(project: Project): Violation[] {
+  return eachLine(project, (line) =>
+    MACHINE_PATH.test(line)
+      ? { rule: 'machine-path', why: 'an absolute path of one machine: it means nothing elsewhere' }
+      : null,
+  );
+}
+
+export function mirrorHosts(project: Project, hosts: readonly string[]): Violation[] {
+  const patterns = hosts.map((host) => {
+    const literal = host.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+    // A name without a dot may be any word; as a host it stands behind two slashes.
+    return new RegExp(
+      host.includes('.') ? `(?<![\\w.-])${literal}(?![\\w-])` : `//${literal}(?=[:/\\s]|$)`,
+      'i',
+    );
+  });
+  return eachLine(project, (line) =>
+    patterns.some((pattern) => pattern.test(line))
+      ? {
+          rule: 'mirror-host',
+          why: 'names the package mirror of the machine this runs on: it means nothing elsewhere',
+        }
+      : null,
+  );
+}
+
+/** What everyone has by default is no secret and no mistake. */
+const PUBLIC_HOSTS =
+  /^(localhost|127\.0\.0\.1|\[::1\]|registry\.npmjs\.org|deb\.debian\.org|security\.debian\.org|(.+\.)?archive\.ubuntu\.com|security\.ubuntu\.com|ports\.ubuntu\.com)$/;
+
+/** The hosts that this machine's apt and npm are set up with. */
+export function hostsOfThisMachine(): string[] {
+  const aptFolder = '/etc/apt/sources.list.d';
+  const files = [
+    '/etc/apt/sources.list',
+    ...namesIn(aptFolder).map((name) => join(aptFolder, name)),
+    join(homedir(), '.npmrc'),
+    ...['/etc/npmrc', '/usr/etc/npmrc', '/usr/local/etc/npmrc', '/usr/lib/node_modules/npm/npmrc'],
+  ];
+  const texts = [...files.map(textOf), process.env['npm_config_registry'] ?? ''];
+  return hostsIn(texts.join('\n'));
+}
+
+export function hostsIn(text: string): string[] {
+  const lines = text.split('\n').filter((line) => !/^\s*[#;]/.test(line));
+  const found = lines
+    .join('\n')
+    .matchAll(/(?:[a-z+]+:)?\/\/(?:[^\s/@]*@)?([\w.-]+|\[[\da-f:]+\])(?=[:/\s]|$)/gi);
+  return [...new Set([...found].map((match) => match[1]!.toLowerCase()))].filter(
+    (host) => !PUBLIC_HOSTS.test(host),
+  );
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder).filter((name) => /\.(list|sources)$/.test(name));
+  } catch {
+    return [];
+  }
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+type Finding = Pick<Violation, 'rule' | 'why'>;
+
+function eachLine(project: Project, check: (line: string) => Finding | null): Violation[] {
+  return [...project.texts].flatMap(([path, text]) =>
+    text.split('\n').flatMap((line, index) => {
+      const finding = check(line);
+      return finding === null ? [] : [{ path, line: index + 1, ...finding }];
+    }),
+  );
+}
+
+export function consoleUse(project: Project): Violation[] {
+  return project.product
+    .filter((file) => !file.path.startsWith('src/cli/'))
+    .flatMap((file) =>
+      file.code
+        .filter(
+          (token, index) =>
+            token.text === 'console' && token.kind === 'word' && file.code[index + 1]?.text === '.',
+        )
+        .map((token) => ({
+          path: file.path,
+          line: token.line,
+          rule: 'console',
+          why: 'only src/cli and bench talk to people; return the facts or pass a log in',
+        })),
+    );
+}
+
+const ERRORS_DOC = 'docs/errors.md';
+
+/** Both ways: a code that is thrown is explained, and one that is explained exists. */
+export function errorCodes(project: Project): Violation[] {
+  const doc = project.texts.get(ERRORS_DOC);
+  if (doc === undefined) return [];
+  const explained = new Set([...doc.matchAll(/`([A-Z][A-Z0-9_]*)`/g)].map((match) => match[1]!));
+  const thrown = project.product.flatMap((file) =>
+    file.code.flatMap((token, index) => {
+      const named = token.text === 'GodwitError' && file.code[index - 1]?.text === 'new';
+      const code = named ? file.code[index + 2] : undefined;
+      return code?.kind === 'string' ? [{ path: file.path, line: code.line, code: code.text }] : [];
+    }),
+  );
+  const strings = new Set(
+    project.product.flatMap((file) =>
+      file.code.filter(({ kind }) => kind === 'string').map(({ text }) => text),
+    ),
+  );
+  return [
+    ...thrown
+      .filter(({ code }) => !explained.has(code))
+      .map(({ path, line, code }) => ({
+        path,
+        line,
+        rule: 'error-code',
+        why: `${code} is not explained in ${ERRORS_DOC}`,
+      })),
+    ...doc.split('\n').flatMap((text, index) => {
+      const code = /^(?:\||#+)\s*`([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)`/.exec(text)?.[1];
+      if (code === undefined || strings.has(code)) return [];
+      return [
+        {
+          path: ERRORS_DOC,
+          line: index + 1,
+          rule: 'error-code',
+          why: `${code} is explained, but nothing in src throws it`,
+        },
+      ];
+    }),
+  ];
+}
+
+/** `exists` tells of a path relative to the root, folders included. */
+export function links(project: Project, exists: (path: string) => boolean): Violation[] {
+  return [...project.texts]
+    .filter(([path]) => path.endsWith('.md'))
+    .flatMap(([path, text]) =>
+      proseLines(text).flatMap((line, index) =>
+        [...line.matchAll(/\]\(\s*<?([^)\s>]+)>?(?:\s+"[^"]*")?\s*\)/g)].flatMap((match) => {
+          const target = decodeURI(match[1]!.replace(/[#?].*$/, ''));
+          if (target === '' || /^[a-z][a-z+.-]*:/i.test(match[1]!)) return [];
+          const file = target.startsWith('/')
+            ? target.slice(1)
+            : normalize(posix.join(posix.dirname(path), target));
+          if (exists(file)) return [];
+          return [{ path, line: index + 1, rule: 'link', why: `the link to ${match[1]} leads nowhere` }];
+        }),
+      ),
+    );
+}
+
+/** The lines, those inside code fences and code spans emptied: an example is no link. */
+function proseLines(text: string): string[] {
+  let fenced = false;
+  return text.split('\n').map((line) => {
+    if (/^\s*(```|~~~)/.test(line)) {
+      fenced = !fenced;
+      return '';
+    }
+    return fenced ? '' : line.replace(/`[^`]*`/g, '');
+  });
+}
+
+export function dependencies(project: Project): Violation[] {
+  const text = project.texts.get('ARCHITECTURE.md');
+  const manifest = project.texts.get('package.json');
+  if (text === undefined || manifest === undefined) return [];
+  const parsed: Record<string, unknown> = JSON.parse(manifest);
+  const names = ['dependencies', 'devDependencies', 'optionalDependencies'].flatMap((kind) =>
+    Object.keys(parsed[kind] ?? {}),
+  );
+  return names
+    .filter((name) => !text.includes(name))
+    .map((name) => ({
+      path: 'package.json',
+      line: manifest.split('\n').findIndex((line) => line.includes(`"${name}"`)) + 1,
+      rule: 'dependency',
+      why: `${name} is not named in ARCHITECTURE.md with the reason it is there`,
+    }));
+}
