@@ -1,0 +1,422 @@
+/**
+ * What is known of every page without its content: dirty history, heat, membership in the hold set, and where its newest
+ * copy waits. Executes the rules' `Hold` and `Order` values. The simulator runs this same class.
+ * Not responsible for contents (page-store.ts), for deciding anything (src/strategy), or for time: ticks are arguments.
+ */
+
+import { assert } from '../base/index.ts';
+import {
+  type Backlog,
+  type Hold,
+  type IterationStats,
+  type Order,
+  PAGE_SIZE_BYTES,
+  REWRITE_CLASSES,
+  type Snapshot,
+} from '../vm/index.ts';
+import { REWRITE_CLASS_OF_CODE, ratePerSecondOfCode, tickOfMs } from './heat.ts';
+import {
+  type CompiledHold,
+  compileHold,
+  entersNow,
+  HOLD_DIRTY_AGAIN,
+  HOLD_RATE,
+  HOLD_REGIONS,
+  HOLD_WINDOW,
+  memberAtEnd,
+  memberBetween,
+  sameHold,
+  sumOutside,
+} from './hold.ts';
+import { LayeredBitmap } from './layered-bitmap.ts';
+import {
+  DIRTY_NOW,
+  HISTORY_MASK,
+  HISTORY_SHIFT,
+  MEMBER,
+  type PageState,
+  SEEN,
+  SENT,
+  STATE_HELD,
+  STATE_MASK,
+  STATE_NONE,
+  STATE_QUEUED,
+  ZERO,
+} from './layout.ts';
+import { PageHeat } from './page-heat.ts';
+import { regionPagesOf } from './regions.ts';
+import { SendQueue } from './send-queue.ts';
+
+/** A zero page in QEMU's stream with CONTINUE: be64 header and the byte. */
+export const ZERO_PAGE_BYTES = 9;
+const RAW_PAGE_BYTES = PAGE_SIZE_BYTES + 8;
+
+export interface IterationEnd {
+  /** Since `migrate`, on the clock of the ticks. */
+  readonly nowMs: number;
+  /** QEMU passes within the iteration. */
+  readonly passes: number;
+  readonly bandwidthBytesPerSecond: number | null;
+}
+
+export type IndexSnapshot = Pick<
+  Snapshot,
+  | 'backlog'
+  | 'dirtyPages'
+  | 'dirtyOutsideHoldPages'
+  | 'sentPages'
+  | 'resentPages'
+  | 'sentBytes'
+  | 'firstPassDone'
+>;
+
+export class PageIndex {
+  readonly pageCount: number;
+  readonly regionPages: number;
+  readonly regionCount: number;
+  readonly #meta: Int32Array;
+  readonly #heat: PageHeat;
+  readonly #heatBytes: number;
+  readonly #queue: SendQueue;
+  /** Pages dirty in one of the last 8 iterations, and members of F: all that an iteration's end has to look at. */
+  readonly #recent: LayeredBitmap;
+  readonly #regionShift: number;
+  #regionHistogram: Uint32Array;
+  #hold: CompiledHold;
+  #stopAndCopy = false;
+  #encodedBytesPerPage = RAW_PAGE_BYTES;
+
+  #iteration = 0;
+  #iterationStartMs = 0;
+  #firstPassDone = false;
+  #seenPages = 0;
+  #dirtyPages = 0;
+  #dirtyOutsideHoldPages = 0;
+  #sentBytes = 0;
+  #spilledPages = 0;
+  #sentPagesBefore = 0;
+  #resentPagesBefore = 0;
+  #sentBytesBefore = 0;
+
+  constructor(pageCount: number) {
+    this.pageCount = pageCount;
+    this.regionPages = regionPagesOf(pageCount);
+    this.regionCount = Math.ceil(pageCount / this.regionPages);
+    this.#regionShift = Math.log2(this.regionPages);
+    this.#meta = new Int32Array(pageCount);
+    const heat = new Uint16Array(pageCount);
+    this.#heat = new PageHeat(heat);
+    this.#heatBytes = heat.byteLength;
+    this.#queue = new SendQueue(this.#meta, heat, this.#regionShift, this.regionCount);
+    this.#recent = new LayeredBitmap(pageCount);
+    this.#regionHistogram = new Uint32Array(this.regionCount);
+    this.#hold = compileHold({ kind: 'none' }, this.regionCount);
+  }
+
+  static bytesFor(pageCount: number): number {
+    return pageCount * 6 + SendQueue.bytesFor(pageCount) + LayeredBitmap.bytesFor(pageCount);
+  }
+
+  /** Bookkeeping, as allocated. */
+  get byteLength(): number {
+    return this.#meta.byteLength + this.#heatBytes + this.#queue.byteLength + this.#recent.byteLength;
+  }
+
+  /**
+   * The newest copy of a page came out of QEMU's stream. During the first pass that says nothing about dirtying; after
+   * it the page counts as dirty in the running iteration. `tick` (tickOfMs) must not go back.
+   */
+  arrive(pageIndex: number, tick: number, zero = false): void {
+    assert(pageIndex < this.pageCount, 'the page lies in the layout');
+    this.#heat.advance(tick);
+    let word = this.#meta[pageIndex]!;
+    let first: boolean;
+    if (this.#firstPassDone) {
+      first = (word & DIRTY_NOW) === 0;
+      if (first) this.#recent.add(pageIndex);
+      word = this.#heat.noteRewrite(pageIndex, word) | DIRTY_NOW;
+    } else first = (word & SEEN) === 0;
+    if ((word & SEEN) === 0) this.#seenPages++;
+    word |= SEEN;
+    if (first) {
+      this.#dirtyPages++;
+      this.#regionHistogram[pageIndex >>> this.#regionShift]!++;
+    }
+    const wasMember = word & MEMBER;
+    const hold = this.#hold;
+    let held = false;
+    let outside = true;
+    if (hold.kind === HOLD_WINDOW || hold.kind === HOLD_RATE) {
+      if (entersNow(hold, historyBits(word), this.#heat.codeOf(pageIndex))) word |= MEMBER;
+      held = (word & MEMBER) !== 0;
+      outside = !held;
+      if (!first && held && wasMember === 0) this.#dirtyOutsideHoldPages--;
+    } else if (hold.kind === HOLD_REGIONS) {
+      held = hold.regions[pageIndex >>> this.#regionShift] === 1;
+      outside = !held;
+    } else if (hold.kind === HOLD_DIRTY_AGAIN) held = (word & STATE_MASK) !== STATE_NONE;
+    if (first && outside) this.#dirtyOutsideHoldPages++;
+    this.#queue.place(pageIndex, word, held && !this.#stopAndCopy ? STATE_HELD : STATE_QUEUED, zero ? 1 : 0);
+  }
+
+  /** The next pages to send by the order in force; at most `max` and `out.length`. They leave the queue and count as sent. */
+  take(max: number, out: Uint32Array): number {
+    return this.#queue.take(max, out);
+  }
+
+  /** For stop-and-copy: held pages, coldest first, hottest last. They count as sent. */
+  takeHeld(max: number, out: Uint32Array): number {
+    return this.#queue.takeHeld(max, out);
+  }
+
+  /** All held pages to the queue; F stays as it is. */
+  releaseHeld(): void {
+    for (let page = this.#queue.nextHeld(0); page >= 0; page = this.#queue.nextHeld(page + 1)) {
+      this.#queue.move(page, STATE_QUEUED);
+    }
+  }
+
+  /** The cap is full of held pages: the coldest go to the queue, because something must be sent to make room. */
+  spill(pages: number): number {
+    const moved = this.#queue.spill(pages);
+    this.#spilledPages += moved;
+    return moved;
+  }
+
+  /** true: the VM is stopped, what arrives is final and goes to the queue even from F. false: the attempt was given up. */
+  setStopAndCopy(on: boolean): void {
+    this.#stopAndCopy = on;
+    this.#queue.restartHeldWalk();
+  }
+
+  countSentBytes(sizeBytes: number): void {
+    this.#sentBytes += sizeBytes;
+  }
+
+  /** Average bytes of a non-zero page on the link, as encoded lately. */
+  setEncodedBytesEstimate(bytesPerPage: number): void {
+    assert(bytesPerPage >= 0, 'an encoded page has a size');
+    this.#encodedBytesPerPage = bytesPerPage;
+  }
+
+  setOrder(order: Order): void {
+    this.#queue.setOrder(order);
+  }
+
+  /** Takes effect for arrivals at once; members are re-evaluated, pages that are none any more go back to the queue. */
+  setHold(hold: Hold): void {
+    const before = this.#hold;
+    const after = compileHold(hold, this.regionCount);
+    if (sameHold(before, after)) return;
+    this.#hold = after;
+    const marked = after.kind === HOLD_WINDOW || after.kind === HOLD_RATE;
+    let outside = 0;
+    for (let page = this.#recent.next(0); page >= 0; page = this.#recent.next(page + 1)) {
+      const word = this.#meta[page]!;
+      const was = after.kind === before.kind && (word & MEMBER) !== 0;
+      const member =
+        marked && memberBetween(after, historyBits(word), this.#heat.effectiveCode(page, word), was);
+      this.#meta[page] = member ? word | MEMBER : word & ~MEMBER;
+      if (member && !was && (word & STATE_MASK) === STATE_QUEUED) this.#holdBack(page);
+      if (!member && (word & DIRTY_NOW) !== 0) outside++;
+    }
+    for (let page = this.#queue.nextHeld(0); page >= 0; page = this.#queue.nextHeld(page + 1)) {
+      if (!this.isMember(page)) this.#queue.move(page, STATE_QUEUED);
+    }
+    if (after.kind === HOLD_REGIONS) this.#holdRegions(before, after);
+    this.#dirtyOutsideHoldPages =
+      after.kind === HOLD_REGIONS
+        ? sumOutside(after.regions, this.#regionHistogram)
+        : this.#firstPassDone
+          ? outside
+          : this.#dirtyPages;
+    this.#queue.restartHeldWalk();
+  }
+
+  #holdBack(page: number): void {
+    if (!this.#stopAndCopy) this.#queue.move(page, STATE_HELD);
+  }
+
+  #holdRegions(before: CompiledHold, after: CompiledHold): void {
+    for (let region = 0; region < this.regionCount; region++) {
+      if (after.regions[region] === 0 || before.regions[region] === 1) continue;
+      const end = (region + 1) * this.regionPages;
+      let page = this.#queue.nextQueued(region * this.regionPages, end);
+      while (page >= 0 && !this.#stopAndCopy) {
+        this.#queue.move(page, STATE_HELD);
+        page = this.#queue.nextQueued(page + 1, end);
+      }
+    }
+  }
+
+  /** The running iteration is over (the first one is QEMU's first pass). Work grows with the pages dirtied lately. */
+  endIteration(end: IterationEnd): IterationStats {
+    this.#heat.advance(Math.max(this.#heat.tick, tickOfMs(end.nowMs)));
+    const durationMs = end.nowMs - this.#iterationStartMs;
+    assert(durationMs >= 0, 'time does not go back');
+    this.#heat.ageCooled(durationMs);
+    const rewriteHistogram = new Float64Array(REWRITE_CLASSES);
+    for (let page = this.#recent.next(0); page >= 0; page = this.#recent.next(page + 1)) {
+      this.#closePage(page, rewriteHistogram);
+    }
+    this.#heat.addCooledTo(rewriteHistogram);
+    if (this.#hold.kind === HOLD_DIRTY_AGAIN) this.releaseHeld();
+    const stats: IterationStats = {
+      index: this.#iteration,
+      startMs: this.#iterationStartMs,
+      durationMs,
+      passes: end.passes,
+      dirtyPages: this.#dirtyPages,
+      dirtyOutsideHoldPages: this.#dirtyOutsideHoldPages,
+      sentPages: this.#queue.sentPages - this.#sentPagesBefore,
+      resentPages: this.#queue.resentPages - this.#resentPagesBefore,
+      sentBytes: this.#sentBytes - this.#sentBytesBefore,
+      backlog: this.backlog(),
+      bandwidthBytesPerSecond: end.bandwidthBytesPerSecond,
+      rewriteHistogram,
+      regionHistogram: this.#regionHistogram,
+      regionPages: this.regionPages,
+    };
+    this.#startIteration(end.nowMs);
+    return stats;
+  }
+
+  #startIteration(nowMs: number): void {
+    this.#iteration++;
+    this.#iterationStartMs = nowMs;
+    this.#firstPassDone = true;
+    this.#dirtyPages = 0;
+    this.#dirtyOutsideHoldPages = 0;
+    this.#regionHistogram = new Uint32Array(this.regionCount);
+    this.#sentPagesBefore = this.#queue.sentPages;
+    this.#resentPagesBefore = this.#queue.resentPages;
+    this.#sentBytesBefore = this.#sentBytes;
+    this.#queue.restartHeldWalk();
+  }
+
+  /** One recently dirty page at the end of an iteration: membership, heat, then the history shifts. */
+  #closePage(page: number, rewriteHistogram: Float64Array): void {
+    let word = this.#meta[page]!;
+    const history = historyBits(word);
+    const code = this.#heat.effectiveCode(page, word);
+    word = this.#reevaluate(page, word, code);
+    const cools = history === 0 && (word & MEMBER) === 0;
+    if (cools) {
+      this.#recent.delete(page);
+      word = this.#heat.cool(page, word, code);
+    } else {
+      rewriteHistogram[REWRITE_CLASS_OF_CODE[code]!]!++;
+      word = this.#heat.pin(word);
+      word = (word & ~HISTORY_MASK) | ((history << (HISTORY_SHIFT + 1)) & HISTORY_MASK);
+    }
+    this.#meta[page] = word;
+    if ((word & STATE_MASK) === STATE_QUEUED) this.#queue.reclass(page, code);
+  }
+
+  #reevaluate(page: number, word: number, code: number): number {
+    const kind = this.#hold.kind;
+    if (kind !== HOLD_WINDOW && kind !== HOLD_RATE) return word;
+    const was = (word & MEMBER) !== 0;
+    const member = memberAtEnd(this.#hold, historyBits(word), code, was);
+    if (member === was) return word;
+    if ((word & DIRTY_NOW) !== 0) this.#dirtyOutsideHoldPages += member ? -1 : 1;
+    this.#meta[page] = word ^ MEMBER;
+    const state = word & STATE_MASK;
+    if (member && state === STATE_QUEUED) this.#holdBack(page);
+    else if (!member && state === STATE_HELD) this.#queue.move(page, STATE_QUEUED);
+    return this.#meta[page]!;
+  }
+
+  /** What waits, as it would go over the link: zero pages exactly, others by the estimate. */
+  backlog(): Backlog {
+    const { queuedPages, queuedZeroPages, heldPages, heldZeroPages } = this.#queue;
+    return {
+      queuedPages,
+      queuedBytes: this.#encodedBytes(queuedPages, queuedZeroPages),
+      heldPages,
+      heldBytes: this.#encodedBytes(heldPages, heldZeroPages),
+    };
+  }
+
+  #encodedBytes(pages: number, zeroPages: number): number {
+    return (pages - zeroPages) * this.#encodedBytesPerPage + zeroPages * ZERO_PAGE_BYTES;
+  }
+
+  snapshot(): IndexSnapshot {
+    return {
+      backlog: this.backlog(),
+      dirtyPages: this.#firstPassDone ? this.#dirtyPages : 0,
+      dirtyOutsideHoldPages: this.#firstPassDone ? this.#dirtyOutsideHoldPages : 0,
+      sentPages: this.#queue.sentPages,
+      resentPages: this.#queue.resentPages,
+      sentBytes: this.#sentBytes,
+      firstPassDone: this.#firstPassDone,
+    };
+  }
+
+  /** Distinct pages that ever arrived. */
+  get seenPages(): number {
+    return this.#seenPages;
+  }
+  get queuedPages(): number {
+    return this.#queue.queuedPages;
+  }
+  get heldPages(): number {
+    return this.#queue.heldPages;
+  }
+  /** Held pages that had to be queued to make room, since the start. */
+  get spilledPages(): number {
+    return this.#spilledPages;
+  }
+  get firstPassDone(): boolean {
+    return this.#firstPassDone;
+  }
+
+  stateOf(pageIndex: number): PageState {
+    return (this.#meta[pageIndex]! & STATE_MASK) as PageState;
+  }
+
+  isZero(pageIndex: number): boolean {
+    return (this.#meta[pageIndex]! & ZERO) !== 0;
+  }
+
+  wasSeen(pageIndex: number): boolean {
+    return (this.#meta[pageIndex]! & SEEN) !== 0;
+  }
+
+  wasSent(pageIndex: number): boolean {
+    return (this.#meta[pageIndex]! & SENT) !== 0;
+  }
+
+  /** In the set that the hold in force keeps back (for dirty-again: held right now). */
+  isMember(pageIndex: number): boolean {
+    const word = this.#meta[pageIndex]!;
+    if (this.#hold.kind === HOLD_REGIONS) return this.#hold.regions[pageIndex >>> this.#regionShift] === 1;
+    if (this.#hold.kind === HOLD_DIRTY_AGAIN) return (word & STATE_MASK) === STATE_HELD;
+    return (word & MEMBER) !== 0;
+  }
+
+  /** Dirty bits of the last 8 iterations, bit 0 the running one. */
+  historyOf(pageIndex: number): number {
+    return historyBits(this.#meta[pageIndex]!);
+  }
+
+  /** Dirty within the last 8 iterations, or a member: likely to come again. */
+  isRecent(pageIndex: number): boolean {
+    return this.#recent.has(pageIndex);
+  }
+
+  /** Estimated rewrites a second now; 0 for a page never seen rewritten. */
+  rewriteRatePerSecond(pageIndex: number): number {
+    return ratePerSecondOfCode(this.#heat.effectiveCode(pageIndex, this.#meta[pageIndex]!));
+  }
+
+  /** Estimated modifications since the first pass (exact to 8). */
+  modificationsOf(pageIndex: number): number {
+    return this.#heat.modificationsOf(pageIndex);
+  }
+}
+
+function historyBits(word: number): number {
+  return (word >>> HISTORY_SHIFT) & 0xff;
+}
