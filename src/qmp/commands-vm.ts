@@ -1,0 +1,245 @@
+/**
+ * QMP's commands about the VM itself, typed as far as we use them (QEMU: qapi/{run-state,machine,block-core,qom,pci,char}.json).
+ * Not responsible for what the answers mean for a migration (compare.ts).
+ */
+
+import { z } from 'zod';
+import { errorCode } from '../base/index.ts';
+import type { ExecuteOptions, QmpExecutor } from './client.ts';
+import { ask, tell } from './reply.ts';
+
+/** A cap on every list that QEMU returns, far above real machines. */
+const ENTRIES_MAX = 100_000;
+
+/** QEMU's RunState; a newer QEMU may add words, hence `string`. */
+export type RunState =
+  | 'debug'
+  | 'inmigrate'
+  | 'internal-error'
+  | 'io-error'
+  | 'paused'
+  | 'postmigrate'
+  | 'prelaunch'
+  | 'finish-migrate'
+  | 'restore-vm'
+  | 'running'
+  | 'save-vm'
+  | 'shutdown'
+  | 'suspended'
+  | 'watchdog'
+  | 'guest-panicked'
+  | 'colo'
+  | (string & {});
+
+export interface VmStatus {
+  readonly status: RunState;
+  readonly running: boolean;
+}
+
+export async function queryStatus(qemu: QmpExecutor, options?: ExecuteOptions): Promise<VmStatus> {
+  return ask(qemu, z.object({ status: z.string(), running: z.boolean() }), 'query-status', {}, options);
+}
+
+export async function stop(qemu: QmpExecutor, options?: ExecuteOptions): Promise<void> {
+  await tell(qemu, 'stop', {}, options);
+}
+
+/** An `ok` does not prove a running VM (a locked image): ask queryStatus. */
+export async function cont(qemu: QmpExecutor, options?: ExecuteOptions): Promise<void> {
+  await tell(qemu, 'cont', {}, options);
+}
+
+/** Ends QEMU. A connection that closes instead of answering counts as done. */
+export async function quit(qemu: QmpExecutor, options?: ExecuteOptions): Promise<void> {
+  try {
+    await tell(qemu, 'quit', {}, options);
+  } catch (error) {
+    if (errorCode(error) !== 'QMP_CLOSED') throw error;
+  }
+}
+
+/** The `-name` of the VM; null without one. */
+export async function queryName(qemu: QmpExecutor): Promise<string | null> {
+  const reply = await ask(qemu, z.object({ name: z.string().optional() }), 'query-name');
+  return reply.name ?? null;
+}
+
+export async function queryUuid(qemu: QmpExecutor): Promise<string> {
+  return (await ask(qemu, z.object({ UUID: z.string() }), 'query-uuid')).UUID;
+}
+
+export async function queryKvm(qemu: QmpExecutor): Promise<{ enabled: boolean; present: boolean }> {
+  return ask(qemu, z.object({ enabled: z.boolean(), present: z.boolean() }), 'query-kvm');
+}
+
+const cpuSchema = z
+  .array(
+    z.object({
+      'cpu-index': z.number(),
+      'qom-path': z.string(),
+      'thread-id': z.number(),
+      props: z.record(z.string(), z.union([z.number(), z.string()])).optional(),
+    }),
+  )
+  .max(ENTRIES_MAX);
+
+export interface VmCpu {
+  readonly index: number;
+  readonly qomPath: string;
+  /** Host thread of this vCPU: names the QEMU process in /proc. */
+  readonly threadId: number;
+  readonly topology: Readonly<Record<string, number | string>>;
+}
+
+export async function queryCpusFast(qemu: QmpExecutor): Promise<readonly VmCpu[]> {
+  const list = await ask(qemu, cpuSchema, 'query-cpus-fast');
+  return list.map((cpu) => ({
+    index: cpu['cpu-index'],
+    qomPath: cpu['qom-path'],
+    threadId: cpu['thread-id'],
+    topology: cpu.props ?? {},
+  }));
+}
+
+const machinesSchema = z
+  .array(z.object({ name: z.string(), alias: z.string().optional(), 'cpu-max': z.number() }))
+  .max(ENTRIES_MAX);
+
+export async function queryMachines(
+  qemu: QmpExecutor,
+): Promise<readonly { name: string; alias: string | null }[]> {
+  const list = await ask(qemu, machinesSchema, 'query-machines');
+  return list.map(({ name, alias }) => ({ name, alias: alias ?? null }));
+}
+
+const nodesSchema = z
+  .array(
+    z.object({
+      'node-name': z.string().optional(),
+      drv: z.string(),
+      file: z.string(),
+      ro: z.boolean(),
+      image: z.object({ format: z.string(), 'virtual-size': z.number() }),
+    }),
+  )
+  .max(ENTRIES_MAX);
+
+export interface BlockNode {
+  readonly name: string;
+  readonly driver: string;
+  /** As QEMU was told, so possibly relative to QEMU's working directory, or a URL. */
+  readonly file: string;
+  readonly readOnly: boolean;
+  readonly sizeBytes: number;
+}
+
+export async function queryNamedBlockNodes(qemu: QmpExecutor): Promise<readonly BlockNode[]> {
+  const list = await ask(qemu, nodesSchema, 'query-named-block-nodes');
+  return list.map((node) => ({
+    name: node['node-name'] ?? '',
+    driver: node.drv,
+    file: node.file,
+    readOnly: node.ro,
+    sizeBytes: node.image['virtual-size'],
+  }));
+}
+
+const blockSchema = z
+  .array(
+    z.object({
+      device: z.string(),
+      qdev: z.string().optional(),
+      inserted: z
+        .object({ file: z.string(), drv: z.string(), ro: z.boolean(), 'node-name': z.string().optional() })
+        .optional(),
+    }),
+  )
+  .max(ENTRIES_MAX);
+
+export interface BlockDevice {
+  /** Drive name or, without one, the QOM path of the guest device. */
+  readonly id: string;
+  /** Null for an empty removable drive. */
+  readonly inserted: { readonly file: string; readonly driver: string; readonly readOnly: boolean } | null;
+}
+
+export async function queryBlock(qemu: QmpExecutor): Promise<readonly BlockDevice[]> {
+  const list = await ask(qemu, blockSchema, 'query-block');
+  return list.map((device) => ({
+    // The QOM path names the guest's device, which both ends share; drive names are each QEMU's own.
+    id: device.qdev ?? device.device,
+    inserted: device.inserted
+      ? { file: device.inserted.file, driver: device.inserted.drv, readOnly: device.inserted.ro }
+      : null,
+  }));
+}
+
+const memdevSchema = z.array(z.object({ id: z.string().optional(), size: z.number() })).max(ENTRIES_MAX);
+
+export async function queryMemdev(
+  qemu: QmpExecutor,
+): Promise<readonly { id: string | null; sizeBytes: number }[]> {
+  const list = await ask(qemu, memdevSchema, 'query-memdev');
+  return list.map(({ id, size }) => ({ id: id ?? null, sizeBytes: size }));
+}
+
+const memoryDevicesSchema = z.array(z.looseObject({ type: z.string() })).max(ENTRIES_MAX);
+
+/** Types of the hot-pluggable memory devices (dimm, nvdimm, virtio-mem, virtio-pmem). */
+export async function queryMemoryDevices(qemu: QmpExecutor): Promise<readonly string[]> {
+  return (await ask(qemu, memoryDevicesSchema, 'query-memory-devices')).map(({ type }) => type);
+}
+
+export async function queryIothreads(qemu: QmpExecutor): Promise<readonly string[]> {
+  const schema = z.array(z.object({ id: z.string() })).max(ENTRIES_MAX);
+  return (await ask(qemu, schema, 'query-iothreads')).map(({ id }) => id);
+}
+
+export interface CharacterDevice {
+  readonly label: string;
+  readonly filename: string;
+}
+
+export async function queryChardev(qemu: QmpExecutor): Promise<readonly CharacterDevice[]> {
+  return ask(
+    qemu,
+    z.array(z.object({ label: z.string(), filename: z.string() })).max(ENTRIES_MAX),
+    'query-chardev',
+  );
+}
+
+export interface QomProperty {
+  readonly name: string;
+  /** For an object it is `child<TYPE>`. */
+  readonly type: string;
+}
+
+export async function qomList(qemu: QmpExecutor, path: string): Promise<readonly QomProperty[]> {
+  const schema = z.array(z.object({ name: z.string(), type: z.string() })).max(ENTRIES_MAX);
+  return ask(qemu, schema, 'qom-list', { path });
+}
+
+/** The property's value, unchecked. */
+export async function qomGet(qemu: QmpExecutor, path: string, property: string): Promise<unknown> {
+  return qemu.execute('qom-get', { path, property });
+}
+
+export async function deviceListProperties(qemu: QmpExecutor, typename: string): Promise<readonly string[]> {
+  const schema = z.array(z.object({ name: z.string() })).max(ENTRIES_MAX);
+  return (await ask(qemu, schema, 'device-list-properties', { typename })).map(({ name }) => name);
+}
+
+/** The text of a human-monitor command; for facts that QMP does not carry (`info ramblock`). */
+export async function humanMonitorCommand(qemu: QmpExecutor, commandLine: string): Promise<string> {
+  return ask(qemu, z.string(), 'human-monitor-command', { 'command-line': commandLine });
+}
+
+/** Writes guest-physical memory to a file, which QEMU opens as its own user. The VM should be stopped. */
+export async function pmemsave(
+  qemu: QmpExecutor,
+  range: { readonly address: number; readonly sizeBytes: number; readonly filename: string },
+  options?: ExecuteOptions,
+): Promise<void> {
+  const { address, sizeBytes, filename } = range;
+  await tell(qemu, 'pmemsave', { val: address, size: sizeBytes, filename }, options);
+}

@@ -1,0 +1,33 @@
+export {
+  COMMAND_TIMEOUT_MS,
+  COMMANDS_WAITING_MAX,
+  type ExecuteOptions,
+  IN_BAND_COMMANDS_MAX,
+  QmpClient,
+  type QmpExecutor,
+  type QmpGreeting,
+} from './client.ts';
+export * from './commands-migration.ts';
+export * from './commands-vm.ts';
+export { CONNECT_TIMEOUT_MS, type ConnectOptions, connectQmp } from './connect.ts';
+export { isRefusal, isUnknownCommand, QMP_ERROR_CODES, type QmpErrorCode } from './errors.ts';
+export {
+  EVENT_BYTES_KEPT_MAX,
+  EVENTS_KEPT_MAX,
+  type EventMatch,
+  type QmpEvent,
+  type WaitEventOptions,
+} from './events.ts';
+export {
+  type FakeAnswer,
+  type FakeHandler,
+  type FakeOptions,
+  FakeQmpServer,
+  type FakeRequest,
+  fakeError,
+  fakeLater,
+  fakeReturn,
+  fakeSilence,
+} from './fake.ts';
+export { JSON_DEPTH_MAX, type JsonObject, LINE_BYTES_MAX } from './lines.ts';
+export { type PciFunction, queryPci } from './pci.ts';
