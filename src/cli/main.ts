@@ -5,7 +5,7 @@
 
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
-import { systemClock } from '../base/index.ts';
+import { GodwitError, systemClock } from '../base/index.ts';
 import type { CommandContext, CommandEntry, Output } from './command.ts';
 import { COMMANDS } from './commands.ts';
 import { EXIT } from './exit.ts';
@@ -29,9 +29,14 @@ export async function main(args: readonly string[], options: Partial<MainOptions
     const code = await parseAndRun(args, options.commands ?? COMMANDS, { out, err, interrupted, forced });
     return code;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    const json = asksForJson(args);
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return EXIT.ok;
+      // Commander has told a person already.
+      return json ? renderError(wrongCommandLine(error), { out, err, json }) : EXIT.usage;
+    }
     if (interrupted.aborted && error === interrupted.reason) return exitCodeAfter(interrupts);
-    return renderError(error, { out, err, json: asksForJson(args) });
+    return renderError(error, { out, err, json });
   } finally {
     interrupts.close();
   }
@@ -92,6 +97,13 @@ function askedFor(args: readonly string[], commands: readonly CommandEntry[]): C
   const words = args.filter((arg) => !arg.startsWith('-'));
   const name = words[0] === 'help' ? words[1] : words[0];
   return commands.find((entry) => entry.name === name) ?? null;
+}
+
+function wrongCommandLine(error: CommanderError): GodwitError {
+  return new GodwitError('USAGE_COMMAND_LINE', error.message.replace(/^error: /, ''), {
+    safe: 'nothing was started or changed',
+    hint: 'godwit help shows the commands and options',
+  });
 }
 
 /** Asked before parsing: an error in parsing is to be JSON too. */
