@@ -1,0 +1,505 @@
+/**
+ * The link's state machine, both ends: bytes and times in, bytes and messages out (docs/format/link.md, 3 to 5).
+ * Pure: no sockets, no timers. Not responsible for dialling, pacing and waking up: link.ts.
+ *
+ * A lane's connection:  down -> greeting (HELLO sent) -> open -> down ...
+ *                       open -> finished (GOODBYE both ways)
+ */
+
+import { assert, GodwitError } from '../base/index.ts';
+import { linkError } from './errors.ts';
+import {
+  encodeFrameHeader,
+  FRAME,
+  FRAME_HEADER_BYTES,
+  type Frame,
+  FrameDecoder,
+  isConnectionType,
+} from './frame.ts';
+import {
+  type Capabilities,
+  decodeAck,
+  decodeHello,
+  decodeRefusal,
+  decodeToken,
+  encodeAck,
+  encodeHello,
+  encodeRefusal,
+  encodeToken,
+  type Hello,
+  type LinkRole,
+  MIGRATION_ID_BYTES,
+  type ProtocolVersion,
+} from './hello.ts';
+import { Lane, type LaneStats } from './lane.ts';
+import {
+  DEFAULT_LIMITS,
+  LANES_MAX,
+  type LinkLimits,
+  PAYLOAD_BYTES_MAX,
+  PROTOCOL_MAJOR,
+  PROTOCOL_MINOR,
+} from './limits.ts';
+import { checkPlace, decodeMessage, encodeMessage, type Message } from './message.ts';
+
+export interface SessionOptions {
+  /** 16 random bytes, the same at both ends. */
+  readonly migrationId: Uint8Array;
+  readonly laneCount: number;
+  readonly capabilities: Capabilities;
+  readonly limits?: Partial<LinkLimits>;
+  readonly version?: ProtocolVersion;
+}
+
+type Connection =
+  | { readonly state: 'down' }
+  | {
+      readonly state: 'greeting';
+      readonly sinceMs: number;
+      readonly epoch: number;
+      readonly decoder: FrameDecoder;
+    }
+  | Open
+  | { readonly state: 'finished' };
+
+interface Open {
+  readonly state: 'open';
+  readonly epoch: number;
+  readonly decoder: FrameDecoder;
+  /** Connection frames that wait to be written; they overtake lane frames. */
+  readonly control: Uint8Array[];
+  lastHeardMs: number;
+  pingAtMs: number;
+  pingToken: number | null;
+  goodbyeSent: boolean;
+  goodbyeReceived: boolean;
+}
+
+interface LaneState {
+  readonly lane: Lane;
+  connection: Connection;
+  /** Since when the lane has no open connection; null while it has one, and at a destination nobody called yet. */
+  downSinceMs: number | null;
+  opened: boolean;
+  /** Highest epoch dialled or accepted. */
+  epoch: number;
+  roundTripMs: number | null;
+  roundTripMsMin: number | null;
+  /** A message is with the owner. */
+  busy: boolean;
+  atBarrier: boolean;
+}
+
+export interface SessionStats extends LaneStats {
+  readonly lane: number;
+  readonly connected: boolean;
+  readonly epoch: number;
+  readonly roundTripMs: number | null;
+  readonly roundTripMsMin: number | null;
+}
+
+export class Session {
+  readonly role: LinkRole;
+  readonly laneCount: number;
+  readonly limits: LinkLimits;
+  readonly version: ProtocolVersion;
+  readonly #migrationId: Uint8Array;
+  readonly #capabilities: Capabilities;
+  readonly #lanes: LaneState[];
+  #peer: Hello | null = null;
+  #barrierSent = 0;
+  #barrierPassed = 0;
+  #finishing = false;
+  #linkTimeoutMs: number;
+
+  constructor(options: SessionOptions, nowMs: number) {
+    assert(options.migrationId.length === MIGRATION_ID_BYTES, 'a migration id has 16 bytes');
+    assert(options.laneCount >= 1 && options.laneCount <= LANES_MAX, '1 to 64 lanes');
+    this.limits = { ...DEFAULT_LIMITS, ...options.limits };
+    assert(
+      this.limits.windowBytes >= PAYLOAD_BYTES_MAX + FRAME_HEADER_BYTES,
+      'the window holds one largest frame at least',
+    );
+    this.#linkTimeoutMs = this.limits.linkTimeoutMs;
+    this.role = options.capabilities.role;
+    this.laneCount = options.laneCount;
+    this.version = options.version ?? { major: PROTOCOL_MAJOR, minor: PROTOCOL_MINOR };
+    this.#migrationId = Uint8Array.from(options.migrationId);
+    this.#capabilities = options.capabilities;
+    this.#lanes = Array.from({ length: options.laneCount }, (_, index) => ({
+      lane: new Lane(index, this.limits),
+      connection: { state: 'down' },
+      downSinceMs: options.capabilities.role === 'source' ? nowMs : null,
+      opened: false,
+      epoch: 0,
+      roundTripMs: null,
+      roundTripMsMin: null,
+      busy: false,
+      atBarrier: false,
+    }));
+  }
+
+  #state(lane: number): LaneState {
+    const state = this.#lanes[lane];
+    assert(state !== undefined, `lane ${lane} exists`);
+    return state;
+  }
+
+  /** What the other end said it can; null until the first connection is open. */
+  get peer(): Capabilities | null {
+    return this.#peer?.capabilities ?? null;
+  }
+
+  /** The version spoken; null until the first connection is open. */
+  get spokenVersion(): ProtocolVersion | null {
+    if (this.#peer === null) return null;
+    return { major: this.version.major, minor: Math.min(this.version.minor, this.#peer.version.minor) };
+  }
+
+  connectionState(lane: number): Connection['state'] {
+    return this.#state(lane).connection.state;
+  }
+
+  // Connections
+
+  /** down -> greeting, at the source: a new connection of `lane` is there; its HELLO is the first output. */
+  dialled(lane: number, nowMs: number): Uint8Array {
+    const state = this.#state(lane);
+    assert(this.role === 'source', 'the source dials');
+    state.epoch++;
+    const decoder = new FrameDecoder();
+    state.connection = { state: 'greeting', sinceMs: nowMs, epoch: state.epoch, decoder };
+    return this.#greeting(FRAME.HELLO, state);
+  }
+
+  /**
+   * down | open -> open, at the destination: the first frame of a new connection and the decoder that read it.
+   * Returns the lane and WELCOME. Errors: those of docs/format/link.md, 3; nothing changes then.
+   */
+  accepted(frame: Frame, decoder: FrameDecoder, nowMs: number): { lane: number; welcome: Uint8Array } {
+    assert(this.role === 'destination', 'the destination accepts');
+    if (frame.type !== FRAME.HELLO)
+      throw linkError('LINK_PROTOCOL', `frame type ${frame.type} instead of HELLO`);
+    const hello = this.#judge(decodeHello(frame.payload, this.version));
+    const state = this.#state(hello.lane);
+    if (hello.epoch <= state.epoch || state.connection.state === 'finished') {
+      throw linkError('LINK_EPOCH', `lane ${hello.lane}: epoch ${hello.epoch} was there before`, {
+        hint: 'somebody may have recorded and replayed a connection',
+        fields: { lane: hello.lane, epoch: hello.epoch, epochSeen: state.epoch },
+      });
+    }
+    state.lane.resume(hello, nowMs);
+    state.epoch = hello.epoch;
+    this.#open(state, hello, decoder, nowMs);
+    return { lane: hello.lane, welcome: this.#greeting(FRAME.WELCOME, state) };
+  }
+
+  #greeting(type: number, state: LaneState): Uint8Array {
+    const payload = encodeHello({
+      version: this.version,
+      migrationId: this.#migrationId,
+      lane: state.lane.index,
+      laneCount: this.laneCount,
+      epoch: state.epoch,
+      ...state.lane.takeAcknowledgement(),
+      capabilities: this.#capabilities,
+    });
+    return controlFrame(type, payload);
+  }
+
+  #judge(hello: Hello): Hello {
+    if (!Buffer.from(hello.migrationId).equals(this.#migrationId)) {
+      throw linkError('LINK_MIGRATION', 'the connection belongs to another migration');
+    }
+    if (
+      hello.lane >= this.laneCount ||
+      hello.laneCount !== this.laneCount ||
+      hello.capabilities.role === this.role ||
+      hello.capabilities.pageSizeBytes !== this.#capabilities.pageSizeBytes
+    ) {
+      throw linkError(
+        'LINK_CONNECTION',
+        `lane ${hello.lane} of ${hello.laneCount} from a ${hello.capabilities.role}`,
+        {
+          fields: { lane: hello.lane, laneCount: hello.laneCount, laneCountOwn: this.laneCount },
+        },
+      );
+    }
+    return hello;
+  }
+
+  #open(state: LaneState, hello: Hello, decoder: FrameDecoder, nowMs: number): void {
+    decoder.payloadBytesMax = PAYLOAD_BYTES_MAX;
+    // The first connection of all starts the clock for the lanes that nobody has called yet.
+    if (this.#peer === null) for (const other of this.#lanes) other.downSinceMs ??= nowMs;
+    this.#peer = hello;
+    state.downSinceMs = null;
+    state.opened = true;
+    state.connection = {
+      state: 'open',
+      epoch: state.epoch,
+      decoder,
+      control: [],
+      lastHeardMs: nowMs,
+      pingAtMs: nowMs,
+      pingToken: null,
+      goodbyeSent: false,
+      goodbyeReceived: false,
+    };
+  }
+
+  /** greeting | open -> down: the connection of `lane` is gone. A finished lane stays finished. */
+  lost(lane: number, nowMs: number): void {
+    const state = this.#state(lane);
+    const { connection } = state;
+    if (connection.state === 'finished' || connection.state === 'down') return;
+    const done = connection.state === 'open' && connection.goodbyeReceived && state.lane.idle;
+    if (connection.state === 'open') state.downSinceMs = nowMs;
+    state.connection = { state: done ? 'finished' : 'down' };
+  }
+
+  /** Bytes of `lane`'s connection. Errors end the whole link, except before it is open. */
+  receive(lane: number, chunk: Uint8Array, nowMs: number): void {
+    const state = this.#state(lane);
+    const { connection } = state;
+    if (connection.state !== 'greeting' && connection.state !== 'open') return;
+    connection.decoder.push(chunk);
+    this.drain(lane, nowMs);
+  }
+
+  /** Handles the frames that are in `lane`'s decoder already (after `accepted`). */
+  drain(lane: number, nowMs: number): void {
+    const state = this.#state(lane);
+    for (;;) {
+      const { connection } = state;
+      if (connection.state !== 'greeting' && connection.state !== 'open') return;
+      const frame = connection.decoder.next();
+      if (frame === null) return;
+      if (connection.state === 'greeting') this.#welcomed(state, connection.decoder, frame, nowMs);
+      else this.#handle(state, connection, frame, nowMs);
+    }
+  }
+
+  #welcomed(state: LaneState, decoder: FrameDecoder, frame: Frame, nowMs: number): void {
+    if (frame.type === FRAME.ERROR) throwRefusal(frame);
+    if (frame.type !== FRAME.WELCOME) {
+      throw linkError('LINK_PROTOCOL', `frame type ${frame.type} instead of WELCOME`);
+    }
+    const welcome = this.#judge(decodeHello(frame.payload, this.version));
+    if (welcome.lane !== state.lane.index || welcome.epoch !== state.epoch) {
+      throw linkError('LINK_CONNECTION', `the answer names lane ${welcome.lane}, epoch ${welcome.epoch}`);
+    }
+    state.lane.resume(welcome, nowMs);
+    this.#open(state, welcome, decoder, nowMs);
+  }
+
+  #handle(state: LaneState, connection: Open, frame: Frame, nowMs: number): void {
+    connection.lastHeardMs = nowMs;
+    if (connection.goodbyeReceived) throw linkError('LINK_PROTOCOL', 'a frame after GOODBYE');
+    if (!isConnectionType(frame.type)) {
+      state.lane.accept(frame, nowMs);
+      return;
+    }
+    switch (frame.type) {
+      case FRAME.ACK:
+        state.lane.acknowledge(decodeAck(frame.payload), nowMs);
+        return;
+      case FRAME.PING:
+        // One answer is enough however many pings wait: the peer may not make us queue without bound.
+        if (connection.control.length < 4)
+          connection.control.push(controlFrame(FRAME.PONG, encodeToken(decodeToken(frame.payload))));
+        return;
+      case FRAME.PONG:
+        this.#pong(state, connection, decodeToken(frame.payload), nowMs);
+        return;
+      case FRAME.ERROR:
+        return throwRefusal(frame);
+      case FRAME.GOODBYE:
+        if (frame.payload.length > 0) throw linkError('LINK_MESSAGE', 'GOODBYE with a payload');
+        connection.goodbyeReceived = true;
+        return;
+      default:
+        throw linkError('LINK_PROTOCOL', `frame type ${frame.type} on an open connection`);
+    }
+  }
+
+  #pong(state: LaneState, connection: Open, token: number, nowMs: number): void {
+    if (token !== connection.pingToken) return;
+    connection.pingToken = null;
+    const roundTripMs = Math.max(0, nowMs - token / 1000);
+    state.roundTripMs = roundTripMs;
+    state.roundTripMsMin = Math.min(state.roundTripMsMin ?? roundTripMs, roundTripMs);
+  }
+
+  // Messages
+
+  capacityBytes(lane: number): number {
+    return this.#state(lane).lane.capacityBytes();
+  }
+
+  /** Everything sent on every lane is known to have arrived. */
+  get flushed(): boolean {
+    return this.#lanes.every(({ lane }) => lane.idle);
+  }
+
+  /** Queues a message; `payloadCheck` is the CRC-32 of a page batch where it is known. Errors: LINK_PROTOCOL, LINK_FRAME_LENGTH. */
+  send(lane: number, message: Message, nowMs: number, payloadCheck?: number): void {
+    checkPlace(message.kind, this.role, lane);
+    if (this.#finishing) throw linkError('LINK_CLOSED', `${message.kind} after the end`);
+    const { type, payload } = encodeMessage(message);
+    this.#state(lane).lane.enqueue(type, payload, payloadCheck, nowMs);
+  }
+
+  /** Queues a barrier on every lane; its BARRIER_DONE comes back as a message. Returns its id. */
+  sendBarrier(nowMs: number): number {
+    const id = ++this.#barrierSent;
+    for (let lane = 0; lane < this.laneCount; lane++) this.send(lane, { kind: 'barrier', id }, nowMs);
+    return id;
+  }
+
+  /** The next message of `lane`; none while one is with the owner or a barrier holds the lane. Answer with `consumed`. */
+  takeMessage(lane: number, nowMs: number): Message | null {
+    const state = this.#state(lane);
+    while (!state.busy && !state.atBarrier) {
+      const frame = state.lane.peek();
+      if (frame === null) return null;
+      const message = decodeMessage(frame.type, frame.payload);
+      if (message === null) {
+        state.lane.consume(nowMs);
+        continue;
+      }
+      checkPlace(message.kind, this.role === 'source' ? 'destination' : 'source', lane);
+      if (message.kind !== 'barrier') {
+        state.busy = true;
+        return message;
+      }
+      if (message.id !== this.#barrierPassed + 1) {
+        throw linkError('LINK_PROTOCOL', `barrier ${message.id} after ${this.#barrierPassed}`);
+      }
+      state.atBarrier = true;
+    }
+    // Lane 0 hands the barrier to the owner once every lane stands at it.
+    if (lane !== 0 || state.busy || !this.#lanes.every(({ atBarrier }) => atBarrier)) return null;
+    state.busy = true;
+    return { kind: 'barrier', id: this.#barrierPassed + 1 };
+  }
+
+  /** The owner is done with the message it took from `lane`. */
+  consumed(lane: number, nowMs: number): void {
+    const state = this.#state(lane);
+    assert(state.busy, 'only a message that was taken is consumed');
+    state.busy = false;
+    if (!state.atBarrier) {
+      state.lane.consume(nowMs);
+      return;
+    }
+    this.#barrierPassed++;
+    for (const other of this.#lanes) {
+      other.atBarrier = false;
+      other.lane.consume(nowMs);
+    }
+    this.send(0, { kind: 'barrier-done', id: this.#barrierPassed }, nowMs);
+  }
+
+  // Output and time
+
+  /** The next chunks to write on `lane`'s connection, or null. Connection frames go first; `bulk` off: only those. */
+  nextOutput(lane: number, nowMs: number, bulk: boolean): readonly Uint8Array[] | null {
+    const state = this.#state(lane);
+    const { connection } = state;
+    if (connection.state !== 'open' || connection.goodbyeSent) return null;
+    const ackDueMs = state.lane.ackDueMs();
+    if (ackDueMs !== null && ackDueMs <= nowMs) {
+      return [controlFrame(FRAME.ACK, encodeAck(state.lane.takeAcknowledgement()))];
+    }
+    const control = connection.control.shift();
+    if (control !== undefined) return [control];
+    if (connection.pingToken === null && connection.pingAtMs <= nowMs) {
+      connection.pingToken = Math.round(nowMs * 1000);
+      connection.pingAtMs = nowMs + this.limits.pingIntervalMs;
+      return [controlFrame(FRAME.PING, encodeToken(connection.pingToken))];
+    }
+    if (bulk) {
+      const frame = state.lane.nextFrame();
+      if (frame !== null) return frame.chunks;
+    }
+    // GOODBYE says that nothing is missing, so it waits for the last acknowledgement in both directions.
+    if ((this.#finishing || connection.goodbyeReceived) && state.lane.idle && ackDueMs === null) {
+      connection.goodbyeSent = true;
+      return [controlFrame(FRAME.GOODBYE, new Uint8Array(0))];
+    }
+    return null;
+  }
+
+  /** When `lane` wants to be asked for output again although nothing arrives; null: not before something does. */
+  ackDueMs(lane: number): number | null {
+    return this.#state(lane).lane.ackDueMs();
+  }
+
+  hasBulk(lane: number): boolean {
+    const state = this.#state(lane);
+    return state.connection.state === 'open' && state.lane.hasFrame();
+  }
+
+  /** From now on nothing is sent any more; GOODBYE follows the last acknowledgement. */
+  finish(): void {
+    this.#finishing = true;
+  }
+
+  /** GOODBYE went both ways on `lane`. */
+  finished(lane: number): boolean {
+    const { connection } = this.#state(lane);
+    if (connection.state === 'finished') return true;
+    return connection.state === 'open' && connection.goodbyeSent && connection.goodbyeReceived;
+  }
+
+  /** The link may be down for this long from now on; the final stage has less patience. */
+  setLinkTimeoutMs(linkTimeoutMs: number): void {
+    this.#linkTimeoutMs = linkTimeoutMs;
+  }
+
+  /** Lanes whose connection must be given up. Errors: LINK_TIMEOUT, when a lane was down too long. */
+  silentLanes(nowMs: number): number[] {
+    return this.#lanes.filter((state) => this.#isSilent(state, nowMs)).map(({ lane }) => lane.index);
+  }
+
+  #isSilent(state: LaneState, nowMs: number): boolean {
+    const { connection, downSinceMs } = state;
+    if (connection.state === 'finished') return false;
+    if (connection.state === 'open') return nowMs - connection.lastHeardMs > this.limits.silenceMsMax;
+    const patienceMs = state.opened ? this.#linkTimeoutMs : this.limits.connectTimeoutMs;
+    if (downSinceMs !== null && nowMs - downSinceMs > patienceMs) {
+      throw linkError('LINK_TIMEOUT', `lane ${state.lane.index} has had no connection for ${patienceMs} ms`, {
+        safe: 'before the final stage the source VM is running',
+        hint: 'check the network between the hosts, or give a longer --link-timeout',
+        fields: { lane: state.lane.index, patienceMs, connectedBefore: state.opened },
+      });
+    }
+    return connection.state === 'greeting' && nowMs - connection.sinceMs > this.limits.helloTimeoutMs;
+  }
+
+  stats(): SessionStats[] {
+    return this.#lanes.map(({ lane, connection, epoch, roundTripMs, roundTripMsMin }) => ({
+      lane: lane.index,
+      connected: connection.state === 'open',
+      epoch,
+      roundTripMs,
+      roundTripMsMin,
+      ...lane.stats(),
+    }));
+  }
+}
+
+function controlFrame(type: number, payload: Uint8Array): Uint8Array {
+  return Buffer.concat([encodeFrameHeader({ type, payload }), payload]);
+}
+
+/** The ERROR frame for `error`, to be written before the connection is closed. */
+export function errorFrame(code: string, text: string): Uint8Array {
+  return controlFrame(FRAME.ERROR, encodeRefusal({ code, text }));
+}
+
+function throwRefusal(frame: Frame): never {
+  const { code, text } = decodeRefusal(frame.payload);
+  throw new GodwitError(code, text, { fields: { fromPeer: true } });
+}

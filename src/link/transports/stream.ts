@@ -1,0 +1,72 @@
+/** Any duplex byte stream as a transport: TCP and TLS sockets, ssh's standard input and output, a pair of pipes. */
+
+import type { Duplex } from 'node:stream';
+import { errorCode, errorMessage } from '../../base/index.ts';
+import { linkError } from '../errors.ts';
+import type { Transport, TransportHandlers } from '../transport.ts';
+
+export function streamTransport(stream: Duplex, description: string): Transport {
+  let closed = false;
+  let failure: Error | null = null;
+  let handlers: TransportHandlers | null = null;
+  const onClose = () => {
+    if (closed) return;
+    closed = true;
+    handlers?.onClosed(failure);
+  };
+  stream.on('error', (error) => {
+    failure ??= asTlsError(error);
+  });
+  stream.on('close', onClose);
+  return {
+    description,
+    open(opened) {
+      handlers = opened;
+      stream.on('data', (chunk: Uint8Array) => opened.onData(chunk));
+      stream.on('drain', () => opened.onWritable());
+      // The other end closed its half: nothing of the link works with one half.
+      stream.on('end', () => stream.destroy());
+      if (closed) queueMicrotask(() => opened.onClosed(failure));
+    },
+    write(chunks) {
+      if (closed || stream.destroyed || stream.writableEnded) return false;
+      stream.cork();
+      let room = true;
+      for (const chunk of chunks) room = stream.write(chunk);
+      stream.uncork();
+      return room;
+    },
+    end() {
+      if (stream.destroyed) return;
+      stream.end();
+      // A peer that never reads must not keep the socket for ever.
+      const timer = setTimeout(() => stream.destroy(), 2000);
+      timer.unref();
+      stream.once('close', () => clearTimeout(timer));
+      stream.once('finish', () => stream.destroy());
+    },
+    destroy() {
+      stream.destroy();
+    },
+  };
+}
+
+/** OpenSSL's verdicts are final: with the same key or certificate the next attempt ends the same way. */
+export function asTlsError(error: Error): Error {
+  const code = errorCode(error);
+  const isTls =
+    /^(ERR_SSL_|ERR_TLS_|ERR_OSSL_|UNABLE_TO_|CERT_|SELF_SIGNED|DEPTH_ZERO|EPROTO$)/.test(code) ||
+    /SSL routines/.test(error.message);
+  if (!isTls) return error;
+  return linkError('LINK_TLS', `the TLS handshake failed: ${tlsReason(error)}`, {
+    hint: 'both ends need the same key, or certificates of the same authority with the right host name',
+    fields: { reason: code },
+    cause: error,
+  });
+}
+
+/** OpenSSL writes "thread:error:number:library:function:reason:file:line:"; an operator needs the reason. */
+function tlsReason(error: Error): string {
+  const parts = errorMessage(error).trim().split(':');
+  return parts.length >= 7 && parts[1] === 'error' ? parts[5]! : errorMessage(error);
+}
