@@ -46,20 +46,16 @@ export function backportsSuite(distribution) {
  * The commands a person types to get the packages.
  * @param {Distribution} distribution
  * @param {readonly import('./needs.mjs').Package[]} packages
+ * @param {string | null} addSources the command that adds the suite; null where it is there or not needed
  * @returns {string[]}
  */
-export function installCommands(distribution, packages) {
-  const suite = backportsSuite(distribution);
+export function installCommands(distribution, packages, addSources) {
   switch (distribution.family) {
     case 'debian':
       return [
-        ...(suite === null
-          ? []
-          : [
-              `add the suite ${suite} to apt's sources (a copy of the ${distribution.codename} entry, its suite replaced)`,
-            ]),
+        ...(addSources === null ? [] : [addSources]),
         'sudo apt-get update',
-        ['sudo', ...aptInstall(suite, packageNames(packages, 'debian'))].join(' '),
+        ['sudo', ...aptInstall(backportsSuite(distribution), packageNames(packages, 'debian'))].join(' '),
       ];
     case 'fedora':
       return [`sudo dnf install ${packageNames(packages, 'fedora').join(' ')}`];
@@ -122,6 +118,21 @@ export function deriveSources(files, codename, suite) {
     if (entry !== undefined) return entry.withSuite(suite);
   }
   return null;
+}
+
+/** @param {string} suite @param {DerivedSources} derived */
+export function sourcesPath(suite, derived) {
+  return `/etc/apt/sources.list.d/godwit-${suite}.${derived.extension}`;
+}
+
+/**
+ * The one shell command that writes the derived entry.
+ * @param {string} suite
+ * @param {DerivedSources} derived
+ */
+export function addSourcesCommand(suite, derived) {
+  const quoted = derived.text.replace(/\\/g, '\\\\').replace(/\n/g, '\\n').replace(/'/g, "'\\''");
+  return `printf '%b' '${quoted}' | sudo tee ${sourcesPath(suite, derived)}`;
 }
 
 /**

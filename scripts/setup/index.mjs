@@ -38,10 +38,11 @@ export async function setUp(options) {
   showPlan(steps);
   if (!(await agreed(options.assumeYes))) {
     if (!before.dependenciesReady || !before.nodeReady) {
+      const byHand = ['npm ci --no-audit --no-fund', ...system.advice].join('\n         ');
       throw new LaunchError(
         'not set up: the installation was declined',
         NOTHING_LOST,
-        steps.map((step) => step.manual).join('; '),
+        `run it again and answer y, or by hand:\n         ${byHand}`,
       );
     }
     requireUsable(options.purpose, before, system.advice);

@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
+  addSourcesCommand,
   aptInstall,
   backportsSuite,
   deriveSources,
@@ -13,6 +14,7 @@ import {
   offersSuite,
   packageNames,
   parseOsRelease,
+  sourcesPath,
 } from './distribution.mjs';
 import { atLeast, findProgram, PACKAGES, QEMU_MAJOR_WANTED, QEMU_VERSION_MIN } from './needs.mjs';
 
@@ -32,14 +34,16 @@ export function planSystemPackages(purpose, found) {
   const wanted = needed.filter((entry) => found.missing.includes(entry) || isOldQemu(entry, found));
   if (wanted.length === 0) return { steps: [], advice: [] };
   const distribution = parseOsRelease(readText('/etc/os-release'));
-  const advice = installCommands(distribution, wanted);
   const suite = backportsSuite(distribution);
+  const sources = suite === null ? null : missingSources(distribution.codename, suite);
+  const addSources = suite === null || sources === null ? null : addSourcesCommand(suite, sources);
+  const advice = installCommands(distribution, wanted, addSources);
   const hopeless = suite === null && found.missing.length === 0 && !isTooOld(found); // its own suite is what it has
   const privilege = adminPrefix();
   if (distribution.family !== 'debian' || findProgram('apt-get') === null || privilege === null || hopeless) {
     return { steps: [], advice };
   }
-  return { steps: aptSteps(distribution.codename, suite, wanted, privilege), advice };
+  return { steps: aptSteps(suite, sources, wanted, privilege), advice };
 }
 
 /** @param {Package} entry @param {Survey} found */
@@ -67,19 +71,24 @@ function adminPrefix() {
 }
 
 /**
+ * What to add so that apt knows the suite; null where it does, and where no entry of ours can be derived.
  * @param {string} codename
+ * @param {string} suite
+ */
+function missingSources(codename, suite) {
+  const files = readSources();
+  return offersSuite(files, suite) ? null : deriveSources(files, codename, suite);
+}
+
+/**
  * @param {string | null} suite
+ * @param {import('./distribution.mjs').DerivedSources | null} sources
  * @param {readonly Package[]} wanted
  * @param {readonly string[]} privilege
  * @returns {Step[]}
  */
-function aptSteps(codename, suite, wanted, privilege) {
-  const steps = [];
-  const files = readSources();
-  if (suite !== null && !offersSuite(files, suite)) {
-    const derived = deriveSources(files, codename, suite);
-    if (derived !== null) steps.push(sourcesStep(suite, derived, privilege));
-  }
+function aptSteps(suite, sources, wanted, privilege) {
+  const steps = suite === null || sources === null ? [] : [sourcesStep(suite, sources, privilege)];
   const names = packageNames(wanted, 'debian');
   const items = names.map((name) => /** @type {[string, string]} */ ([name, whyOf(name, wanted)]));
   steps.push(
@@ -105,7 +114,7 @@ function whyOf(name, wanted) {
  * @returns {Step}
  */
 function sourcesStep(suite, derived, privilege) {
-  const path = `/etc/apt/sources.list.d/godwit-${suite}.${derived.extension}`;
+  const path = sourcesPath(suite, derived);
   return {
     items: [[suite, 'the apt suite that has QEMU 10, from the mirror this machine already uses']],
     manual: `write ${path} (the machine's own entry with the suite ${suite})`,

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { splitOptions } from '../../scripts/options.mjs';
 import {
+  addSourcesCommand,
   backportsSuite,
   deriveSources,
   installCommands,
@@ -64,6 +65,16 @@ test('the backports entry keeps mirror and options of a one-line file', () => {
   });
 });
 
+test('the command that a person types writes exactly the derived entry', () => {
+  const derived = deriveSources([{ path: 'debian.sources', text: DEB822 }], 'bookworm', 'bookworm-backports');
+  assert.ok(derived);
+  const command = addSourcesCommand('bookworm-backports', derived).replace(/\| sudo tee .*/, '');
+  assert.equal(spawnSync('sh', ['-c', command], { encoding: 'utf8' }).stdout, derived.text);
+  const odd = { extension: 'list' as const, text: "deb [x='a'] http://a\\b/ %s main\n" };
+  const oddCommand = addSourcesCommand('s', odd).replace(/\| sudo tee .*/, '');
+  assert.equal(spawnSync('sh', ['-c', oddCommand], { encoding: 'utf8' }).stdout, odd.text);
+});
+
 test('a suite that is there already is seen; a disabled one is not', () => {
   const entry =
     'Types: deb\nURIs: http://apt.example.net/debian\nSuites: bookworm-backports\nComponents: main\n';
@@ -77,7 +88,8 @@ test('a suite that is there already is seen; a disabled one is not', () => {
 });
 
 test('each distribution gets its own commands', () => {
-  const commands = (osRelease: string) => installCommands(parseOsRelease(osRelease), PACKAGES).join('\n');
+  const commands = (osRelease: string) =>
+    installCommands(parseOsRelease(osRelease), PACKAGES, null).join('\n');
   assert.match(
     commands(DEBIAN_12),
     /apt-get install -y -t bookworm-backports .*qemu-system-x86 qemu-utils iproute2$/,
