@@ -1,0 +1,37 @@
+export {
+  BASELINES,
+  type Baseline,
+  type BaselineIteration,
+  type BaselineOptions,
+  type BaselineProgress,
+  type BaselineReport,
+  DOWNTIME_LIMIT_MS_DEFAULT,
+  type Outcome,
+  runBaseline,
+} from './baseline.ts';
+export type { LabErrorCode } from './errors.ts';
+export * from './guest/index.ts';
+export { type Heartbeat, heartbeatOf, heartbeatsOf, lastHeartbeat } from './heartbeats.ts';
+export { type MoveMeasure, type MoveObserver, observeMove, type Pair } from './move.ts';
+export {
+  type Endpoint,
+  type Host,
+  type LinkCounters,
+  type Network,
+  type NetworkOptions,
+  openNetwork,
+} from './network.ts';
+export { type LabPair, openPair, type PairOptions, verifyGuest } from './pair.ts';
+export { type CorePlan, corePlan, pinSelf } from './pinning.ts';
+export { type LabProcess, makeRunFolder, removeRunFolder, runCommand, startProcess } from './processes.ts';
+export { joinSerial, type SerialLine, type SerialPort } from './serial.ts';
+export {
+  type Accelerator,
+  findQemu,
+  LARGE_MEMORY_BYTES,
+  type MachineOptions,
+  SMALL_MEMORY_BYTES,
+  startVm,
+  type Vm,
+  type VmOptions,
+} from './vm.ts';
