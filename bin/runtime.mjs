@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * Finds the Node that runs godwit and hands the terminal over to it.
  * Plain JavaScript for any Node from 18 on: it runs before anything is installed.

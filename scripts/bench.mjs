@@ -1,3 +1,4 @@
+// @ts-check
 /** `npm run bench`: sets this machine up and runs bench/main.ts under the pinned Node (`-- --only NAME --json`). */
 
 import { join } from 'node:path';

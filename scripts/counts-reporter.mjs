@@ -1,3 +1,4 @@
+// @ts-check
 /** A reporter for Node's test runner that writes only the run's counts, as JSON. */
 
 /** @param {AsyncIterable<{ type: string, data: any }>} source */

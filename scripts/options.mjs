@@ -1,3 +1,4 @@
+// @ts-check
 /** The launchers' own option, `--yes`, told apart from those that are passed on. */
 
 /**

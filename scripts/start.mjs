@@ -1,3 +1,4 @@
+// @ts-check
 /** `npm start`: sets this machine up and runs `godwit demo` with the arguments given (`npm start -- --strategy frs`). */
 
 import { launch, runGodwit } from '../bin/runtime.mjs';

@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * What this Linux distribution is, how QEMU comes to it, and apt's sources files as text.
  * Pure: text in, text out. Not responsible for reading files or running commands.

@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * Makes this machine ready for a command: npm packages (with the pinned Node), QEMU and the network tools.
  * Shows what it would install and why, asks on a terminal, and does nothing at all where nothing is missing.

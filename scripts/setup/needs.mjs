@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * What a machine must have, why, and for which command; and a look at what it has.
  * Not responsible for installing anything.

@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * Which system packages to install and how: apt where this machine has it and lets us, else advice for a person.
  */

@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * One installation step: a command whose output goes to a log, of which a failure shows the end.
  */
