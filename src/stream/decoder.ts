@@ -1,0 +1,504 @@
+/**
+ * The incremental decoder of QEMU's migration stream: bytes in any chunking in, calls of a StreamSink out. Format and section
+ * numbers: docs/format/qemu-stream.md. Not responsible for sockets, for storing pages, or for deciding anything.
+ *
+ * The hot loop is #records: no object, closure, BigInt or promise per page. Everything else is cold and written for reading.
+ */
+
+import { assert } from '../base/index.ts';
+import type { RamBlock, RamLayout } from '../vm/index.ts';
+import { Carry } from './carry.ts';
+import { streamError } from './errors.ts';
+import {
+  parseBlockList,
+  parseConfiguration,
+  parseSectionHeader,
+  skipEarlySection,
+  Unreadable,
+} from './setup.ts';
+import { TailCollector } from './tail.ts';
+import {
+  type DecoderFacts,
+  type DecoderOptions,
+  type DecoderPhase,
+  type PassThroughReason,
+  type RamSectionKind,
+  STREAM_LIMITS,
+  type StreamEnd,
+  type StreamLimits,
+  type StreamSink,
+} from './types.ts';
+import {
+  COMMAND,
+  Cursor,
+  FLAG,
+  FOOTER_BYTES,
+  latin1,
+  MAGIC,
+  RAM_RECORD_BYTES_MAX,
+  readBe32,
+  TAG,
+  VERSION,
+} from './wire.ts';
+
+const PAGE = 4096;
+const SAME_BLOCK_PAGE = FLAG.page | FLAG.continue;
+const SAME_BLOCK_ZERO = FLAG.zero | FLAG.continue;
+
+/** Section 9: with one of these enabled nothing is decoded at all. */
+const REFUSED_CAPABILITIES: readonly (readonly [string, PassThroughReason])[] = [
+  ['multifd', 'multifd'],
+  ['xbzrle', 'xbzrle'],
+  ['compress', 'compress'],
+  ['mapped-ram', 'mapped-ram'],
+  ['x-colo', 'colo'],
+  ['background-snapshot', 'background-snapshot'],
+];
+
+/** Section 4. Commands that only announce something; all others change what the bytes after them mean. */
+const PLAIN_COMMANDS: ReadonlySet<number> = new Set([
+  COMMAND.openReturnPath,
+  COMMAND.ping,
+  COMMAND.postcopyAdvise,
+  COMMAND.switchoverStart,
+]);
+
+const UNNAMED_FLAGS: Readonly<Record<number, PassThroughReason>> = {
+  [FLAG.xbzrle]: 'xbzrle',
+  [FLAG.hook]: 'rdma',
+  [FLAG.compressPage]: 'compress',
+  1024: 'ram-record',
+  2048: 'ram-record',
+};
+
+/** Returned by a step that needs more bytes than there are. */
+const NEED_MORE = -1;
+
+export class StreamDecoder {
+  readonly #sink: StreamSink;
+  readonly #limits: StreamLimits;
+  readonly #carry: Carry;
+  #phase: DecoderPhase = 'header';
+  /** Stream offset of index 0 of the buffer that is being stepped through. */
+  #base = 0;
+  #bytesWritten = 0;
+  #failed = false;
+
+  #layout: RamLayout | null = null;
+  #blockIndexById = new Map<string, number>();
+  #ramSectionId = -1;
+  #footers = false;
+  #section: RamSectionKind = 'start';
+  /** Section 6, "the record before": bounds as plain numbers for the hot loop; -1 before any block was named. */
+  #lastBlock = -1;
+  #firstPage = 0;
+  #pageCount = 0;
+  readonly #filled = new Uint8Array(PAGE);
+
+  #earlySections = 0;
+  #tail: TailCollector | null = null;
+  #passThroughReason: PassThroughReason | null = null;
+  #pages = 0;
+  #zeroPages = 0;
+  #ramSections = 0;
+  #multifdFlushes = 0;
+
+  constructor(options: DecoderOptions, sink: StreamSink) {
+    this.#sink = sink;
+    this.#limits = { ...STREAM_LIMITS, ...options.limits };
+    this.#carry = new Carry(this.#limits.setupBytes + RAM_RECORD_BYTES_MAX);
+    if (options.capabilities === 'unknown') return;
+    for (const [capability, reason] of REFUSED_CAPABILITIES) {
+      if (options.capabilities.has(capability)) {
+        this.#passThrough(0, reason, `capability ${capability}`);
+        return;
+      }
+    }
+  }
+
+  get facts(): DecoderFacts {
+    return {
+      phase: this.#phase,
+      bytesDecoded: this.#bytesWritten - this.#carry.sizeBytes,
+      bytesWritten: this.#bytesWritten,
+      pages: this.#pages,
+      zeroPages: this.#zeroPages,
+      ramSections: this.#ramSections,
+      multifdFlushes: this.#multifdFlushes,
+      tailBytes: this.#tail?.sizeBytes ?? 0,
+    };
+  }
+
+  /** Decodes as far as the bytes go; `chunk` is not kept. Errors: STREAM_*; the decoder is then unusable. */
+  write(chunk: Uint8Array): void {
+    assert(!this.#failed, 'a failed decoder is not written to');
+    this.#failed = true;
+    this.#write(chunk);
+    this.#failed = false;
+  }
+
+  /** Says whether the stream is whole; to be called when the input has ended. */
+  end(): StreamEnd {
+    if (this.#phase === 'end') return { complete: true, reason: null };
+    if (this.#phase === 'pass-through') {
+      return { complete: null, reason: `not decoded: ${this.#passThroughReason}` };
+    }
+    const tail = this.#phase === 'tail' ? this.#tail!.endsWithoutDescription() : false;
+    if (tail === true) return { complete: true, reason: null };
+    if (tail === null) return { complete: null, reason: 'neither footers nor a description show the end' };
+    const where = this.#phase === 'tail' ? 'device state' : this.#ramSectionId < 0 ? 'setup' : 'RAM';
+    return { complete: false, reason: `ends inside ${where}, after ${this.#bytesWritten} bytes` };
+  }
+
+  #write(chunk: Uint8Array): void {
+    const carry = this.#carry;
+    const chunkBase = this.#bytesWritten;
+    this.#bytesWritten += chunk.length;
+    let at = 0;
+    // An element that began in an earlier chunk is put together in the carry buffer; what follows it is read in place.
+    while (carry.sizeBytes > 0 && at < chunk.length) {
+      const carried = carry.sizeBytes;
+      const absorbed = carry.append(chunk, at, this.#phase === 'records' ? RAM_RECORD_BYTES_MAX : null);
+      this.#base = chunkBase + at - carried;
+      const next = this.#stepOnce(carry.bytes, carry.sizeBytes);
+      if (next === NEED_MORE) at += absorbed;
+      else {
+        assert(next >= carried, 'a carried element ends in the bytes that completed it');
+        at += next - carried;
+        carry.clear();
+      }
+    }
+    this.#base = chunkBase;
+    while (at < chunk.length) {
+      const next = this.#step(chunk, at, chunk.length);
+      if (next === NEED_MORE) {
+        carry.append(chunk, at, chunk.length);
+        return;
+      }
+      at = next;
+    }
+  }
+
+  /** One element from the carry buffer: steps until something is consumed. */
+  #stepOnce(bytes: Uint8Array, end: number): number {
+    let next = 0;
+    while (next === 0) next = this.#step(bytes, 0, end, true);
+    return next;
+  }
+
+  /** Consumes at least one element from `at` on, or only changes phase; NEED_MORE leaves everything as it was. */
+  #step(bytes: Uint8Array, at: number, end: number, single = false): number {
+    switch (this.#phase) {
+      case 'records':
+        return this.#records(bytes, at, end, single);
+      case 'header':
+        return this.#header(bytes, at, end);
+      case 'configuration':
+        return this.#configuration(bytes, at, end);
+      case 'sections':
+        return this.#sectionOrCommand(bytes, at, end);
+      case 'footer':
+        return this.#footer(bytes, at, end);
+      case 'tail': {
+        const tail = this.#tail!.append(bytes.subarray(at, end));
+        if (tail) {
+          this.#phase = 'end';
+          this.#sink.onTail(tail);
+        }
+        return end;
+      }
+      case 'end':
+        return this.#tail!.refuseMore(end - at);
+      case 'pass-through':
+        this.#sink.onPassThroughBytes(bytes.subarray(at, end));
+        return end;
+    }
+  }
+
+  /** Section 6. With `single` it stops after one record: the rest of the buffer is a copy of bytes still to be read in place. */
+  #records(bytes: Uint8Array, start: number, end: number, single: boolean): number {
+    const sink = this.#sink;
+    let at = start;
+    let firstPage = this.#firstPage;
+    let pageCount = this.#pageCount;
+    let pages = 0;
+    let zeroPages = 0;
+    do {
+      if (at + 8 > end) break;
+      const low =
+        ((bytes[at + 4]! << 24) | (bytes[at + 5]! << 16) | (bytes[at + 6]! << 8) | bytes[at + 7]!) >>> 0;
+      const flags = low & 0xfff;
+      if (flags === SAME_BLOCK_PAGE || flags === SAME_BLOCK_ZERO) {
+        const high =
+          ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
+        const page = high * 0x10_0000 + (low >>> 12);
+        if (page >= pageCount) this.#refuseOffset(at);
+        if (flags === SAME_BLOCK_PAGE) {
+          if (at + 8 + PAGE > end) break;
+          sink.onPage(firstPage + page, bytes, at + 8);
+          pages++;
+          at += 8 + PAGE;
+        } else {
+          if (at + 9 > end) break;
+          if (bytes[at + 8] === 0) {
+            sink.onZeroPage(firstPage + page);
+            zeroPages++;
+          } else {
+            this.#fill(firstPage + page, bytes[at + 8]!);
+          }
+          at += 9;
+        }
+        continue;
+      }
+      const next = this.#rareRecord(bytes, at, end, low);
+      if (next === NEED_MORE) break;
+      at = next;
+      if (this.#phase !== 'records') break;
+      firstPage = this.#firstPage;
+      pageCount = this.#pageCount;
+    } while (!single);
+    this.#pages += pages;
+    this.#zeroPages += zeroPages;
+    return at === start && this.#phase === 'records' ? NEED_MORE : at;
+  }
+
+  /** Section 6: a record that names its block, ends the section, or is none of ours. */
+  #rareRecord(bytes: Uint8Array, at: number, end: number, low: number): number {
+    const flags = low & 0xfff;
+    if (flags === FLAG.page || flags === FLAG.zero) return this.#namedRecord(bytes, at, end, low);
+    if (flags === FLAG.eos) {
+      if (this.#footers) this.#phase = 'footer';
+      else this.#endRamSection(at + 8);
+      return at + 8;
+    }
+    if (flags === FLAG.multifdFlush) {
+      this.#multifdFlushes++;
+      return at + 8;
+    }
+    const reason = UNNAMED_FLAGS[flags & ~FLAG.continue];
+    if (reason === undefined) {
+      throw streamError('STREAM_RAM_RECORD', `flags 0x${flags.toString(16)}`, this.#base + at, 6, { flags });
+    }
+    return this.#passThrough(at, reason, `flags 0x${flags.toString(16)}`);
+  }
+
+  #namedRecord(bytes: Uint8Array, at: number, end: number, low: number): number {
+    if (at + 9 > end) return NEED_MORE;
+    const body = at + 9 + bytes[at + 8]!;
+    const isPage = (low & FLAG.page) !== 0;
+    if (body + (isPage ? PAGE : 1) > end) return NEED_MORE;
+    const id = latin1(bytes, at + 9, body);
+    const index = this.#blockIndexById.get(id);
+    if (index === undefined) {
+      throw streamError('STREAM_RAM_RECORD', `unknown RAM block "${id}"`, this.#base + at, 6, { block: id });
+    }
+    const block = this.#layout!.blocks[index] as RamBlock;
+    this.#lastBlock = index;
+    this.#firstPage = block.firstPage;
+    this.#pageCount = block.pageCount;
+    const page = readBe32(bytes, at) * 0x10_0000 + (low >>> 12);
+    if (page >= block.pageCount) this.#refuseOffset(at);
+    if (isPage) {
+      this.#sink.onPage(block.firstPage + page, bytes, body);
+      this.#pages++;
+      return body + PAGE;
+    }
+    if (bytes[body] !== 0) this.#fill(block.firstPage + page, bytes[body]!);
+    else {
+      this.#sink.onZeroPage(block.firstPage + page);
+      this.#zeroPages++;
+    }
+    return body + 1;
+  }
+
+  #fill(pageIndex: number, value: number): void {
+    this.#filled.fill(value);
+    this.#sink.onPage(pageIndex, this.#filled, 0);
+    this.#pages++;
+  }
+
+  #refuseOffset(at: number): never {
+    const message = this.#lastBlock < 0 ? 'CONTINUE before any block' : 'offset outside the block';
+    throw streamError('STREAM_RAM_RECORD', message, this.#base + at, 6);
+  }
+
+  /** Section 7. */
+  #footer(bytes: Uint8Array, at: number, end: number): number {
+    if (at + FOOTER_BYTES > end) return NEED_MORE;
+    this.#checkFooter(bytes, at, this.#ramSectionId);
+    this.#endRamSection(at + FOOTER_BYTES);
+    return at + FOOTER_BYTES;
+  }
+
+  #checkFooter(bytes: Uint8Array, at: number, sectionId: number): void {
+    if (bytes[at] === TAG.footer && readBe32(bytes, at + 1) === sectionId) return;
+    throw streamError('STREAM_FOOTER', `no footer of section ${sectionId}`, this.#base + at, 7);
+  }
+
+  /** records or footer -> sections, or -> tail after RAM's END. */
+  #endRamSection(at: number): void {
+    this.#ramSections++;
+    if (this.#section === 'end') {
+      this.#tail = new TailCollector(this.#limits, this.#base + at, this.#footers, this.#earlySections);
+      this.#phase = 'tail';
+    } else {
+      this.#phase = 'sections';
+    }
+    this.#sink.onRamSectionEnd(this.#section);
+  }
+
+  /** Section 2. */
+  #header(bytes: Uint8Array, at: number, end: number): number {
+    if (bytes[at] === 0x16) return this.#passThrough(at, 'tls', 'TLS record');
+    if (at + 4 > end) return NEED_MORE;
+    const magic = readBe32(bytes, at);
+    if (magic === 0x11223344) return this.#passThrough(at, 'multifd', 'multifd connection');
+    if (magic !== MAGIC) throw streamError('STREAM_MAGIC', 'not a QEMU migration stream', this.#base + at, 2);
+    if (at + 8 > end) return NEED_MORE;
+    const version = readBe32(bytes, at + 4);
+    if (version !== VERSION)
+      throw streamError('STREAM_VERSION', `version ${version}`, this.#base + at, 2, { version });
+    this.#phase = 'configuration';
+    this.#sink.onHeader(bytes.slice(at, at + 8));
+    return at + 8;
+  }
+
+  /** Section 3: the end shows only with the byte after it. configuration -> sections. */
+  #configuration(bytes: Uint8Array, at: number, end: number): number {
+    if (bytes[at] !== TAG.configuration) {
+      this.#phase = 'sections';
+      return at;
+    }
+    const cursor = new Cursor(bytes, at + 1, end);
+    const configuration = parseConfiguration(cursor, this.#base + at);
+    if (configuration instanceof Unreadable) {
+      return this.#passThrough(at, configuration.reason, configuration.detail);
+    }
+    if (cursor.short || cursor.peek() < 0) return this.#needMore(at, end);
+    if (configuration.capabilities?.includes('mapped-ram'))
+      return this.#passThrough(at, 'mapped-ram', 'configuration');
+    this.#phase = 'sections';
+    this.#sink.onConfiguration(configuration, bytes.slice(at, cursor.at));
+    return cursor.at;
+  }
+
+  #sectionOrCommand(bytes: Uint8Array, at: number, end: number): number {
+    switch (bytes[at]) {
+      case TAG.command:
+        return this.#command(bytes, at, end);
+      case TAG.start:
+      case TAG.full:
+        return this.#setupSection(bytes, at, end);
+      case TAG.part:
+      case TAG.end:
+        return this.#ramSection(bytes, at, end);
+      default:
+        throw streamError('STREAM_SECTION', `tag 0x${bytes[at]!.toString(16)}`, this.#base + at, 1);
+    }
+  }
+
+  /** Section 4. */
+  #command(bytes: Uint8Array, at: number, end: number): number {
+    const cursor = new Cursor(bytes, at + 1, end);
+    const command = cursor.be16();
+    const payloadBytes = cursor.be16();
+    if (cursor.short) return NEED_MORE;
+    if (!PLAIN_COMMANDS.has(command)) {
+      const known = command >= COMMAND.postcopyListen && command <= COMMAND.receivedBitmap;
+      const reason = command === COMMAND.enableColo ? 'colo' : known ? 'postcopy' : 'command';
+      return this.#passThrough(at, reason, `command ${command}`);
+    }
+    cursor.skip(payloadBytes);
+    if (cursor.short) return NEED_MORE;
+    const raw = bytes.slice(at, cursor.at);
+    this.#sink.onCommand(command, raw.subarray(5), raw);
+    return cursor.at;
+  }
+
+  /** Section 5: RAM's START, an early FULL section, or the START of something we cannot delimit. */
+  #setupSection(bytes: Uint8Array, at: number, end: number): number {
+    const cursor = new Cursor(bytes, at + 1, end);
+    const header = parseSectionHeader(cursor);
+    if (cursor.short) return NEED_MORE;
+    if (bytes[at] === TAG.full) {
+      const unreadable = skipEarlySection(cursor, header, this.#limits);
+      if (unreadable) return this.#passThrough(at, unreadable.reason, unreadable.detail);
+      if (!this.#sectionFooter(cursor, header.sectionId)) return this.#needMore(at, end);
+      this.#earlySections++;
+      this.#sink.onEarlySection(header, bytes.slice(at, cursor.at));
+      return cursor.at;
+    }
+    if (header.name !== 'ram') return this.#passThrough(at, 'iterable', header.name);
+    if (this.#layout) throw streamError('STREAM_SECTION', 'RAM starts twice', this.#base + at, 5);
+    if (header.version !== 4) return this.#passThrough(at, 'ram-version', `version ${header.version}`);
+    const list = parseBlockList(cursor, this.#limits, this.#base + at);
+    if (list instanceof Unreadable) return this.#passThrough(at, list.reason, list.detail);
+    if (list === null) return this.#needMore(at, end);
+    const footers = cursor.peek() === TAG.footer;
+    if (!this.#sectionFooter(cursor, header.sectionId)) return this.#needMore(at, end);
+    this.#layout = list.layout;
+    this.#blockIndexById = new Map(list.layout.blocks.map((block, index) => [block.id, index]));
+    this.#ramSectionId = header.sectionId;
+    this.#footers = footers;
+    const { sectionId, instance, version } = header;
+    const setup = { sectionId, instance, version, layout: list.layout, blockExtras: list.extras, footers };
+    this.#sink.onRamSetup(setup, bytes.slice(at, cursor.at));
+    this.#section = 'start';
+    this.#endRamSection(cursor.at);
+    return cursor.at;
+  }
+
+  /** Section 7, for setup sections: moves behind the footer if there is one; false when the bytes do not tell yet. */
+  #sectionFooter(cursor: Cursor, sectionId: number): boolean {
+    const next = cursor.peek();
+    if (next < 0) return false;
+    const mustBe = this.#layout !== null && this.#footers;
+    if (next !== TAG.footer && !mustBe) return true;
+    const at = cursor.at;
+    cursor.skip(FOOTER_BYTES);
+    if (cursor.short) return false;
+    this.#checkFooter(cursor.bytes, at, sectionId);
+    return true;
+  }
+
+  /** Section 6. sections -> records. */
+  #ramSection(bytes: Uint8Array, at: number, end: number): number {
+    if (at + 5 > end) return NEED_MORE;
+    const sectionId = readBe32(bytes, at + 1);
+    if (sectionId !== this.#ramSectionId) {
+      throw streamError('STREAM_SECTION', `section ${sectionId} was never started`, this.#base + at, 6, {
+        sectionId,
+      });
+    }
+    this.#section = bytes[at] === TAG.part ? 'part' : 'end';
+    this.#phase = 'records';
+    return at + 5;
+  }
+
+  #needMore(at: number, end: number): number {
+    if (end - at > this.#limits.setupBytes) {
+      throw streamError(
+        'STREAM_LIMIT',
+        `setup of more than ${this.#limits.setupBytes} bytes`,
+        this.#base + at,
+        11,
+      );
+    }
+    return NEED_MORE;
+  }
+
+  /** Section 9. any -> pass-through. */
+  #passThrough(at: number, reason: PassThroughReason, detail: string): number {
+    const open = this.#phase === 'records' && this.#section !== 'start' ? this.#section : null;
+    this.#phase = 'pass-through';
+    this.#passThroughReason = reason;
+    this.#sink.onPassThrough({
+      reason,
+      detail,
+      streamOffset: this.#base + at,
+      openRamSection: open,
+      lastBlock: this.#lastBlock < 0 ? null : this.#lastBlock,
+    });
+    return at;
+  }
+}
