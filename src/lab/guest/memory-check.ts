@@ -20,6 +20,7 @@ export interface GuestFacts {
   readonly content: PageContent;
   readonly pageCount: number;
   readonly filledPages: number;
+  readonly fillAtPage: number;
   readonly hotPages: number;
   readonly hotAtPage: number;
   readonly tableAddress: number;
@@ -56,8 +57,8 @@ export function readGuestFacts(read: ReadGuestMemory): GuestFacts {
   const workload = GUEST_WORKLOADS[word(2, GUEST_WORKLOADS.length - 1)]!;
   const body = GUEST_BODIES[word(3, GUEST_BODIES.length - 1)]!;
   const regions = [];
-  for (let region = 0; region < word(16, REGION_MAX); region++) {
-    regions.push({ firstPage: word(17 + region * 2, 2 ** 32), pageCount: word(18 + region * 2, PAGES_MAX) });
+  for (let region = 0; region < word(17, REGION_MAX); region++) {
+    regions.push({ firstPage: word(18 + region * 2, 2 ** 32), pageCount: word(19 + region * 2, PAGES_MAX) });
   }
   const pageCount = word(4, PAGES_MAX);
   if (regions.reduce((sum, region) => sum + region.pageCount, 0) !== pageCount) {
@@ -67,15 +68,16 @@ export function readGuestFacts(read: ReadGuestMemory): GuestFacts {
     content: { seed: word(1, 0xffffffff), workload, body },
     pageCount,
     filledPages: word(5, pageCount),
-    hotPages: word(6, pageCount),
-    hotAtPage: word(7, 2 ** 40),
-    tableAddress: word(8, 2 ** 40),
-    mirrorAddress: word(9, 2 ** 40),
-    pagesWritten: word(10, Number.MAX_SAFE_INTEGER),
-    pageInFlight: word(11, 2 ** 32) || null,
-    heartbeats: word(12, Number.MAX_SAFE_INTEGER),
-    diskSequence: word(13, Number.MAX_SAFE_INTEGER),
-    running: word(14, 1) === 1,
+    fillAtPage: word(6, pageCount),
+    hotPages: word(7, pageCount),
+    hotAtPage: word(8, 2 ** 40),
+    tableAddress: word(9, 2 ** 40),
+    mirrorAddress: word(10, 2 ** 40),
+    pagesWritten: word(11, Number.MAX_SAFE_INTEGER),
+    pageInFlight: word(12, 2 ** 32) || null,
+    heartbeats: word(13, Number.MAX_SAFE_INTEGER),
+    diskSequence: word(14, Number.MAX_SAFE_INTEGER),
+    running: word(15, 1) === 1,
     regions,
   };
 }
@@ -103,7 +105,7 @@ export function checkGuestMemory(read: ReadGuestMemory): MemoryCheck {
       if (pageNumber === facts.pageInFlight) continue;
       const rowIsGood = table[index] === ~mirror[index]! >>> 0;
       if (!rowIsGood) badRows++;
-      const filled = index < facts.filledPages;
+      const filled = index >= facts.fillAtPage && index < facts.fillAtPage + facts.filledPages;
       if (filled) expectedPage(facts.content, pageNumber, table[index]!, expected);
       if (rowIsGood && Buffer.compare(page, filled ? expectedBytes : zero) === 0) continue;
       badPages++;

@@ -22,10 +22,12 @@ export interface GuestOptions {
   readonly body: GuestBody | null;
   /** RAM used for data pages; null: all that the guest does not need itself. */
   readonly memoryBytes: number | null;
-  /** Data pages that get content before the workload starts, from the first on; the rest stay zero. Null: all. */
+  /** Data pages that get content before the workload starts; the others stay zero. Null: all from `fillAtBytes` on. */
   readonly fillBytes: number | null;
-  /** The region that the workload writes; null: all that is filled. */
+  readonly fillAtBytes: number;
+  /** The region that the workload writes; null: all that is filled from `hotAtBytes` on. */
   readonly hotBytes: number | null;
+  /** Counted from the first filled page. */
   readonly hotAtBytes: number;
   /** Bytes of dirtied pages a second: each write counts 4,096, however little of the page it changes. Null: unthrottled. */
   readonly rateBytesPerSecond: number | null;
@@ -47,6 +49,7 @@ export const GUEST_DEFAULTS: GuestOptions = {
   body: null,
   memoryBytes: null,
   fillBytes: null,
+  fillAtBytes: 0,
   hotBytes: null,
   hotAtBytes: 0,
   rateBytesPerSecond: null,
@@ -73,6 +76,7 @@ export function guestCommandLine(partial: Partial<GuestOptions> = {}): string {
     `body=${oneOf('body', bodyOf(options), GUEST_BODIES)}`,
     `memory=${memoryBytes === null ? 'all' : integer('memoryBytes', memoryBytes, 1024 * 1024)}`,
     `fill=${fillBytes === null ? 'all' : integer('fillBytes', fillBytes, 0)}`,
+    `fillat=${integer('fillAtBytes', options.fillAtBytes, 0)}`,
     `hot=${hotBytes === null ? 'all' : integer('hotBytes', hotBytes, 4096)}`,
     `hotat=${integer('hotAtBytes', options.hotAtBytes, 0)}`,
     `rate=${rateBytesPerSecond === null ? 'max' : integer('rateBytesPerSecond', Math.round(rateBytesPerSecond), 4096, 2 ** 36)}`,

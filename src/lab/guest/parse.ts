@@ -13,7 +13,9 @@ export interface GuestReady {
   readonly seed: number;
   readonly pageCount: number;
   readonly filledPages: number;
+  readonly fillAtPage: number;
   readonly hotPages: number;
+  /** Counted from the first filled page. */
   readonly hotAtPage: number;
   /** Null: unthrottled. */
   readonly rateBytesPerSecond: number | null;
@@ -148,6 +150,7 @@ function parseReady(line: string): GuestReady | null {
     seed: number('seed'),
     pageCount: number('pages'),
     filledPages: number('filled'),
+    fillAtPage: number('fillat'),
     hotPages: number('hot'),
     hotAtPage: number('hotat'),
     rateBytesPerSecond: number('rate') || null,

@@ -6,7 +6,7 @@ const char *const body_names[BODY_COUNT] = {"zero", "text", "random"};
 
 /* The same defaults as GUEST_DEFAULTS in options.ts; a live test compares them. */
 struct options options = {
-    .workload = IDLE, .body = ALL, .memory = ALL, .fill = ALL, .hot = ALL, .hot_at = 0, .rate = ALL, .seed = 1,
+    .workload = IDLE, .body = ALL, .memory = ALL, .fill = ALL, .fill_at = 0, .hot = ALL, .hot_at = 0, .rate = ALL, .seed = 1,
     .zipf_milli = 990, .busy_ms = 2000, .quiet_ms = 2000, .beat_ms = 10, .disk = 0, .disk_rate = 20, .disk_log = 1ul << 20,
 };
 
@@ -15,6 +15,7 @@ static const struct { const char *name; u64 *value; char kind; u64 least, most; 
     {"body", &options.body, 'b', 0, 0},
     {"memory", &options.memory, 's', 1ul << 20, ALL},
     {"fill", &options.fill, 's', 0, ALL},
+    {"fillat", &options.fill_at, 's', 0, ALL - 1},
     {"hot", &options.hot, 's', PAGE_BYTES, ALL},
     {"hotat", &options.hot_at, 's', 0, ALL - 1},
     {"rate", &options.rate, 's', PAGE_BYTES, ALL},

@@ -39,7 +39,7 @@ enum { IDLE, STRESS, UNIFORM, ZIPF, SWEEP, PHASED, MIXED, WORKLOAD_COUNT };
 enum { BODY_ZERO, BODY_TEXT, BODY_RANDOM, BODY_COUNT };
 
 struct options {
-    u64 workload, body, memory, fill, hot, hot_at, rate, seed, zipf_milli, busy_ms, quiet_ms, beat_ms;
+    u64 workload, body, memory, fill, fill_at, hot, hot_at, rate, seed, zipf_milli, busy_ms, quiet_ms, beat_ms;
     u64 disk, disk_rate, disk_log;
 };
 
@@ -87,7 +87,7 @@ void disk_poll(void);
 #define REGION_COUNT 4
 struct facts {
     u64 magic, seed, workload, body;
-    u64 page_count, filled, hot, hot_at;            /* in pages */
+    u64 page_count, filled, fill_at, hot, hot_at;   /* in pages; hot_at counts from fill_at */
     u64 table_address, mirror_address;              /* u32 counters, and their complements */
     u64 written, in_flight;                         /* pages written so far; page number being written, or 0 */
     u64 beats, disk_sequence, running, verifying;
@@ -99,5 +99,6 @@ extern struct facts facts;
 /* memory.c */
 void memory_start(u32 multiboot_magic, const void *multiboot_info);
 u64 page_number_of(u64 index);
+int is_filled(u64 index);
 static inline u64 *page_at(u64 page_number) { return (u64 *)(page_number * PAGE_BYTES); }
 extern u32 *table, *mirror;

@@ -58,7 +58,7 @@ static u64 next_page(void)
     default:
         at = (u64)draw() * hot >> 32;
     }
-    return facts.hot_at + at;
+    return facts.fill_at + facts.hot_at + at;
 }
 
 static void write_next_page(void)
@@ -102,7 +102,8 @@ static void earn(void)
 static int work(void)
 {
     int batch = options.workload == STRESS ? STRESS_BATCH : 1;
-    if (!facts.running || options.workload == IDLE || quiet_phase()) return 0;
+    if (!facts.running || options.workload == IDLE) return 0;
+    if (quiet_phase()) return credit = 0;
     if (options.rate != ALL && credit < COST_OF_PAGE) return 0;
     do {
         for (int i = 0; i < batch; i++) {
@@ -121,7 +122,7 @@ static u64 scratch[PAGE_WORDS] __attribute__((aligned(4096)));
 static int page_is_good(u64 index, u64 *checksum)
 {
     u64 page_number = page_number_of(index), *page = page_at(page_number), difference = 0;
-    if (index < facts.filled) {
+    if (is_filled(index)) {
         write_page(scratch, page_number, table[index]);
         for (u64 i = 0; i < PAGE_WORDS; i++) difference |= page[i] ^ scratch[i];
     } else {
@@ -172,7 +173,7 @@ static void answer(const char *what)
 /* Deliberate damage, so that tests can see the checks fail. */
 static int damage(const char *command, u64 index)
 {
-    if (index >= facts.filled) return 0;
+    if (index >= facts.page_count || !is_filled(index)) return 0;
     u64 page_number = page_number_of(index);
     if (same_text(command, "poke")) page_at(page_number)[PAGE_WORDS - 1] ^= 1;
     else if (same_text(command, "stale") && table[index]) write_page(page_at(page_number), page_number, table[index] - 1);
@@ -232,6 +233,7 @@ static void announce(u64 fill_ticks)
     line_pair("seed", options.seed);
     line_pair("pages", facts.page_count);
     line_pair("filled", facts.filled);
+    line_pair("fillat", facts.fill_at);
     line_pair("hot", facts.hot);
     line_pair("hotat", facts.hot_at);
     line_pair("rate", options.rate == ALL ? 0 : options.rate);
@@ -269,8 +271,9 @@ void guest_main(u32 magic, const void *info)
     line_end();
     draw_state = segment_state(page_lanes(options.seed, 0xffffffff), 0, 0);
     if (facts.hot) choose_zipf_stride();
-    for (u64 index = 0; index < facts.filled; index++) {
-        write_page(page_at(page_number_of(index)), page_number_of(index), 0);
+    for (u64 at = 0; at < facts.filled; at++) {
+        u64 page_number = page_number_of(facts.fill_at + at);
+        write_page(page_at(page_number), page_number, 0);
         clock_due();
     }
     if (options.disk) disk_start();

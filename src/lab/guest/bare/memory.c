@@ -89,6 +89,20 @@ u64 page_number_of(u64 index)
 
 static u64 least(u64 a, u64 b) { return a < b ? a : b; }
 
+int is_filled(u64 index) { return index - facts.fill_at < facts.filled; }
+
+/* Firmware and loader leave traces below 4 GiB. Only pages that hold any are written, so that the rest stays unallocated. */
+static void clear_unfilled(void)
+{
+    for (u64 index = 0; index < facts.page_count; index++) {
+        if (is_filled(index)) continue;
+        u64 number = page_number_of(index), *page = page_at(number), seen = 0;
+        if (number * PAGE_BYTES >= 4 * GIB) return;
+        for (u64 i = 0; i < PAGE_WORDS; i += 4) seen |= page[i] | page[i + 1] | page[i + 2] | page[i + 3];
+        if (seen) for (u64 i = 0; i < PAGE_WORDS; i++) page[i] = 0;
+    }
+}
+
 /* Options are rounded to what there is, and the rounded figures are what `G ready` and the facts page tell. */
 void memory_start(u32 magic, const void *info)
 {
@@ -115,9 +129,11 @@ void memory_start(u32 magic, const void *info)
     facts.seed = options.seed;
     facts.workload = options.workload;
     facts.body = options.body;
-    facts.filled = least(options.fill / PAGE_BYTES, facts.page_count);
+    facts.fill_at = least(options.fill_at / PAGE_BYTES, facts.page_count);
+    facts.filled = least(options.fill / PAGE_BYTES, facts.page_count - facts.fill_at);
     facts.hot_at = options.hot_at / PAGE_BYTES;
     if (facts.hot_at >= facts.filled && options.workload != IDLE) die("argument hotat: no filled page there", 0);
     facts.hot = least(options.hot / PAGE_BYTES, facts.filled - least(facts.hot_at, facts.filled));
+    clear_unfilled();
     facts.magic = FACTS_MAGIC;
 }
