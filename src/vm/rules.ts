@@ -12,8 +12,11 @@ export type Hold =
   | { readonly kind: 'window'; readonly theta: number; readonly of: number; readonly leaveAfterClean: number }
   /** Estimated rewrite rate above `perSecondMax`. */
   | { readonly kind: 'rate'; readonly perSecondMax: number }
-  /** Every page of these regions (region size: `regionPages` of the statistics). */
-  | { readonly kind: 'regions'; readonly regions: Bitmap }
+  /**
+   * Every page of these regions (region size: `regionPages` of the statistics). With `onlyRewritten`, pages that were never dirtied since the
+   * first pass are sent all the same: a cold page in a hot region costs downtime for nothing.
+   */
+  | { readonly kind: 'regions'; readonly regions: Bitmap; readonly onlyRewritten?: boolean }
   /** A page that came again while its last copy was still queued waits for the next iteration. */
   | { readonly kind: 'dirty-again' };
 

@@ -65,4 +65,9 @@ export interface Snapshot {
   readonly memoryBytesMax: number;
   /** QEMU is waiting for us (ack held or a pass's tail withheld): a switchover can start at once. */
   readonly gateHeld: boolean;
+  /**
+   * Pages that QEMU itself still calls dirty and has not sent (`query-migrate` ram.remaining), so that rules see all that remains
+   * although back-pressure keeps it inside QEMU. null or absent: unknown.
+   */
+  readonly sourceRemainingPages?: number | null;
 }
