@@ -1,0 +1,101 @@
+/** MP, Inter-Iteration Memory Pattern. */
+
+import type { Hold, Outlook, ParameterValues, Strategy, Verdict } from '../../vm/index.ts';
+import {
+  COLDEST_FIRST,
+  HOLD_NONE,
+  ITERATION_PARAMETERS,
+  iterationByBacklog,
+  parameter,
+  value,
+} from '../common.ts';
+import { holdByPattern } from '../hold/pattern.ts';
+import { isIntensive, type PatternMemory, patternSwitchover } from '../switchover/pattern.ts';
+import { classify } from '../switchover/pattern-class.ts';
+
+const OURS = 'our definition; the published description gives the idea, not the threshold';
+
+interface MpMemory extends PatternMemory {
+  /** Worked out at the end of an iteration, kept between. */
+  readonly hold: Hold;
+}
+
+function start(): MpMemory {
+  return {
+    pattern: { class: 'unknown', text: 'nothing known about dirtying yet', periodMs: null, quiet: false },
+    sameClass: 0,
+    intensive: false,
+    waitingSinceMs: null,
+    quietSinceMs: null,
+    hold: HOLD_NONE,
+  };
+}
+
+function answer(outlook: Outlook, memory: MpMemory, parameters: ParameterValues): Verdict<MpMemory> {
+  const { decision, waitingSinceMs } = patternSwitchover(outlook, memory, parameters);
+  return { hold: memory.hold, order: COLDEST_FIRST, decision, memory: { ...memory, waitingSinceMs } };
+}
+
+function atIteration(outlook: Outlook, memory: MpMemory, parameters: ParameterValues): Verdict<MpMemory> {
+  const pattern = classify(outlook.history, outlook.pageCount);
+  const intensive = isIntensive(outlook, parameters);
+  const same = pattern.class === memory.pattern.class;
+  const quietSinceMs = pattern.quiet
+    ? (memory.quietSinceMs ?? outlook.history.at(-1)?.startMs ?? outlook.nowMs)
+    : null;
+  const next: MpMemory = {
+    pattern,
+    sameClass: same ? Math.min(memory.sameClass + 1, value(parameters, 'sameIterations')) : 1,
+    intensive,
+    waitingSinceMs: same ? memory.waitingSinceMs : null,
+    quietSinceMs,
+    hold: holdByPattern(pattern, intensive, outlook.history, parameters),
+  };
+  return answer(outlook, next, parameters);
+}
+
+export const mp: Strategy<MpMemory> = {
+  name: 'mp',
+  idea: 'Recognise how the guest writes (hot spot, sweep, scattered, phased); if it outruns the link and stays so, stop early.',
+  source: 'Inter-Iteration Memory Pattern, published idea; classes and thresholds are ours',
+  label: 'R',
+  mechanism: 'gateway',
+  absorb: true,
+  promisesDowntimeLimit: false,
+  delta: true,
+  parameters: [
+    parameter('sameIterations', 2, [1, 16], 'iterations', 'the same class for this long: settled', OURS),
+    parameter('sweepPatience', 4, [0, 64], 'iterations', "longest wait for a sweep's least backlog", OURS),
+    parameter('theta', 3, [1, 8], 'iterations', 'scattered writes: hold as frs does', 'as frs'),
+    parameter('of', 4, [1, 8], 'iterations', 'window of the dirty history', 'as frs'),
+    parameter(
+      'leaveAfterClean',
+      2,
+      [1, 8],
+      'iterations',
+      'clean for this long: no longer frequent',
+      'as frs',
+    ),
+    parameter(
+      'heldShare',
+      0.05,
+      [0, 1],
+      'share',
+      "the rest may take this share of the held set's time",
+      OURS,
+    ),
+    parameter(
+      'yieldMin',
+      0.1,
+      [0, 1],
+      'share',
+      'less of the sent bytes lasting than this counts as drained',
+      OURS,
+    ),
+    ...ITERATION_PARAMETERS,
+  ],
+  start,
+  atIteration,
+  atTick: answer,
+  iterationMs: iterationByBacklog,
+};

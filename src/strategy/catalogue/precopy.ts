@@ -1,0 +1,61 @@
+/** QEMU's own pre-copy, at its default and relaxed: the baselines. Live, QEMU decides by itself; the simulator asks the rule here. */
+
+import type { Outlook, ParameterValues, Strategy } from '../../vm/index.ts';
+import { iterationIsPass, parameter, plain, value } from '../common.ts';
+import { fitsBandwidth } from '../switchover/fits.ts';
+
+const BASE = {
+  source: 'QEMU migration.c: pending < measured bandwidth x downtime-limit',
+  label: 'F',
+  mechanism: 'qemu-precopy',
+  absorb: false,
+  delta: false,
+  start: () => null,
+  iterationMs: iterationIsPass,
+} as const;
+
+function native(limitMs: (parameters: ParameterValues) => number) {
+  return {
+    atIteration: (outlook: Outlook, _memory: null, parameters: ParameterValues) =>
+      plain(fitsBandwidth(outlook, limitMs(parameters)), null),
+    // QEMU synchronises the dirty bitmap before it believes its estimate, so between syncs nothing is decided.
+    atTick: () => null,
+  };
+}
+
+export const precopy: Strategy<null> = {
+  ...BASE,
+  name: 'precopy',
+  idea: "QEMU's rule: stop when what remains fits the downtime limit; no hold, address order, no cap on iterations.",
+  promisesDowntimeLimit: true,
+  parameters: [
+    parameter(
+      'downtimeMs',
+      300,
+      [1, 2_000_000],
+      'ms',
+      "QEMU's downtime-limit",
+      'QEMU default 300 ms (until 2013: 30 ms)',
+    ),
+  ],
+  ...native((parameters) => value(parameters, 'downtimeMs')),
+};
+
+export const precopyRelaxed: Strategy<null> = {
+  ...BASE,
+  name: 'precopy-relaxed',
+  idea: 'The same with the downtime limit doubled until every run ends.',
+  promisesDowntimeLimit: false,
+  parameters: [
+    parameter('downtimeMs', 300, [1, 2_000_000], 'ms', 'the limit that is doubled', 'QEMU default 300 ms'),
+    parameter(
+      'doublings',
+      3,
+      [0, 12],
+      'times',
+      'limit = downtimeMs x 2^doublings',
+      'calibrated per cell: smallest with 5 of 5 ended',
+    ),
+  ],
+  ...native((parameters) => value(parameters, 'downtimeMs') * 2 ** value(parameters, 'doublings')),
+};

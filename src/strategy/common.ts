@@ -1,0 +1,82 @@
+/** What every strategy file is composed with: decisions, parameter specs they share, iteration lengths. Not responsible for any rule. */
+
+import type { Decision, Hold, Order, Outlook, ParameterSpec, ParameterValues, Verdict } from '../vm/index.ts';
+import { remainingBytes } from './measures.ts';
+
+export const HOLD_NONE: Hold = { kind: 'none' };
+export const ADDRESS_ORDER: Order = { kind: 'address' };
+export const COLDEST_FIRST: Order = { kind: 'coldest' };
+
+export function goOn(rule: string, text: string): Decision {
+  return { action: 'continue', rule, text };
+}
+
+export function stop(rule: string, text: string): Decision {
+  return { action: 'stop-and-copy', rule, text };
+}
+
+export function abort(rule: string, text: string): Decision {
+  return { action: 'abort', rule, text };
+}
+
+/** QEMU's pre-copy as it is: nothing held, pages in address order. */
+export function plain<Memory>(decision: Decision, memory: Memory): Verdict<Memory> {
+  return { hold: HOLD_NONE, order: ADDRESS_ORDER, decision, memory };
+}
+
+export function value(parameters: ParameterValues, name: string): number {
+  const found = parameters[name];
+  if (found === undefined) throw new RangeError(`parameter ${name} is missing`);
+  return found;
+}
+
+/** Shorthand for a spec: [name, default, min, max, unit, meaning, source]. */
+export function parameter(
+  name: string,
+  standard: number,
+  range: readonly [number, number],
+  unit: string,
+  meaning: string,
+  source: string,
+): ParameterSpec {
+  return { name, default: standard, min: range[0], max: range[1], unit, meaning, source };
+}
+
+/**
+ * Iteration bounds. The definition is T = clamp((queue + held) / B, 1 s, 10 s). With absorb nearly all RAM waits at the gateway at first,
+ * so T would sit at 10 s until the queue is drained and a window of 4 iterations would close long after that. 2.5 s gives a 4-iteration
+ * window within the 10 s that 256 MiB take on 200 Mb/s, and is still ten passes of 250 ms, enough to see a page written every few seconds.
+ */
+export const ITERATION_PARAMETERS: readonly ParameterSpec[] = [
+  parameter('iterationMsMin', 1000, [50, 60_000], 'ms', 'shortest iteration', 'definition of an iteration'),
+  parameter(
+    'iterationMsMax',
+    2500,
+    [100, 600_000],
+    'ms',
+    'longest iteration',
+    'ours: a 4-iteration window must close before an absorbed queue is drained',
+  ),
+  parameter(
+    'iterationsMax',
+    30,
+    [1, 10_000],
+    'iterations',
+    'iterations after the queue was drained before --on-timeout is followed',
+    'cap of the definition; Xen stops after 29',
+  ),
+];
+
+/** T = clamp((queue + held) / B, iterationMsMin, iterationMsMax); the shortest while the link rate is unknown. */
+export function iterationByBacklog(outlook: Outlook, parameters: ParameterValues): number {
+  const min = value(parameters, 'iterationMsMin');
+  const max = Math.max(min, value(parameters, 'iterationMsMax'));
+  const link = outlook.linkBytesPerSecond;
+  if (link === null || link <= 0) return min;
+  return Math.min(max, Math.max(min, (remainingBytes(outlook) * 1000) / link));
+}
+
+/** Every pass is an iteration, as in the systems that have no other notion of it. */
+export function iterationIsPass(): number {
+  return 0;
+}

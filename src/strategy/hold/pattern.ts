@@ -1,0 +1,25 @@
+/** MP's hold: the hot regions of a hot spot, the pages just behind a sweep's front, else the frequent set. */
+
+import type { Hold, IterationStats, ParameterValues } from '../../vm/index.ts';
+import { HOLD_NONE } from '../common.ts';
+import { dirtyRegions, hotRegions, type Pattern } from '../switchover/pattern-class.ts';
+import { frequentSet } from './frequent.ts';
+
+/** Nothing is held for a guest that pre-copy can follow: its hot pages would only wait for a downtime they need not cost. */
+export function holdByPattern(
+  pattern: Pattern,
+  intensive: boolean,
+  history: readonly IterationStats[],
+  parameters: ParameterValues,
+): Hold {
+  if (!intensive || (pattern.class === 'phased' && pattern.quiet)) return HOLD_NONE;
+  if (pattern.class === 'hot-spot' || pattern.class === 'phased') {
+    const regions = hotRegions(history);
+    return regions === null ? HOLD_NONE : { kind: 'regions', regions, onlyRewritten: true };
+  }
+  const last = history.at(-1);
+  if (pattern.class === 'sweep' && last !== undefined) {
+    return { kind: 'regions', regions: dirtyRegions(last), onlyRewritten: true };
+  }
+  return pattern.class === 'scattered' ? frequentSet(parameters) : HOLD_NONE;
+}

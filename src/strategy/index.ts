@@ -1,0 +1,11 @@
+export {
+  backlogBytes,
+  bytesPerPage,
+  dirtyPagesPerSecond,
+  measured,
+  pagesAtSource,
+  queuedBytes,
+  remainingBytes,
+  remainingPages,
+} from './measures.ts';
+export { type AnyStrategy, readParameters, strategies, strategyByName } from './registry.ts';

@@ -1,0 +1,139 @@
+/**
+ * Quantities that several rules (and the engine) read off an outlook: what remains, how fast it is dirtied, what the last
+ * iterations bought. Not responsible for deciding anything.
+ */
+
+import { formatBytes, formatMs, formatPercent, formatRate } from '../base/index.ts';
+import {
+  type Backlog,
+  type IterationStats,
+  type Outlook,
+  PAGE_SIZE_BYTES,
+  type Snapshot,
+} from '../vm/index.ts';
+
+/** A whole page on the link: its content and QEMU's be64 record header. */
+export const PAGE_BYTES_ON_LINK = PAGE_SIZE_BYTES + 8;
+
+/** What one waiting page costs on the link: from the backlog, else from what was sent, else a whole page. */
+export function bytesPerPage(snapshot: Snapshot): number {
+  const { queuedPages, queuedBytes, heldPages, heldBytes } = snapshot.backlog;
+  if (queuedPages + heldPages > 0 && queuedBytes + heldBytes > 0) {
+    return (queuedBytes + heldBytes) / (queuedPages + heldPages);
+  }
+  if (snapshot.sentPages > 0 && snapshot.sentBytes > 0) return snapshot.sentBytes / snapshot.sentPages;
+  return PAGE_BYTES_ON_LINK;
+}
+
+/**
+ * Pages known to be dirty (or never seen) that are still inside QEMU and not waiting at the gateway too. After the first pass QEMU resends
+ * what it finds dirty, and that is first of all the held set: those copies replace others and add nothing to what remains.
+ */
+export function pagesAtSource(snapshot: Snapshot, pageCount: number): number {
+  const reported = snapshot.sourceRemainingPages;
+  if (!snapshot.firstPassDone) return Math.max(0, reported ?? pageCount - snapshot.dirtyPages);
+  return reported === undefined || reported === null ? 0 : Math.max(0, reported - snapshot.backlog.heldPages);
+}
+
+/** Waits outside the hold, at the gateway and inside QEMU. */
+export function queuedBytes(outlook: Outlook): number {
+  const { snapshot, pageCount } = outlook;
+  return snapshot.backlog.queuedBytes + pagesAtSource(snapshot, pageCount) * bytesPerPage(snapshot);
+}
+
+/** R: everything known that must still cross the link. */
+export function remainingBytes(outlook: Outlook): number {
+  return queuedBytes(outlook) + outlook.snapshot.backlog.heldBytes;
+}
+
+export function remainingPages(outlook: Outlook): number {
+  const { snapshot, pageCount } = outlook;
+  return snapshot.backlog.queuedPages + snapshot.backlog.heldPages + pagesAtSource(snapshot, pageCount);
+}
+
+/** Finished iterations after QEMU's first pass: the only ones that tell anything about dirtying. */
+export function measured(history: readonly IterationStats[]): readonly IterationStats[] {
+  return history.length > 0 && history[0]!.index === 0 ? history.slice(1) : history;
+}
+
+export function lastIteration(outlook: Outlook): IterationStats | null {
+  const last = outlook.history.at(-1);
+  return last === undefined || last.index === 0 ? null : last;
+}
+
+export function backlogBytes(stats: { readonly backlog: Backlog }): number {
+  return stats.backlog.queuedBytes + stats.backlog.heldBytes;
+}
+
+/** Distinct pages a second: a lower bound of the dirty rate, because a page counts once an iteration. */
+export function dirtyPagesPerSecond(stats: IterationStats): number {
+  return stats.durationMs > 0 ? (stats.dirtyPages * 1000) / stats.durationMs : 0;
+}
+
+/** Middle of rewrite class `index`, per second (classes are powers of two, see IterationStats). */
+export function rateOfClass(index: number): number {
+  return 2 ** (index - 15.5);
+}
+
+/** Page rewrites a second, from the classes: counts a page as often as it is thought to be written. */
+export function rewritesPerSecond(stats: IterationStats): number {
+  let total = 0;
+  for (let index = 0; index < stats.rewriteHistogram.length; index++) {
+    total += stats.rewriteHistogram[index]! * rateOfClass(index);
+  }
+  return total;
+}
+
+/** Bytes a second that dirtying asks of the link: the larger of both estimates, at what a page costs encoded. */
+export function dirtyBytesPerSecond(outlook: Outlook, stats: IterationStats): number {
+  return Math.max(dirtyPagesPerSecond(stats), rewritesPerSecond(stats)) * bytesPerPage(outlook.snapshot);
+}
+
+/** True when |D_k| has not fallen by `delta` within each of the last `count` iterations. */
+export function dirtyIsFlat(history: readonly IterationStats[], delta: number, count: number): boolean {
+  const known = measured(history);
+  if (known.length < count + 1) return false;
+  for (let back = 1; back <= count; back++) {
+    const now = known[known.length - back]!;
+    const before = known[known.length - back - 1]!;
+    // Iterations differ in length, and a longer one sees more pages: compare rates.
+    if (dirtyPagesPerSecond(now) < (1 - delta) * dirtyPagesPerSecond(before)) return false;
+  }
+  return true;
+}
+
+/**
+ * What the last `count` iterations bought: the fall of the backlog per byte sent, 1 when nothing came back, 0 or less when all of it did.
+ * null when there are not that many, or when next to nothing was sent (then nothing can be said about sending).
+ */
+export function yieldOf(history: readonly IterationStats[], count: number): number | null {
+  if (history.length < count + 1) return null;
+  const recent = history.slice(-count);
+  const before = backlogBytes(history[history.length - count - 1]!);
+  let sent = 0;
+  for (const stats of recent) sent += stats.sentBytes;
+  if (sent < PAGE_BYTES_ON_LINK) return null;
+  return (before - backlogBytes(recent.at(-1)!)) / sent;
+}
+
+/** "dirty 412 MiB/s > link 117 MiB/s". */
+export function rateText(outlook: Outlook): string {
+  const last = lastIteration(outlook);
+  const link = outlook.linkBytesPerSecond;
+  if (last === null) return link === null ? 'link rate unknown' : `link ${formatRate(link)}`;
+  const dirty = dirtyBytesPerSecond(outlook, last);
+  if (link === null) return `dirty ${formatRate(dirty)}, link rate unknown`;
+  return `dirty ${formatRate(dirty)} ${dirty > link ? '>' : '<='} link ${formatRate(link)}`;
+}
+
+export function downtimeText(outlook: Outlook): string {
+  const predicted = outlook.downtimePredictedMs;
+  return predicted === null ? 'downtime unknown' : `stopped now: ${formatMs(predicted)} down`;
+}
+
+export function backlogText(outlook: Outlook): string {
+  const held = outlook.snapshot.backlog.heldBytes;
+  return `${formatBytes(queuedBytes(outlook))} queued, ${formatBytes(held)} held`;
+}
+
+export { formatBytes, formatMs, formatPercent, formatRate };

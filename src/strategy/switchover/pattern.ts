@@ -1,0 +1,141 @@
+/**
+ * MP: a memory-intensive guest whose pattern is settled gains nothing from waiting, so stop early.
+ *
+ * Deviations, with reasons:
+ * 1. "Stop now, waiting buys nothing" holds once the queue outside the held set is drained (drained.ts): before that, waiting buys cold
+ *    pages sent while the VM runs.
+ * 2. Memory-intensive is also judged by effect (what was sent came back), because distinct pages per iteration understate the dirty rate.
+ * 3. "Sweep: when the front is in the smallest remaining part" is read as: the backlog is within 5 % of its least so far, for at most
+ *    `sweepPatience` iterations; which part remains is not visible in a histogram of what was dirtied, the backlog is.
+ */
+
+import type { Decision, Outlook, ParameterValues } from '../../vm/index.ts';
+import { goOn, stop, value } from '../common.ts';
+import {
+  backlogBytes,
+  dirtyBytesPerSecond,
+  downtimeText,
+  formatMs,
+  lastIteration,
+  measured,
+  rateText,
+  remainingBytes,
+  yieldOf,
+} from '../measures.ts';
+import { type Drained, drained } from './drained.ts';
+import { fitsLimit } from './fits.ts';
+import type { Pattern } from './pattern-class.ts';
+
+/** MP's memory: what the newest iteration was found to be, and since when it waits for a better moment. */
+export interface PatternMemory {
+  readonly pattern: Pattern;
+  /** Iterations in a row with this class, the newest included. */
+  readonly sameClass: number;
+  readonly intensive: boolean;
+  readonly waitingSinceMs: number | null;
+  readonly quietSinceMs: number | null;
+}
+
+/** The backlog counts as at its least within this share. */
+const LEAST_TOLERANCE = 1.05;
+/** A quiet phase is used up to this share: later, the next busy one may begin before the VM has stopped. */
+const TROUGH_SHARE = 0.7;
+
+/** Dirty rate >= B, or by effect: nearly all that was sent lately came back. */
+export function isIntensive(outlook: Outlook, parameters: ParameterValues): boolean {
+  const last = lastIteration(outlook);
+  const link = outlook.linkBytesPerSecond;
+  if (last === null || link === null) return false;
+  if (dirtyBytesPerSecond(outlook, last) >= link) return true;
+  const bought = yieldOf(outlook.history, value(parameters, 'sameIterations'));
+  return bought !== null && bought < value(parameters, 'yieldMin') && outlook.history.length > 3;
+}
+
+export interface PatternVerdict {
+  readonly decision: Decision;
+  readonly waitingSinceMs: number | null;
+}
+
+export function patternSwitchover(
+  outlook: Outlook,
+  memory: PatternMemory,
+  parameters: ParameterValues,
+): PatternVerdict {
+  const { pattern, sameClass, intensive, waitingSinceMs } = memory;
+  const settled = (decision: Decision): PatternVerdict => ({ decision, waitingSinceMs });
+  const fits = fitsLimit(outlook);
+  if (fits !== null) return settled(fits);
+  const tail = `${pattern.text}; ${downtimeText(outlook)}`;
+  const rest = drained(outlook, {
+    heldShare: value(parameters, 'heldShare'),
+    yieldMin: value(parameters, 'yieldMin'),
+    yieldIterations: value(parameters, 'sameIterations'),
+  });
+  if (pattern.class === 'phased' && rest.drained) return phased(outlook, memory, rest, tail);
+  if (!intensive) return settled(goOn('mp-converging', `${rateText(outlook)}; ${rest.text}; ${tail}`));
+  const needed = value(parameters, 'sameIterations');
+  if (sameClass < needed || pattern.class === 'unknown') {
+    return settled(
+      goOn('mp-watch', `${rateText(outlook)}; ${sameClass} of ${needed} iterations alike; ${tail}`),
+    );
+  }
+  if (!rest.drained) return settled(goOn('mp-drain', `${rateText(outlook)}; ${rest.text}; ${tail}`));
+  if (pattern.class === 'sweep')
+    return sweep(outlook, memory, rest, tail, value(parameters, 'sweepPatience'));
+  return settled(stop('mp-settled', `${rateText(outlook)}; ${rest.text}; waiting buys nothing: ${tail}`));
+}
+
+function phased(outlook: Outlook, memory: PatternMemory, rest: Drained, tail: string): PatternVerdict {
+  const waitingSinceMs = memory.waitingSinceMs ?? outlook.nowMs;
+  const waitedMs = outlook.nowMs - waitingSinceMs;
+  const periodMs = memory.pattern.periodMs ?? 0;
+  if (memory.quietSinceMs !== null) {
+    const quietMs = outlook.nowMs - memory.quietSinceMs;
+    const bought = yieldOf(outlook.history, 1);
+    // The trough is worth its time while sending still shrinks the backlog.
+    if (quietMs >= (TROUGH_SHARE * periodMs) / 2 || (bought !== null && bought < 0.1)) {
+      return {
+        decision: stop('mp-trough', `quiet for ${formatMs(quietMs)}; ${rest.text}; ${tail}`),
+        waitingSinceMs,
+      };
+    }
+    return {
+      decision: goOn('mp-trough', `quiet for ${formatMs(quietMs)}; ${rest.text}; ${tail}`),
+      waitingSinceMs,
+    };
+  }
+  if (waitedMs >= periodMs) {
+    const text = `no quiet phase within ${formatMs(waitedMs)}, one period; ${rest.text}; ${tail}`;
+    return { decision: stop('mp-patience', text), waitingSinceMs };
+  }
+  const text = `busy; the quiet phase is waited for, ${formatMs(waitedMs)} of ${formatMs(periodMs)}; ${tail}`;
+  return { decision: goOn('mp-wait-trough', text), waitingSinceMs };
+}
+
+function sweep(
+  outlook: Outlook,
+  memory: PatternMemory,
+  rest: Drained,
+  tail: string,
+  patience: number,
+): PatternVerdict {
+  const waitingSinceMs = memory.waitingSinceMs ?? outlook.nowMs;
+  const waited = measured(outlook.history).filter((stats) => stats.startMs >= waitingSinceMs).length;
+  const least = Math.min(...measured(outlook.history).map(backlogBytes));
+  if (remainingBytes(outlook) <= LEAST_TOLERANCE * least) {
+    return { decision: stop('mp-sweep', `backlog at its least; ${rest.text}; ${tail}`), waitingSinceMs };
+  }
+  if (waited >= patience) {
+    return {
+      decision: stop(
+        'mp-patience',
+        `waited ${waited} iterations for the least backlog; ${rest.text}; ${tail}`,
+      ),
+      waitingSinceMs,
+    };
+  }
+  return {
+    decision: goOn('mp-wait-sweep', `the backlog was smaller before; ${rest.text}; ${tail}`),
+    waitingSinceMs,
+  };
+}
