@@ -1,0 +1,149 @@
+/** Turns a strategy's verdict (or the engine's own decision) into commands. Not responsible for when to ask. */
+
+import { assert, Bitmap, formatBytes, formatMs, unreachable } from '../base/index.ts';
+import { backlogBytes } from '../strategy/index.ts';
+import type { Decision, Hold, Order, Verdict } from '../vm/index.ts';
+import { DECISIONS_KEPT, type EnginePhase } from './state.ts';
+import { linkOf, predictionOf, type Turn } from './turn.ts';
+
+/** The live view is told at once when the rule changes, and at most this often when only numbers do. */
+const EXPLAIN_EVERY_MS = 1000;
+
+export function applyVerdict(turn: Turn, verdict: Verdict<unknown>): void {
+  const { state } = turn;
+  assert(verdict.decision.text.length > 0, `${state.options.strategy.name} gives a reason`);
+  turn.state = { ...state, memory: verdict.memory };
+  if (!sameHold(state.hold, verdict.hold) || !sameOrder(state.order, verdict.order)) {
+    turn.state = { ...turn.state, hold: verdict.hold, order: verdict.order };
+    turn.commands.push({ kind: 'set-rules', hold: verdict.hold, order: verdict.order });
+  }
+  if (verdict.decision.action === 'continue') explain(turn, verdict.decision);
+  else carryOut(turn, verdict.decision, 'STRATEGY_GAVE_UP');
+}
+
+export function explain(turn: Turn, decision: Decision): void {
+  const { state, nowMs } = turn;
+  const key = `${decision.action} ${decision.rule}`;
+  const last = state.explained;
+  if (
+    last !== null &&
+    last.key === key &&
+    (last.text === decision.text || nowMs - last.atMs < EXPLAIN_EVERY_MS)
+  ) {
+    return;
+  }
+  turn.state = { ...state, explained: { atMs: nowMs, key, text: decision.text } };
+  const downtimePredictedMs = predictionOf(state)?.downtimeMs ?? null;
+  turn.commands.push({ kind: 'explain', decision, downtimePredictedMs });
+}
+
+/** Running -> stopping for a stop or post-copy, any -> ended for an abort; `code` names an abort. */
+export function carryOut(turn: Turn, decision: Decision, code = 'ABORTED'): void {
+  switch (decision.action) {
+    case 'continue':
+      explain(turn, decision);
+      return;
+    case 'stop-and-copy':
+      stopAndCopy(turn, decision);
+      return;
+    case 'throttle':
+      throttle(turn, decision);
+      return;
+    case 'post-copy':
+      record(turn, decision, null, 'stopping');
+      turn.commands.push({ kind: 'post-copy', decision });
+      return;
+    case 'abort':
+      record(turn, decision, null, 'ended');
+      turn.commands.push({ kind: 'abort', code, decision });
+      return;
+    default:
+      unreachable(decision.action, 'carryOut');
+  }
+}
+
+/** Rules by which the operator has waived the downtime limit: the burst may take as long as it takes, QMP stays answered under back-pressure. */
+// An uninvited stop has already happened: refusing it would not bring the VM back.
+const WAIVES_LIMIT: readonly string[] = ['operator', 'timeout', 'iterations-max', 'uninvited'];
+
+function stopAndCopy(turn: Turn, decision: Decision): void {
+  const refusal = WAIVES_LIMIT.includes(decision.rule) ? null : memoryRefusal(turn);
+  if (refusal !== null) {
+    const changed = turn.state.explained?.key !== 'continue memory';
+    if (changed) record(turn, decision, refusal, turn.state.phase);
+    explain(turn, { action: 'continue', rule: 'memory', text: refusal });
+    return;
+  }
+  const downtimePredictedMs = predictionOf(turn.state)?.downtimeMs ?? null;
+  record(turn, decision, null, 'stopping');
+  turn.commands.push({ kind: 'stop-and-copy', decision, downtimePredictedMs });
+}
+
+/**
+ * What QEMU hands over after the stop must fit the gateway's memory or cross the link within the limit; otherwise the gateway would push back
+ * on a QEMU in its last stage. A strategy that promises its own prediction may take as long again as what waits already takes.
+ */
+function memoryRefusal(turn: Turn): string | null {
+  const { state } = turn;
+  const prediction = predictionOf(state);
+  const link = linkOf(state);
+  if (state.snapshot === null || prediction === null) return null;
+  const freeBytes = state.snapshot.memoryBytesMax - state.snapshot.memoryBytes;
+  if (prediction.burstBytes <= freeBytes) return null;
+  const burst = `the last burst (${formatBytes(prediction.burstBytes)}) does not fit the ${formatBytes(Math.max(0, freeBytes))} of gateway memory left`;
+  if (link === null) return `${burst}, and the link rate is unknown`;
+  const waitingMs = (backlogBytes(state.snapshot) * 1000) / link;
+  const limitMs = state.options.strategy.promisesDowntimeLimit
+    ? state.limits.downtimeMsMax
+    : Math.max(state.limits.downtimeMsMax, waitingMs);
+  const drainMs = (prediction.burstBytes * 1000) / link;
+  if (drainMs <= limitMs) return null;
+  return `${burst} and takes ${formatMs(drainMs)} on the link, limit ${formatMs(limitMs)}`;
+}
+
+function throttle(turn: Turn, decision: Decision): void {
+  const share = Math.min(0.99, Math.max(0, decision.throttle ?? 0));
+  if (share === turn.state.throttleShare) {
+    explain(turn, decision);
+    return;
+  }
+  record(turn, decision, null, turn.state.phase);
+  turn.state = { ...turn.state, throttleShare: share };
+  turn.commands.push({ kind: 'throttle', share, decision });
+}
+
+function record(turn: Turn, decision: Decision, refused: string | null, phase: EnginePhase): void {
+  const { state } = turn;
+  const downtimePredictedMs = predictionOf(state)?.downtimeMs ?? null;
+  const entry = Object.freeze({ atMs: turn.nowMs, decision, downtimePredictedMs, refused });
+  turn.state = { ...state, phase, decisions: [...state.decisions, entry].slice(-DECISIONS_KEPT) };
+}
+
+function sameHold(left: Hold | null, right: Hold): boolean {
+  return left !== null && same(left, right);
+}
+
+function sameOrder(left: Order | null, right: Order): boolean {
+  return left !== null && same(left, right);
+}
+
+/** Rules are flat values of numbers, bitmaps and byte arrays: field by field is enough. */
+function same(left: Hold | Order, right: Hold | Order): boolean {
+  if (left === right) return true;
+  if (left.kind !== right.kind) return false;
+  const names = Object.keys(right);
+  if (names.length !== Object.keys(left).length) return false;
+  return names.every((name) => sameField(Reflect.get(left, name), Reflect.get(right, name)));
+}
+
+function sameField(left: unknown, right: unknown): boolean {
+  if (left instanceof Bitmap && right instanceof Bitmap) {
+    return left.sizeBits === right.sizeBits && sameWords(left.words, right.words);
+  }
+  if (left instanceof Uint8Array && right instanceof Uint8Array) return sameWords(left, right);
+  return left === right;
+}
+
+function sameWords(left: Uint32Array | Uint8Array, right: Uint32Array | Uint8Array): boolean {
+  return left.length === right.length && left.every((word, index) => word === right[index]);
+}

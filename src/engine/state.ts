@@ -1,0 +1,134 @@
+/** The engine's state, its beginning, and the frozen report of what it decided. Not responsible for transitions (step.ts). */
+
+import { assert } from '../base/index.ts';
+import type { AnyStrategy } from '../strategy/index.ts';
+import type {
+  Decision,
+  Hold,
+  IterationStats,
+  Limits,
+  Order,
+  ParameterValues,
+  Snapshot,
+} from '../vm/index.ts';
+import { COMPLETION_PAGES } from './gate.ts';
+
+export interface EngineOptions {
+  readonly strategy: AnyStrategy;
+  /** From readParameters. */
+  readonly parameters: ParameterValues;
+  readonly limits: Limits;
+  readonly pageCount: number;
+  /** What the operator says the link carries; a measured rate takes its place. */
+  readonly linkBytesPerSecondConfigured: number | null;
+  /** Device state, last sync, round trips, `cont`: what a stop costs with an empty backlog. */
+  readonly fixedDowntimeMs: number;
+  /** QEMU waits for switchover-ack. false: passes' tails are the gate. */
+  readonly ackGate: boolean;
+  /** Pages pending below which QEMU completes (max-bandwidth x downtime-limit); default 256. */
+  readonly completionPages?: number;
+}
+
+/** Running -> stopping (we asked for the stop, or for post-copy) -> stopped; ended after an abort. */
+export type EnginePhase = 'running' | 'stopping' | 'stopped' | 'ended';
+
+export interface DecisionRecord {
+  readonly atMs: number;
+  readonly decision: Decision;
+  readonly downtimePredictedMs: number | null;
+  /** Why the engine did not carry it out; null when it did. */
+  readonly refused: string | null;
+}
+
+export interface RunningIteration {
+  readonly index: number;
+  readonly startMs: number;
+  /** It ends at the first dirty sync after this; null for the first pass, which ends when it ends. */
+  readonly lengthMs: number | null;
+  /** `end-iteration` was sent, its answer is awaited. */
+  readonly ending: boolean;
+}
+
+export interface EngineState {
+  readonly options: EngineOptions;
+  readonly phase: EnginePhase;
+  readonly limits: Limits;
+  /** The strategy's own; opaque here. */
+  readonly memory: unknown;
+  readonly hold: Hold | null;
+  readonly order: Order | null;
+  readonly throttleShare: number;
+  readonly history: readonly IterationStats[];
+  readonly iterationsTotal: number;
+  /** Iterations that ended with the queue drained: only those count as indecision. */
+  readonly iterationsIdle: number;
+  readonly iteration: RunningIteration;
+  readonly snapshot: Snapshot | null;
+  readonly linkMeasuredBytesPerSecond: number | null;
+  readonly gateAllowed: boolean | null;
+  /** The last moment at which QEMU was seen to move on: a sync, or a page. */
+  readonly progressMs: number;
+  readonly progressMark: number;
+  readonly operatorSwitch: boolean;
+  readonly explained: { readonly atMs: number; readonly key: string; readonly text: string } | null;
+  readonly decisions: readonly DecisionRecord[];
+}
+
+/** Decisions kept for the report; a strategy that throttles in steps makes a few dozen. */
+export const DECISIONS_KEPT = 256;
+
+export function startEngine(options: EngineOptions): EngineState {
+  assert(
+    options.pageCount >= 0 && options.fixedDowntimeMs >= 0,
+    'page count and fixed downtime are not negative',
+  );
+  return {
+    options: { completionPages: COMPLETION_PAGES, ...options },
+    phase: 'running',
+    limits: options.limits,
+    memory: options.strategy.start(options.parameters),
+    hold: null,
+    order: null,
+    throttleShare: 0,
+    history: [],
+    iterationsTotal: 0,
+    iterationsIdle: 0,
+    iteration: { index: 0, startMs: 0, lengthMs: null, ending: false },
+    snapshot: null,
+    linkMeasuredBytesPerSecond: null,
+    gateAllowed: null,
+    progressMs: 0,
+    progressMark: -1,
+    operatorSwitch: false,
+    explained: null,
+    decisions: [],
+  };
+}
+
+export interface EngineReport {
+  readonly strategy: string;
+  readonly parameters: ParameterValues;
+  readonly limits: Limits;
+  readonly phase: EnginePhase;
+  readonly iterationsTotal: number;
+  /** The newest ITERATIONS_KEPT. */
+  readonly iterations: readonly IterationStats[];
+  readonly decisions: readonly DecisionRecord[];
+  /** The decision that ended it, carried out; null while it runs. */
+  readonly final: DecisionRecord | null;
+}
+
+export function engineReport(state: EngineState): EngineReport {
+  const carriedOut = state.decisions.filter((record) => record.refused === null);
+  const final = state.phase === 'running' ? null : (carriedOut.at(-1) ?? null);
+  return Object.freeze({
+    strategy: state.options.strategy.name,
+    parameters: state.options.parameters,
+    limits: state.limits,
+    phase: state.phase,
+    iterationsTotal: state.iterationsTotal,
+    iterations: Object.freeze([...state.history]),
+    decisions: Object.freeze([...state.decisions]),
+    final,
+  });
+}

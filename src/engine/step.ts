@@ -1,0 +1,242 @@
+/**
+ * The transitions of the engine: a fact in, the next state and commands out. The only caller of strategies. Not responsible for carrying
+ * anything out, nor for knowing the time: `nowMs` is milliseconds since `migrate`, like every time in facts.
+ */
+
+import { assert, formatMs, unreachable } from '../base/index.ts';
+import { queuedBytes } from '../strategy/index.ts';
+import { type Decision, ITERATIONS_KEPT, type Outlook, type Snapshot } from '../vm/index.ts';
+import { applyVerdict, carryOut, explain } from './apply.ts';
+import { askGate } from './gate.ts';
+import type { EngineState } from './state.ts';
+import { linkOf, predictionOf, type Turn } from './turn.ts';
+import type { Command, Fact } from './types.ts';
+
+export interface Step {
+  readonly state: EngineState;
+  readonly commands: readonly Command[];
+}
+
+/** QEMU counts as stalled after this many iteration lengths without a sync or a page. */
+const STALL_LENGTHS = 5;
+/** Strategies whose iterations are passes have no length; a stall still needs a scale. */
+const STALL_LENGTH_MS_MIN = 1000;
+
+export function step(before: EngineState, fact: Fact, nowMs: number): Step {
+  const turn: Turn = { state: before, commands: [], nowMs };
+  switch (fact.kind) {
+    case 'tick':
+      onTick(turn, fact.snapshot);
+      break;
+    case 'pass':
+      onPass(turn, fact.snapshot);
+      break;
+    case 'iteration':
+      onIteration(turn, fact);
+      break;
+    case 'stopped':
+      onStopped(turn, fact.invited, fact.snapshot);
+      break;
+    case 'operator-switch':
+      if (before.phase === 'running') turn.state = { ...before, operatorSwitch: true };
+      atDeadlines(turn);
+      break;
+    case 'operator-cancel':
+      onCancel(turn);
+      break;
+    case 'operator-limits':
+      if (before.phase === 'running') turn.state = { ...before, limits: fact.limits };
+      break;
+    default:
+      unreachable(fact, 'step');
+  }
+  return { state: turn.state, commands: turn.commands };
+}
+
+function observe(turn: Turn, snapshot: Snapshot): void {
+  const { state } = turn;
+  const mark = snapshot.passes + snapshot.sentPages + snapshot.dirtyPages;
+  const moved = mark !== state.progressMark;
+  turn.state = {
+    ...state,
+    snapshot,
+    linkMeasuredBytesPerSecond: snapshot.bandwidthBytesPerSecond ?? state.linkMeasuredBytesPerSecond,
+    progressMs: moved ? turn.nowMs : state.progressMs,
+    progressMark: mark,
+  };
+}
+
+function outlookOf(turn: Turn): Outlook | null {
+  const { state } = turn;
+  const prediction = predictionOf(state);
+  if (state.snapshot === null || prediction === null) return null;
+  return {
+    nowMs: turn.nowMs,
+    pageCount: state.options.pageCount,
+    limits: state.limits,
+    history: state.history,
+    snapshot: state.snapshot,
+    linkBytesPerSecond: linkOf(state),
+    downtimePredictedMs: prediction.downtimeMs,
+  };
+}
+
+function onTick(turn: Turn, snapshot: Snapshot): void {
+  observe(turn, snapshot);
+  if (turn.state.phase !== 'running') return;
+  if (atDeadlines(turn)) return;
+  const outlook = outlookOf(turn);
+  const { strategy, parameters } = turn.state.options;
+  const verdict = outlook && strategy.atTick(outlook, turn.state.memory, parameters);
+  if (verdict !== null) applyVerdict(turn, verdict);
+  if (turn.state.phase !== 'running') return;
+  // A `pass` fact may be lost with a reconnect; the first pass must still end.
+  if (turn.state.iteration.index === 0 && snapshot.firstPassDone) endIteration(turn);
+  atGate(turn);
+  explainStall(turn);
+}
+
+function onPass(turn: Turn, snapshot: Snapshot): void {
+  observe(turn, snapshot);
+  turn.state = { ...turn.state, progressMs: turn.nowMs };
+  const { phase, iteration } = turn.state;
+  if (phase !== 'running') return;
+  const due =
+    iteration.lengthMs === null
+      ? snapshot.firstPassDone
+      : turn.nowMs - iteration.startMs >= iteration.lengthMs;
+  if (due) endIteration(turn);
+  atGate(turn);
+}
+
+function endIteration(turn: Turn): void {
+  if (turn.state.iteration.ending) return;
+  turn.state = { ...turn.state, iteration: { ...turn.state.iteration, ending: true } };
+  turn.commands.push({ kind: 'end-iteration' });
+}
+
+function onIteration(turn: Turn, fact: Extract<Fact, { kind: 'iteration' }>): void {
+  observe(turn, fact.snapshot);
+  const history = [...turn.state.history, fact.stats].slice(-ITERATIONS_KEPT);
+  turn.state = { ...turn.state, history, iterationsTotal: turn.state.iterationsTotal + 1 };
+  const outlook = outlookOf(turn);
+  if (outlook === null) return;
+  const { strategy, parameters } = turn.state.options;
+  const lengthMs = strategy.iterationMs(outlook, parameters);
+  assert(Number.isFinite(lengthMs) && lengthMs >= 0, `${strategy.name} gives an iteration a length`);
+  const link = outlook.linkBytesPerSecond;
+  // While a queue longer than an iteration is being worked off, another iteration is not indecision.
+  const draining =
+    link !== null && queuedBytes(outlook) > (link * Math.max(lengthMs, fact.stats.durationMs)) / 1000;
+  const idle = fact.stats.index > 0 && !(draining && strategy.absorb);
+  turn.state = {
+    ...turn.state,
+    iterationsIdle: turn.state.iterationsIdle + (idle ? 1 : 0),
+    iteration: { index: fact.stats.index + 1, startMs: turn.nowMs, lengthMs, ending: false },
+  };
+  if (turn.state.phase !== 'running') return;
+  applyVerdict(turn, strategy.atIteration(outlook, turn.state.memory, parameters));
+  if (turn.state.phase === 'running') atDeadlines(turn);
+  if (turn.state.phase === 'running') atGate(turn);
+}
+
+/** The operator's switch, the timeout, the cap on iterations: running -> stopping | ended. */
+function atDeadlines(turn: Turn): boolean {
+  const { state, nowMs } = turn;
+  if (state.phase !== 'running') return false;
+  if (state.operatorSwitch) {
+    carryOut(turn, { action: 'stop-and-copy', rule: 'operator', text: 'the operator asked to switch now' });
+    return true;
+  }
+  const { timeoutMs } = state.limits;
+  if (timeoutMs !== null && nowMs >= timeoutMs) {
+    return followOnTimeout(
+      turn,
+      'timeout',
+      'TIMEOUT',
+      `${formatMs(nowMs)} since migrate, timeout ${formatMs(timeoutMs)}`,
+    );
+  }
+  const most = state.options.parameters['iterationsMax'];
+  if (most !== undefined && state.iterationsIdle + stallsOf(turn) >= most) {
+    const text = `no decision after ${state.iterationsIdle} iterations with the queue drained, at most ${most}`;
+    return followOnTimeout(turn, 'iterations-max', 'ITERATIONS_EXHAUSTED', text);
+  }
+  return false;
+}
+
+function followOnTimeout(turn: Turn, rule: string, code: string, text: string): boolean {
+  const last = turn.state.explained === null ? '' : `; last: ${turn.state.explained.text}`;
+  const switching = turn.state.limits.onTimeout === 'switch';
+  const decision: Decision = { action: switching ? 'stop-and-copy' : 'abort', rule, text: `${text}${last}` };
+  carryOut(turn, decision, code);
+  return true;
+}
+
+/** A stalled QEMU ends no iterations; its silence counts instead, so that the cap is reached all the same. */
+function stallsOf(turn: Turn): number {
+  const { iteration, progressMs } = turn.state;
+  if (iteration.lengthMs === null) return 0;
+  return Math.floor((turn.nowMs - progressMs) / stallMs(iteration.lengthMs));
+}
+
+function stallMs(lengthMs: number): number {
+  return STALL_LENGTHS * Math.max(lengthMs, STALL_LENGTH_MS_MIN);
+}
+
+function explainStall(turn: Turn): void {
+  const { state, nowMs } = turn;
+  const silentMs = nowMs - state.progressMs;
+  if (silentMs < stallMs(state.iteration.lengthMs ?? 0)) return;
+  const gate = state.gateAllowed === false ? "; we withhold the pass's tail" : '';
+  const text = `neither a dirty sync nor a page for ${formatMs(silentMs)}${gate}: QEMU stalls, what is known grows old`;
+  explain(turn, { action: 'continue', rule: 'stalled', text });
+}
+
+function atGate(turn: Turn): void {
+  const { state } = turn;
+  const { options, snapshot } = state;
+  if (options.ackGate || snapshot === null) return;
+  const own = options.strategy.mechanism === 'gateway';
+  const answer = own
+    ? askGate({
+        snapshot,
+        history: state.history,
+        limits: state.limits,
+        downtimePredictedMs: predictionOf(state)?.downtimeMs ?? null,
+        completionPages: options.completionPages ?? 0,
+      })
+    : { allowed: true, why: `${options.strategy.name} leaves the switchover to QEMU` };
+  if (answer.allowed === state.gateAllowed) return;
+  turn.state = { ...state, gateAllowed: answer.allowed };
+  turn.commands.push({ kind: 'pass-end', ...answer });
+}
+
+/** Running | stopping -> stopped, or running -> ended when QEMU stopped by itself and the backlog does not fit. */
+function onStopped(turn: Turn, invited: boolean, snapshot: Snapshot): void {
+  observe(turn, snapshot);
+  if (turn.state.phase === 'ended') return;
+  if (invited || turn.state.phase !== 'running' || turn.state.options.strategy.mechanism !== 'gateway') {
+    turn.state = { ...turn.state, phase: 'stopped' };
+    return;
+  }
+  const predictedMs = predictionOf(turn.state)?.downtimeMs ?? null;
+  const limitMs = turn.state.limits.downtimeMsMax;
+  const numbers = `QEMU stopped the VM by itself: ${predictedMs === null ? 'downtime unknown' : `${formatMs(predictedMs)} down`}, limit ${formatMs(limitMs)}`;
+  if (predictedMs !== null && predictedMs <= limitMs) {
+    carryOut(turn, {
+      action: 'stop-and-copy',
+      rule: 'uninvited',
+      text: `${numbers}: it fits, so it goes on`,
+    });
+    turn.state = { ...turn.state, phase: 'stopped' };
+    return;
+  }
+  carryOut(turn, { action: 'abort', rule: 'gate-lost', text: `${numbers}: back to the source` }, 'GATE_LOST');
+}
+
+/** Any phase -> ended. Whether COMMIT is already out only the controller knows; it then ignores the command. */
+function onCancel(turn: Turn): void {
+  if (turn.state.phase === 'ended') return;
+  carryOut(turn, { action: 'abort', rule: 'operator', text: 'the operator cancelled' }, 'CANCELLED');
+}
