@@ -1,4 +1,10 @@
-/** The commands there are. Summaries stand here so that `godwit --help` loads no command. */
+/**
+ * The commands there are, each as
+ *
+ *   { name: 'inspect', summary: '…', load: async () => (await import('./inspect.ts')).command }
+ *
+ * Summaries stand here so that `godwit --help` loads no command.
+ */
 
 import type { CommandEntry } from './command.ts';
 
