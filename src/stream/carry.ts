@@ -4,14 +4,14 @@ const FIRST_BYTES = 8 * 1024;
 
 export class Carry {
   readonly #sizeBytesMax: number;
-  #buffer = new Uint8Array(FIRST_BYTES);
+  #buffer = Buffer.alloc(FIRST_BYTES);
   #sizeBytes = 0;
 
   constructor(sizeBytesMax: number) {
     this.#sizeBytesMax = sizeBytesMax;
   }
 
-  get bytes(): Uint8Array {
+  get bytes(): Buffer {
     return this.#buffer;
   }
 
@@ -38,7 +38,7 @@ export class Carry {
 
   #reserve(sizeBytes: number): void {
     if (sizeBytes <= this.#buffer.length) return;
-    const larger = new Uint8Array(
+    const larger = Buffer.alloc(
       Math.min(Math.max(sizeBytes, this.#buffer.length * 2), Math.max(sizeBytes, this.#sizeBytesMax)),
     );
     larger.set(this.#buffer.subarray(0, this.#sizeBytes));

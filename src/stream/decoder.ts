@@ -2,13 +2,13 @@
  * The incremental decoder of QEMU's migration stream: bytes in any chunking in, calls of a StreamSink out. Format and section
  * numbers: docs/format/qemu-stream.md. Not responsible for sockets, for storing pages, or for deciding anything.
  *
- * The hot loop is #records: no object, closure, BigInt or promise per page. Everything else is cold and written for reading.
+ * The hot loop is in ram-records.ts; everything here is cold and written for reading.
  */
 
 import { assert } from '../base/index.ts';
-import type { RamBlock, RamLayout } from '../vm/index.ts';
 import { Carry } from './carry.ts';
 import { streamError } from './errors.ts';
+import { RamRecords } from './ram-records.ts';
 import {
   parseBlockList,
   parseConfiguration,
@@ -31,19 +31,13 @@ import {
 import {
   COMMAND,
   Cursor,
-  FLAG,
   FOOTER_BYTES,
-  latin1,
   MAGIC,
   RAM_RECORD_BYTES_MAX,
   readBe32,
   TAG,
   VERSION,
 } from './wire.ts';
-
-const PAGE = 4096;
-const SAME_BLOCK_PAGE = FLAG.page | FLAG.continue;
-const SAME_BLOCK_ZERO = FLAG.zero | FLAG.continue;
 
 /** Section 9: with one of these enabled nothing is decoded at all. */
 const REFUSED_CAPABILITIES: readonly (readonly [string, PassThroughReason])[] = [
@@ -63,14 +57,6 @@ const PLAIN_COMMANDS: ReadonlySet<number> = new Set([
   COMMAND.switchoverStart,
 ]);
 
-const UNNAMED_FLAGS: Readonly<Record<number, PassThroughReason>> = {
-  [FLAG.xbzrle]: 'xbzrle',
-  [FLAG.hook]: 'rdma',
-  [FLAG.compressPage]: 'compress',
-  1024: 'ram-record',
-  2048: 'ram-record',
-};
-
 /** Returned by a step that needs more bytes than there are. */
 const NEED_MORE = -1;
 
@@ -84,24 +70,15 @@ export class StreamDecoder {
   #bytesWritten = 0;
   #failed = false;
 
-  #layout: RamLayout | null = null;
-  #blockIndexById = new Map<string, number>();
+  /** Null until RAM's START was read. */
+  #ram: RamRecords | null = null;
   #ramSectionId = -1;
   #footers = false;
   #section: RamSectionKind = 'start';
-  /** Section 6, "the record before": bounds as plain numbers for the hot loop; -1 before any block was named. */
-  #lastBlock = -1;
-  #firstPage = 0;
-  #pageCount = 0;
-  readonly #filled = new Uint8Array(PAGE);
-
   #earlySections = 0;
   #tail: TailCollector | null = null;
   #passThroughReason: PassThroughReason | null = null;
-  #pages = 0;
-  #zeroPages = 0;
   #ramSections = 0;
-  #multifdFlushes = 0;
 
   constructor(options: DecoderOptions, sink: StreamSink) {
     this.#sink = sink;
@@ -121,10 +98,10 @@ export class StreamDecoder {
       phase: this.#phase,
       bytesDecoded: this.#bytesWritten - this.#carry.sizeBytes,
       bytesWritten: this.#bytesWritten,
-      pages: this.#pages,
-      zeroPages: this.#zeroPages,
+      pages: this.#ram?.pages ?? 0,
+      zeroPages: this.#ram?.zeroPages ?? 0,
       ramSections: this.#ramSections,
-      multifdFlushes: this.#multifdFlushes,
+      multifdFlushes: this.#ram?.multifdFlushes ?? 0,
       tailBytes: this.#tail?.sizeBytes ?? 0,
     };
   }
@@ -215,111 +192,17 @@ export class StreamDecoder {
     }
   }
 
-  /** Section 6. With `single` it stops after one record: the rest of the buffer is a copy of bytes still to be read in place. */
+  /** Section 6. With `single` after one record: the rest of the buffer is a copy of bytes still to be read in place. */
   #records(bytes: Uint8Array, start: number, end: number, single: boolean): number {
-    const sink = this.#sink;
-    let at = start;
-    let firstPage = this.#firstPage;
-    let pageCount = this.#pageCount;
-    let pages = 0;
-    let zeroPages = 0;
-    do {
-      if (at + 8 > end) break;
-      const low =
-        ((bytes[at + 4]! << 24) | (bytes[at + 5]! << 16) | (bytes[at + 6]! << 8) | bytes[at + 7]!) >>> 0;
-      const flags = low & 0xfff;
-      if (flags === SAME_BLOCK_PAGE || flags === SAME_BLOCK_ZERO) {
-        const high =
-          ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
-        const page = high * 0x10_0000 + (low >>> 12);
-        if (page >= pageCount) this.#refuseOffset(at);
-        if (flags === SAME_BLOCK_PAGE) {
-          if (at + 8 + PAGE > end) break;
-          sink.onPage(firstPage + page, bytes, at + 8);
-          pages++;
-          at += 8 + PAGE;
-        } else {
-          if (at + 9 > end) break;
-          if (bytes[at + 8] === 0) {
-            sink.onZeroPage(firstPage + page);
-            zeroPages++;
-          } else {
-            this.#fill(firstPage + page, bytes[at + 8]!);
-          }
-          at += 9;
-        }
-        continue;
-      }
-      const next = this.#rareRecord(bytes, at, end, low);
-      if (next === NEED_MORE) break;
-      at = next;
-      if (this.#phase !== 'records') break;
-      firstPage = this.#firstPage;
-      pageCount = this.#pageCount;
-    } while (!single);
-    this.#pages += pages;
-    this.#zeroPages += zeroPages;
-    return at === start && this.#phase === 'records' ? NEED_MORE : at;
-  }
-
-  /** Section 6: a record that names its block, ends the section, or is none of ours. */
-  #rareRecord(bytes: Uint8Array, at: number, end: number, low: number): number {
-    const flags = low & 0xfff;
-    if (flags === FLAG.page || flags === FLAG.zero) return this.#namedRecord(bytes, at, end, low);
-    if (flags === FLAG.eos) {
+    const ram = this.#ram!;
+    const at = ram.decode(bytes, start, end, single, this.#base);
+    if (ram.stop === 'more') return at === start ? NEED_MORE : at;
+    if (ram.stop === 'eos') {
       if (this.#footers) this.#phase = 'footer';
-      else this.#endRamSection(at + 8);
-      return at + 8;
+      else this.#endRamSection(at);
+      return at;
     }
-    if (flags === FLAG.multifdFlush) {
-      this.#multifdFlushes++;
-      return at + 8;
-    }
-    const reason = UNNAMED_FLAGS[flags & ~FLAG.continue];
-    if (reason === undefined) {
-      throw streamError('STREAM_RAM_RECORD', `flags 0x${flags.toString(16)}`, this.#base + at, 6, { flags });
-    }
-    return this.#passThrough(at, reason, `flags 0x${flags.toString(16)}`);
-  }
-
-  #namedRecord(bytes: Uint8Array, at: number, end: number, low: number): number {
-    if (at + 9 > end) return NEED_MORE;
-    const body = at + 9 + bytes[at + 8]!;
-    const isPage = (low & FLAG.page) !== 0;
-    if (body + (isPage ? PAGE : 1) > end) return NEED_MORE;
-    const id = latin1(bytes, at + 9, body);
-    const index = this.#blockIndexById.get(id);
-    if (index === undefined) {
-      throw streamError('STREAM_RAM_RECORD', `unknown RAM block "${id}"`, this.#base + at, 6, { block: id });
-    }
-    const block = this.#layout!.blocks[index] as RamBlock;
-    this.#lastBlock = index;
-    this.#firstPage = block.firstPage;
-    this.#pageCount = block.pageCount;
-    const page = readBe32(bytes, at) * 0x10_0000 + (low >>> 12);
-    if (page >= block.pageCount) this.#refuseOffset(at);
-    if (isPage) {
-      this.#sink.onPage(block.firstPage + page, bytes, body);
-      this.#pages++;
-      return body + PAGE;
-    }
-    if (bytes[body] !== 0) this.#fill(block.firstPage + page, bytes[body]!);
-    else {
-      this.#sink.onZeroPage(block.firstPage + page);
-      this.#zeroPages++;
-    }
-    return body + 1;
-  }
-
-  #fill(pageIndex: number, value: number): void {
-    this.#filled.fill(value);
-    this.#sink.onPage(pageIndex, this.#filled, 0);
-    this.#pages++;
-  }
-
-  #refuseOffset(at: number): never {
-    const message = this.#lastBlock < 0 ? 'CONTINUE before any block' : 'offset outside the block';
-    throw streamError('STREAM_RAM_RECORD', message, this.#base + at, 6);
+    return this.#passThrough(at, ram.stop.reason, ram.stop.detail);
   }
 
   /** Section 7. */
@@ -429,15 +312,14 @@ export class StreamDecoder {
       return cursor.at;
     }
     if (header.name !== 'ram') return this.#passThrough(at, 'iterable', header.name);
-    if (this.#layout) throw streamError('STREAM_SECTION', 'RAM starts twice', this.#base + at, 5);
+    if (this.#ram) throw streamError('STREAM_SECTION', 'RAM starts twice', this.#base + at, 5);
     if (header.version !== 4) return this.#passThrough(at, 'ram-version', `version ${header.version}`);
     const list = parseBlockList(cursor, this.#limits, this.#base + at);
     if (list instanceof Unreadable) return this.#passThrough(at, list.reason, list.detail);
     if (list === null) return this.#needMore(at, end);
     const footers = cursor.peek() === TAG.footer;
     if (!this.#sectionFooter(cursor, header.sectionId)) return this.#needMore(at, end);
-    this.#layout = list.layout;
-    this.#blockIndexById = new Map(list.layout.blocks.map((block, index) => [block.id, index]));
+    this.#ram = new RamRecords(this.#sink, list.layout);
     this.#ramSectionId = header.sectionId;
     this.#footers = footers;
     const { sectionId, instance, version } = header;
@@ -452,7 +334,7 @@ export class StreamDecoder {
   #sectionFooter(cursor: Cursor, sectionId: number): boolean {
     const next = cursor.peek();
     if (next < 0) return false;
-    const mustBe = this.#layout !== null && this.#footers;
+    const mustBe = this.#ram !== null && this.#footers;
     if (next !== TAG.footer && !mustBe) return true;
     const at = cursor.at;
     cursor.skip(FOOTER_BYTES);
@@ -497,7 +379,7 @@ export class StreamDecoder {
       detail,
       streamOffset: this.#base + at,
       openRamSection: open,
-      lastBlock: this.#lastBlock < 0 ? null : this.#lastBlock,
+      lastBlock: this.#ram?.lastBlock ?? null,
     });
     return at;
   }
