@@ -1,6 +1,12 @@
 /** How long the VM would be down if it were stopped now. Not responsible for deciding whether that is good enough. */
 
-import { backlogBytes, bytesPerPage, measured, pagesAtSource } from '../strategy/index.ts';
+import {
+  backlogBytes,
+  bytesPerPage,
+  dirtiedMost,
+  pagesAtSource,
+  rewrittenWaiting,
+} from '../strategy/index.ts';
 import type { IterationStats, Snapshot } from '../vm/index.ts';
 
 export interface Prediction {
@@ -37,12 +43,11 @@ export function predict(
 ): Prediction {
   const pageBytes = bytesPerPage(snapshot);
   const arrival = arrivalPagesPerSecond(history) ?? 0;
-  // No more can be new than an iteration ever dirtied, less what is held of it: a hot set that waits already is not dirtied anew, and a QEMU
+  // No more can be new than the guest is known to write and does not wait already: a hot set that waits is not dirtied anew, and a QEMU
   // that stalls must not make the forecast grow for ever.
-  const dirtied = measured(history).reduce((high, stats) => Math.max(high, stats.dirtyPages), 0);
-  const most = Math.max(0, dirtied - snapshot.backlog.heldPages);
+  const most = Math.max(0, dirtiedMost(history) - rewrittenWaiting(snapshot, pageCount));
   const unknown = Math.min((arrival * ((snapshot.sinceSyncMs ?? 0) + STOP_LATENCY_MS)) / 1000, most);
-  const burstBytes = (pagesAtSource(snapshot, pageCount) + unknown) * pageBytes;
+  const burstBytes = (pagesAtSource(snapshot, pageCount, history) + unknown) * pageBytes;
   const bytes = backlogBytes(snapshot) + burstBytes;
   const known = linkBytesPerSecond !== null && linkBytesPerSecond > 0;
   return {

@@ -1,11 +1,13 @@
 export {
   backlogBytes,
   bytesPerPage,
+  dirtiedMost,
   dirtyPagesPerSecond,
   measured,
   pagesAtSource,
   queuedBytes,
   remainingBytes,
   remainingPages,
+  rewrittenWaiting,
 } from './measures.ts';
 export { type AnyStrategy, readParameters, strategies, strategyByName } from './registry.ts';

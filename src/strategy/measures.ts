@@ -25,20 +25,40 @@ export function bytesPerPage(snapshot: Snapshot): number {
   return PAGE_BYTES_ON_LINK;
 }
 
+/** The largest |D_k| seen: how wide the set of pages is that the guest keeps writing. */
+export function dirtiedMost(history: readonly IterationStats[]): number {
+  return measured(history).reduce((most, stats) => Math.max(most, stats.dirtyPages), 0);
+}
+
+/** Waiting pages that the guest is known to write: the held ones, and queued ones that were sent before. */
+export function rewrittenWaiting(snapshot: Snapshot, pageCount: number): number {
+  const { queuedPages, heldPages } = snapshot.backlog;
+  const neverSent = Math.max(0, pageCount - (snapshot.sentPages - snapshot.resentPages));
+  const neverSentQueued = Math.max(0, neverSent - heldPages);
+  return heldPages + Math.max(0, queuedPages - neverSentQueued);
+}
+
 /**
  * Pages known to be dirty (or never seen) that are still inside QEMU and not waiting at the gateway too. After the first pass QEMU resends
- * what it finds dirty, and that is first of all the held set: those copies replace others and add nothing to what remains.
+ * what it finds dirty, and part of that is waiting already: those copies replace others and add nothing to what remains. The part is taken
+ * as in proportion: which pages they are nobody knows before they arrive.
  */
-export function pagesAtSource(snapshot: Snapshot, pageCount: number): number {
+export function pagesAtSource(
+  snapshot: Snapshot,
+  pageCount: number,
+  history: readonly IterationStats[],
+): number {
   const reported = snapshot.sourceRemainingPages;
   if (!snapshot.firstPassDone) return Math.max(0, reported ?? pageCount - snapshot.dirtyPages);
-  return reported === undefined || reported === null ? 0 : Math.max(0, reported - snapshot.backlog.heldPages);
+  if (reported === undefined || reported === null || reported <= 0) return 0;
+  const writes = Math.max(dirtiedMost(history), reported);
+  return reported * Math.max(0, 1 - rewrittenWaiting(snapshot, pageCount) / writes);
 }
 
 /** Waits outside the hold, at the gateway and inside QEMU. */
 export function queuedBytes(outlook: Outlook): number {
-  const { snapshot, pageCount } = outlook;
-  return snapshot.backlog.queuedBytes + pagesAtSource(snapshot, pageCount) * bytesPerPage(snapshot);
+  const { snapshot, pageCount, history } = outlook;
+  return snapshot.backlog.queuedBytes + pagesAtSource(snapshot, pageCount, history) * bytesPerPage(snapshot);
 }
 
 /** R: everything known that must still cross the link. */
@@ -47,8 +67,10 @@ export function remainingBytes(outlook: Outlook): number {
 }
 
 export function remainingPages(outlook: Outlook): number {
-  const { snapshot, pageCount } = outlook;
-  return snapshot.backlog.queuedPages + snapshot.backlog.heldPages + pagesAtSource(snapshot, pageCount);
+  const { snapshot, pageCount, history } = outlook;
+  return (
+    snapshot.backlog.queuedPages + snapshot.backlog.heldPages + pagesAtSource(snapshot, pageCount, history)
+  );
 }
 
 /** Finished iterations after QEMU's first pass: the only ones that tell anything about dirtying. */

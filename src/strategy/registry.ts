@@ -2,6 +2,7 @@
 
 import { GodwitError } from '../base/index.ts';
 import type { ParameterSpec, ParameterValues, Strategy } from '../vm/index.ts';
+import { adaptive } from './catalogue/adaptive.ts';
 import { frs } from './catalogue/frs.ts';
 import { mp } from './catalogue/mp.ts';
 import { precopy, precopyRelaxed } from './catalogue/precopy.ts';
@@ -10,6 +11,7 @@ import { precopy, precopyRelaxed } from './catalogue/precopy.ts';
 export type AnyStrategy = Strategy;
 
 export const strategies: readonly AnyStrategy[] = Object.freeze([
+  adaptive,
   frs,
   mp,
   precopy,

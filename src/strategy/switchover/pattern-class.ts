@@ -96,7 +96,7 @@ function isSweep(last3: readonly IterationStats[]): boolean {
 }
 
 /** Busy and quiet alternate: the dirty rate crossed its middle at least twice. */
-function phasesOf(history: readonly IterationStats[]): { periodMs: number; quiet: boolean } | null {
+export function phasesOf(history: readonly IterationStats[]): { periodMs: number; quiet: boolean } | null {
   const recent = measured(history).slice(-PHASE_WINDOW);
   if (recent.length < 4) return null;
   const rates = recent.map(dirtyPagesPerSecond);

@@ -1,0 +1,72 @@
+/** adaptive: ours. Absorb, coldest first, hold by rate, stop by forecast. */
+
+import type { Outlook, ParameterValues, Strategy, Verdict } from '../../vm/index.ts';
+import { COLDEST_FIRST, HOLD_NONE, ITERATION_PARAMETERS, iterationByBacklog, parameter } from '../common.ts';
+import { holdByForecast } from '../hold/forecast.ts';
+import { type Forecast, forecast, forecastSwitchover, NOTHING_KNOWN } from '../switchover/forecast.ts';
+
+const OURS = 'ours; see docs/strategies.md';
+
+function answer(outlook: Outlook, memory: Forecast, parameters: ParameterValues): Verdict<Forecast> {
+  const { decision, waitingSinceMs } = forecastSwitchover(outlook, memory, parameters);
+  // In a trough hot pages have cooled, and the whole backlog is worth sending.
+  const release = !memory.known || memory.phase?.quiet === true;
+  return {
+    hold: release ? HOLD_NONE : holdByForecast(memory.share),
+    order: COLDEST_FIRST,
+    decision,
+    memory: { ...memory, waitingSinceMs },
+  };
+}
+
+export const adaptive: Strategy<Forecast> = {
+  name: 'adaptive',
+  idea: 'Forecast the plateau from rewrite rates; meet the limit if it can be met, else stop when waiting costs more than it buys.',
+  source: 'ours',
+  label: 'O',
+  mechanism: 'gateway',
+  absorb: true,
+  promisesDowntimeLimit: false,
+  delta: true,
+  parameters: [
+    parameter(
+      'downtimeWeight',
+      5,
+      [1.1, 1000],
+      's/s',
+      'seconds of total time that one second of downtime is worth',
+      OURS,
+    ),
+    parameter(
+      'flatEvaluations',
+      2,
+      [1, 16],
+      'iterations',
+      'iterations that bought too little before waiting counts as useless',
+      OURS,
+    ),
+    parameter(
+      'heldShare',
+      0.05,
+      [0, 1],
+      'share',
+      "the rest may take this share of the held set's time",
+      OURS,
+    ),
+    parameter('patienceMs', 30_000, [0, 3_600_000], 'ms', 'longest wait for a quiet phase', OURS),
+    parameter(
+      'strict',
+      0,
+      [0, 1],
+      'flag',
+      '1: never stop beyond the downtime limit, follow --on-timeout',
+      OURS,
+    ),
+    ...ITERATION_PARAMETERS,
+  ],
+  start: () => NOTHING_KNOWN,
+  atIteration: (outlook, memory, parameters) =>
+    answer(outlook, forecast(outlook, memory, parameters), parameters),
+  atTick: answer,
+  iterationMs: iterationByBacklog,
+};
