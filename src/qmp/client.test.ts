@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
-import { sleep } from '../base/index.ts';
+import { GodwitError, sleep } from '../base/index.ts';
 import { COMMANDS_WAITING_MAX, type QmpClient } from './client.ts';
 import { connectQmp, countServerSockets } from './connect.ts';
 import { EVENTS_KEPT_MAX } from './events.ts';
@@ -59,7 +59,8 @@ test('answers find their commands in any order; a refusal carries class and word
     client.execute('urgent', {}, { oob: true }).then((value) => order.push(value)),
   ]);
   assert.deepEqual(order, ['now', 'late']);
-  await assert.rejects(client.execute('wrong'), (error: any) => {
+  await assert.rejects(client.execute('wrong'), (error) => {
+    assert.ok(error instanceof GodwitError);
     assert.equal(error.code, 'QMP_COMMAND');
     assert.deepEqual(error.fields, { command: 'wrong', class: 'DeviceNotFound', desc: 'no such thing' });
     return true;
@@ -190,7 +191,8 @@ test('a connection that closes in the middle of a line is closed, not misread', 
 test('a second client learns that the socket is in use, and the first is not disturbed', async (t) => {
   const [fake, client] = await pair(t);
   fake.answer('query-status', fakeReturn(1));
-  await assert.rejects(connectQmp({ path: fake.path, timeoutMs: 100 }), (error: any) => {
+  await assert.rejects(connectQmp({ path: fake.path, timeoutMs: 100 }), (error) => {
+    assert.ok(error instanceof GodwitError);
     assert.equal(error.code, 'QMP_BUSY');
     assert.match(error.message, /in use by another client/);
     assert.ok(error.safe && error.hint);

@@ -139,8 +139,14 @@ export class QmpClient implements QmpExecutor {
         request.settle = null;
       };
       request.settle = {
-        resolve: (value) => (release(), resolve(value)),
-        reject: (error) => (release(), reject(error)),
+        resolve: (value) => {
+          release();
+          resolve(value);
+        },
+        reject: (error) => {
+          release();
+          reject(error);
+        },
       };
       if (oob) this.#send(request);
       else this.#waiting.push(request);

@@ -73,7 +73,7 @@ export interface MigrationInfo {
   /** QEMU's own count, to its socket and not to the destination; null before completion. */
   readonly downtimeMs: number | null;
   readonly errorDesc: string | null;
-  /** Why QEMU would refuse to migrate; empty when it would not, null where QEMU cannot say (before 6.1). */
+  /** Why QEMU would refuse to migrate. Empty also where QEMU cannot say (before 6.1): QemuFeatures.hasBlockedReasons tells. */
   readonly blockedReasons: readonly string[];
   /** Where a destination listens; empty when it does not. */
   readonly listeningAt: readonly string[];

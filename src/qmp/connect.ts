@@ -3,9 +3,10 @@
  * Not responsible for the conversation after the greeting (client.ts).
  */
 
-import { readFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { readFile, realpath } from 'node:fs/promises';
 import { connect as connectSocket, type Socket } from 'node:net';
-import { type Clock, errorCode, systemClock } from '../base/index.ts';
+import { type Clock, errorCode, sleep, systemClock } from '../base/index.ts';
 import { QmpClient, type QmpGreeting } from './client.ts';
 import { busyError, closedError, connectError, greetingTimeoutError, protocolError } from './errors.ts';
 import { isObject, type JsonObject, LineReader } from './lines.ts';
@@ -25,9 +26,8 @@ export async function connectQmp(options: ConnectOptions): Promise<QmpClient> {
   const { path, signal } = options;
   const timeoutMs = options.timeoutMs ?? CONNECT_TIMEOUT_MS;
   signal?.throwIfAborted();
-  const socket = connectSocket(path);
+  const socket = await opened(path, timeoutMs, signal);
   try {
-    await opened(socket, path, signal);
     const client = await greeted(socket, path, timeoutMs, options);
     await client.negotiate({ timeoutMs, ...(signal ? { signal } : {}) });
     return client;
@@ -38,20 +38,27 @@ export async function connectQmp(options: ConnectOptions): Promise<QmpClient> {
   }
 }
 
-function opened(socket: Socket, path: string, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal?.reason);
-    signal?.addEventListener('abort', onAbort, { once: true });
-    socket.once('error', (error) => {
-      signal?.removeEventListener('abort', onAbort);
-      // QEMU listens with a short backlog: the third client in line gets EAGAIN.
-      reject(errorCode(error) === 'EAGAIN' ? busyError(path, true) : connectError(path, error));
-    });
-    socket.once('connect', () => {
-      signal?.removeEventListener('abort', onAbort);
-      resolve();
-    });
-  });
+const BACKLOG_RETRY_MS = 25;
+
+/**
+ * QEMU listens with a backlog of two and takes no second client, so the third in line gets EAGAIN. Clients that gave up keep their
+ * places until QEMU is free and has looked at them: worth waiting for.
+ */
+async function opened(path: string, timeoutMs: number, signal: AbortSignal | undefined): Promise<Socket> {
+  for (let waitedMs = 0; ; waitedMs += BACKLOG_RETRY_MS) {
+    signal?.throwIfAborted();
+    const socket = connectSocket(path);
+    try {
+      await once(socket, 'connect', signal ? { signal } : {});
+      return socket;
+    } catch (error) {
+      socket.destroy();
+      signal?.throwIfAborted();
+      if (errorCode(error) !== 'EAGAIN') throw connectError(path, error);
+      if (waitedMs >= timeoutMs) throw await silenceError(path, timeoutMs);
+    }
+    await sleep(BACKLOG_RETRY_MS, signal);
+  }
 }
 
 function greeted(
@@ -114,13 +121,9 @@ function greetingOf(message: JsonObject): QmpGreeting {
 
 /** Why a socket that accepted us stays silent: the kernel knows whether QEMU serves somebody else. */
 async function silenceError(path: string, timeoutMs: number): Promise<Error> {
-  let table: string | null;
-  try {
-    table = await readFile('/proc/net/unix', 'utf8');
-  } catch {
-    table = null;
-  }
-  const peers = table === null ? null : countServerSockets(table, path);
+  const table = await readFile('/proc/net/unix', 'utf8').catch(() => '');
+  const realPath = await realpath(path).catch(() => path);
+  const peers = countServerSockets(table, path) ?? countServerSockets(table, realPath);
   if (peers === null) return busyError(path, false);
   const otherIsServed = peers.accepted > 1 || (peers.accepted === 1 && peers.waiting > 0);
   return otherIsServed ? busyError(path, true) : greetingTimeoutError(path, timeoutMs);

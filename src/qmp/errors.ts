@@ -14,6 +14,7 @@ export const QMP_ERROR_CODES = [
   'QMP_QUEUE_FULL',
   'QMP_EVENTS_LOST',
   'QMP_RESTORE',
+  'QMP_LIBVIRT',
 ] as const;
 
 export type QmpErrorCode = (typeof QMP_ERROR_CODES)[number];
@@ -42,8 +43,17 @@ export function busyError(path: string, sure: boolean): GodwitError {
   const verb = sure ? 'is' : 'is most likely';
   return new GodwitError('QMP_BUSY', `the QMP socket ${path} ${verb} in use by another client`, {
     safe: NOTHING_CHANGED,
-    hint: 'QEMU serves one client a socket: disconnect the other one (virsh, a monitor, another godwit), or start QEMU with a second -qmp socket for godwit',
+    hint: 'QEMU serves one client a socket: disconnect the other one (libvirt, a monitor, another godwit), or start QEMU with a second -qmp socket for godwit',
     fields: { path, sure },
+  });
+}
+
+/** libvirt holds the only connection to its VMs' sockets and must know of every change. */
+export function libvirtError(path: string): GodwitError {
+  return new GodwitError('QMP_LIBVIRT', `the QMP socket ${path} belongs to libvirt`, {
+    safe: NOTHING_CHANGED,
+    hint: 'godwit does not move VMs under libvirt yet; give it a VM that was started without libvirt',
+    fields: { path },
   });
 }
 

@@ -9,6 +9,7 @@ export {
 } from './client.ts';
 export * from './commands-migration.ts';
 export * from './commands-vm.ts';
+export { type CompareOptions, compareMachines, refusals } from './compare.ts';
 export { CONNECT_TIMEOUT_MS, type ConnectOptions, connectQmp } from './connect.ts';
 export { isRefusal, isUnknownCommand, QMP_ERROR_CODES, type QmpErrorCode } from './errors.ts';
 export {
@@ -29,5 +30,13 @@ export {
   fakeReturn,
   fakeSilence,
 } from './fake.ts';
+export type { Finding, FindingCode, Severity } from './findings.ts';
+export { type GuardOptions, ParameterGuard, type PreviousSettings, restoreSettings } from './guard.ts';
+export { type HostProcess, hostProcess } from './host.ts';
+export { isLibvirtPath, refuseLibvirtSocket } from './libvirt.ts';
 export { JSON_DEPTH_MAX, type JsonObject, LINE_BYTES_MAX } from './lines.ts';
+export { type CpuFacts, type DiskFacts, gatherMachine, type MachineDescription } from './machine.ts';
+export type { RamBlockFacts } from './monitor-text.ts';
 export { type PciFunction, queryPci } from './pci.ts';
+export { type AckEvidence, type AckOwed, judgeAck, probeQemu, type QemuFeatures } from './probe.ts';
+export { type QmpSchema, queryQmpSchema } from './schema.ts';

@@ -1,0 +1,52 @@
+/**
+ * What the host says about a QEMU process: its command line, and which file a disk's name means to it.
+ * Not responsible for judging it. Everything is null where this host or this user cannot see it: QEMU may run elsewhere.
+ */
+
+import { readFile, readlink, stat } from 'node:fs/promises';
+import { isAbsolute, join } from 'node:path';
+import type { QmpExecutor } from './client.ts';
+import { queryCpusFast } from './commands-vm.ts';
+
+export interface HostProcess {
+  readonly pid: number;
+  readonly argv: readonly string[];
+  /** Null without the right to look. */
+  readonly workingFolder: string | null;
+}
+
+/** The process behind a QMP connection, found by the host thread of its first vCPU; null for `-machine none` or a QEMU elsewhere. */
+export async function hostProcess(qemu: QmpExecutor): Promise<HostProcess | null> {
+  const threadId = (await queryCpusFast(qemu))[0]?.threadId;
+  if (threadId === undefined || !Number.isInteger(threadId) || threadId <= 0) return null;
+  try {
+    const status = await readFile(`/proc/${threadId}/status`, 'utf8');
+    const pid = Number(/^Tgid:\s+(\d+)$/m.exec(status)?.[1]);
+    const argv = (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0').slice(0, -1);
+    // A thread number of another host may name anything here.
+    if (!/qemu|kvm/.test(argv[0] ?? '')) return null;
+    const workingFolder = await readlink(`/proc/${pid}/cwd`).catch(() => null);
+    return { pid, argv, workingFolder };
+  } catch {
+    return null;
+  }
+}
+
+export async function argumentsOfProcess(qemu: QmpExecutor): Promise<readonly string[] | null> {
+  return (await hostProcess(qemu))?.argv ?? null;
+}
+
+/** Device and inode (or the device number of a block device) of the file that `name` means to the process; null where that cannot be seen. */
+export async function fileIdentity(name: string, owner: HostProcess | null): Promise<string | null> {
+  if (owner === null) return null;
+  if (!isAbsolute(name) && owner.workingFolder === null) return null;
+  const path = isAbsolute(name) ? name : join(owner.workingFolder ?? '', name);
+  try {
+    // Through the process's own root: it may live in a container or another mount namespace.
+    const facts = await stat(join(`/proc/${owner.pid}/root`, path));
+    // Two device nodes may name one disk.
+    return facts.isBlockDevice() ? `device ${facts.rdev}` : `${facts.dev}:${facts.ino}`;
+  } catch {
+    return null;
+  }
+}
