@@ -1,0 +1,65 @@
+/**
+ * Whether zstd pays on this link: pages per second through the encoders against pages per second over the link, with
+ * and without it. Pure. Not responsible for single pages: the encoder leaves out what looks incompressible.
+ */
+
+/** While packing does not pay, one batch in so many is packed all the same, to see what has changed. */
+const PROBE_INTERVAL = 64;
+const WEIGHT = 0.1;
+/** Packing is worth this much less speed: it also leaves the link to others. */
+const TIE_SHARE = 0.95;
+
+export interface PackSample {
+  /** Whole pages that zstd took, in bytes. */
+  readonly packedBytes: number;
+  readonly storedBytes: number;
+  /** Time of the whole batch in its encoder. */
+  readonly encodeMs: number;
+  /** All bytes of the batch's pages. */
+  readonly pageBytes: number;
+}
+
+export class PackChooser {
+  readonly #encoders: number;
+  #packedBytesPerMs: number | null = null;
+  #storedShare: number | null = null;
+  #sinceProbe = 0;
+  #packing = true;
+
+  constructor(encoders: number) {
+    this.#encoders = encoders;
+  }
+
+  /** Bytes of pages that all encoders pack in a second; null before the first sample. */
+  get packBytesPerSecond(): number | null {
+    return this.#packedBytesPerMs === null ? null : this.#packedBytesPerMs * 1000 * this.#encoders;
+  }
+
+  observe(sample: PackSample): void {
+    // A batch of deltas and zeros says nothing of what zstd does to whole pages.
+    if (sample.packedBytes < sample.pageBytes / 2 || sample.encodeMs <= 0) return;
+    this.#packedBytesPerMs = blend(this.#packedBytesPerMs, sample.pageBytes / sample.encodeMs);
+    this.#storedShare = blend(this.#storedShare, sample.storedBytes / sample.packedBytes);
+  }
+
+  /** For the next batch. `linkBytesPerSecond`: what the link delivers, null when not known: then zstd is tried. */
+  next(linkBytesPerSecond: number | null): boolean {
+    this.#packing = this.#pays(linkBytesPerSecond);
+    if (this.#packing) return true;
+    this.#sinceProbe++;
+    if (this.#sinceProbe < PROBE_INTERVAL) return false;
+    this.#sinceProbe = 0;
+    return true;
+  }
+
+  #pays(linkBytesPerSecond: number | null): boolean {
+    const packBytesPerSecond = this.packBytesPerSecond;
+    if (linkBytesPerSecond === null || packBytesPerSecond === null || this.#storedShare === null) return true;
+    const packed = Math.min(packBytesPerSecond, linkBytesPerSecond / this.#storedShare);
+    return packed >= linkBytesPerSecond * TIE_SHARE;
+  }
+}
+
+function blend(old: number | null, sample: number): number {
+  return old === null ? sample : old + WEIGHT * (sample - old);
+}

@@ -1,0 +1,47 @@
+/** The batch format's constants and errors (docs/format/link.md, 6). */
+
+import { GodwitError } from '../../base/index.ts';
+import { PAGE_SIZE_BYTES } from '../../vm/index.ts';
+
+export const BATCH_FORMAT = 1;
+export const BATCH_HEADER_BYTES = 4;
+export const SEGMENT_HEADER_BYTES = 7;
+export const BATCH_PAGES_MAX = 1024;
+
+export const KIND = { ZERO: 0, RAW: 1, PACKED: 2, DELTA: 3, SAME: 4 } as const;
+export const KIND_MASK = 7;
+export const KEEP = 8;
+
+export const CODING_STORED = 0;
+export const CODING_ZSTD = 1;
+
+/** Kind, five bytes of page, two of length, rounded up. */
+export const RECORD_BYTES_MAX = 12;
+/** Every word changed: one skip, a count of two bytes, 4,096 bytes. */
+export const DELTA_BYTES_MAX = 4100;
+
+/** No content (a page of zeros) or no reference. */
+export const NO_SLOT = -1;
+
+export const PAGE_WORDS = PAGE_SIZE_BYTES / 4;
+
+export type CodecErrorCode =
+  | 'CODEC_FORMAT'
+  /** A count or length above its cap. */
+  | 'CODEC_LIMIT'
+  | 'CODEC_TRUNCATED'
+  | 'CODEC_TRAILING'
+  | 'CODEC_ZSTD'
+  | 'CODEC_RECORD'
+  | 'CODEC_PAGE'
+  | 'CODEC_DELTA'
+  | 'CODEC_REFERENCE'
+  | 'CODEC_REFERENCE_LIMIT';
+
+export function codecError(
+  code: CodecErrorCode,
+  message: string,
+  fields: Record<string, string | number | boolean | null> = {},
+): GodwitError {
+  return new GodwitError(code, `page batch: ${message}`, { fields });
+}

@@ -1,0 +1,6 @@
+export { type ApplierOptions, BatchApplier, type PageSink } from './applier.ts';
+export { PackChooser, type PackSample } from './chooser.ts';
+export { type UnpackedBatch, unpackBatch } from './decoder.ts';
+export { BatchEncoder, type BatchRequest, type BatchStats, type EncodedBatch } from './encoder.ts';
+export { BATCH_FORMAT, BATCH_PAGES_MAX, type CodecErrorCode, NO_SLOT } from './format.ts';
+export { SlotMemory } from './slot-memory.ts';
