@@ -39,6 +39,8 @@ export interface BaselineOptions {
   readonly timeLimitMs: number;
   readonly memoryBytes: number;
   readonly onProgress?: (progress: BaselineProgress) => void;
+  /** The destination was started with `-S`: it is there once it has loaded, and nothing runs. */
+  readonly arrivesPaused?: boolean;
   /** Cancels the migration, which is then reported as cancelled. */
   readonly signal?: AbortSignal;
 }
@@ -203,8 +205,9 @@ class Follower {
   async #destinationRuns(): Promise<Ending> {
     const deadlineMs = performance.now() + CANCEL_TIMEOUT_MS;
     while (performance.now() < deadlineMs) {
-      if ((await queryStatus(this.#pair.destination.qmp)).running)
-        return { outcome: 'completed', reason: null };
+      const { running, status } = await queryStatus(this.#pair.destination.qmp);
+      const arrived = this.#options.arrivesPaused ? status !== 'inmigrate' : running;
+      if (arrived) return { outcome: 'completed', reason: null };
       await sleep(5);
     }
     return { outcome: 'failed', reason: 'the source says completed, the destination does not run' };

@@ -9,9 +9,24 @@ export {
   type Outcome,
   runBaseline,
 } from './baseline.ts';
+export {
+  type Check,
+  type Checked,
+  type CheckResult,
+  diskCheck,
+  heartbeatCheck,
+  type LimitFigures,
+  limitsCheck,
+  memoryCheck,
+  oneRunningCheck,
+  type Place,
+  runChecks,
+  type Scene,
+} from './checks.ts';
 export type { LabErrorCode } from './errors.ts';
 export * from './guest/index.ts';
 export { type Heartbeat, heartbeatOf, heartbeatsOf, lastHeartbeat } from './heartbeats.ts';
+export { type DirtyRate, isMemoryIntensive, MEMORY_INTENSIVE_RATIO, measureDirtyRate } from './measure.ts';
 export { type MoveMeasure, type MoveObserver, observeMove, type Pair } from './move.ts';
 export {
   type Endpoint,
@@ -21,6 +36,14 @@ export {
   type NetworkOptions,
   openNetwork,
 } from './network.ts';
+export {
+  compareRam,
+  damagePage,
+  type HostRamBlock,
+  type RamComparison,
+  type RamDifference,
+  ramBlocks,
+} from './oracle.ts';
 export { type LabPair, openPair, type PairOptions, verifyGuest } from './pair.ts';
 export { type CorePlan, corePlan, pinSelf } from './pinning.ts';
 export { type LabProcess, makeRunFolder, removeRunFolder, runCommand, startProcess } from './processes.ts';
