@@ -291,3 +291,48 @@ for (const options of [
     assert.ok(destination.heartbeats().at(-1)!.counter > source.heartbeats().at(-1)!.counter + 20);
   });
 }
+
+for (const workload of ['stress', 'uniform', 'zipf', 'mixed'] as const) {
+  test(`${workload}, unthrottled: stopped at any instruction and moved, with its disk`, {
+    skip,
+  }, async (t) => {
+    const { folder, boot } = room(t);
+    const image = join(folder, 'disk.raw');
+    writeFileSync(image, Buffer.alloc(4 * MIB));
+    const drive = ['-drive', `if=none,id=d,format=raw,file=${image}`, '-device', 'virtio-blk-pci,drive=d'];
+    const options = { workload, hotBytes: 32 * MIB, disk: true, diskRecordsPerSecond: 500, seed: 2 };
+    const source = boot(options, { extra: drive }, 'source');
+    await source.next('heartbeat', 0, (beat) => beat.counter > 30);
+    const uri = `unix:${join(folder, 'stream')}`;
+    const destination = boot(options, { extra: [...drive, '-incoming', uri] }, 'destination');
+    await sleep(300);
+    await source.qmp('migrate-set-parameters', { 'max-bandwidth': 200 * MIB, 'downtime-limit': 1 });
+    await source.qmp('migrate', { uri });
+    await sleep(150);
+    await source.qmp('stop');
+    const status = async (vm: Vm) => ((await vm.qmp('query-status')) as { status: string }).status;
+    for (
+      const deadline = Date.now() + TIMEOUT_MS;
+      (await status(source)) !== 'postmigrate';
+      await sleep(10)
+    ) {
+      assert.ok(Date.now() < deadline, 'the move did not complete');
+    }
+    while ((await status(destination)) === 'inmigrate') await sleep(5);
+    await destination.qmp('cont');
+    const verification = await destination.verify();
+    assert.ok(isSound(verification), JSON.stringify(verification));
+    await destination.ask('resume');
+    const moved = source.heartbeats().at(-1)!;
+    await destination.next('heartbeat', 0, (beat) => (beat.diskSequence ?? 0) > moved.diskSequence! + 50);
+    await destination.kill();
+    const beats = new GuestLineParser()
+      .push(source.text + destination.text)
+      .filter((line) => line.kind === 'heartbeat');
+    assertSteady(beats);
+    assert.ok(![...source.lines, ...destination.lines].some((line) => line.kind === 'error'));
+    const completedSequence = beats.at(-1)!.diskSequence;
+    const log = checkDiskLog(readFileSync(image), { ...options, completedSequence });
+    assert.ok(log.sound, JSON.stringify(log));
+  });
+}

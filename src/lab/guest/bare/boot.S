@@ -57,6 +57,12 @@ start64:
     mov %eax, %ds
     mov %eax, %es
     mov %eax, %ss
+    mov %eax, %fs
+    mov %eax, %gs
+    xor %eax, %eax
+    lldt %ax
+    mov $24, %eax                       /* a valid task register: without one some hosts emulate every instruction */
+    ltr %ax
     mov $boot_stack_top, %rsp
     mov %edi, %edi                      /* clears the upper halves */
     mov %esi, %esi
@@ -99,7 +105,8 @@ exception_common:
 .section .rodata
 .balign 8
 gdt:
-    .quad 0, 0x00AF9A000000FFFF, 0x00CF92000000FFFF
+    .quad 0, 0x00AF9B000000FFFF, 0x00CF93000000FFFF
+    .quad 0x0000890000000067, 0         /* task state at address 0: nothing ever uses it, there is one privilege level */
 gdt_pointer:
     .word . - gdt - 1
     .long gdt

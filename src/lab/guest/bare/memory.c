@@ -7,6 +7,7 @@
 #define MULTIBOOT_LOADED 0x2BADB002
 #define GIB (1ul << 30)
 #define LARGE_PAGE (1ul << 21)
+#define TRACES_PAGES (32ul << 20 >> 12)
 #define RANGES_MAX 32
 
 struct __attribute__((packed)) map_entry { u32 size; u64 base, length; u32 type; };
@@ -91,13 +92,17 @@ static u64 least(u64 a, u64 b) { return a < b ? a : b; }
 
 int is_filled(u64 index) { return index - facts.fill_at < facts.filled; }
 
-/* Firmware and loader leave traces below 4 GiB. Only pages that hold any are written, so that the rest stays unallocated. */
+/*
+ * Firmware and loader leave traces at both ends of the RAM below 4 GiB. Only those ends are read and only pages that hold any
+ * are written: reading alone makes a shared memory backend allocate. A trace elsewhere would show as a bad page.
+ */
 static void clear_unfilled(void)
 {
     for (u64 index = 0; index < facts.page_count; index++) {
-        if (is_filled(index)) continue;
+        u64 from_end = facts.regions[0].page_count - 1 - index;
+        if (from_end >= facts.page_count) return;
+        if (is_filled(index) || (index >= TRACES_PAGES && from_end >= TRACES_PAGES)) continue;
         u64 number = page_number_of(index), *page = page_at(number), seen = 0;
-        if (number * PAGE_BYTES >= 4 * GIB) return;
         for (u64 i = 0; i < PAGE_WORDS; i += 4) seen |= page[i] | page[i + 1] | page[i + 2] | page[i + 3];
         if (seen) for (u64 i = 0; i < PAGE_WORDS; i++) page[i] = 0;
     }
