@@ -1,0 +1,215 @@
+/**
+ * The live driver: turns what QEMU and the gateway say into facts, asks the engine, and carries its commands out on
+ * the gateway. Ends with the engine's decision to stop and copy or to abort. Not responsible for the handover.
+ */
+
+import { type Clock, GodwitError } from '../base/index.ts';
+import { type Command, type EngineState, engineReport, type Fact, step } from '../engine/index.ts';
+import type { SourceGateway } from '../gateway/index.ts';
+import { type QmpClient, type QmpEvent, queryMigrate } from '../qmp/index.ts';
+import type { Decision, IterationStats, Limits, Snapshot } from '../vm/index.ts';
+
+const TICK_MS = 50;
+
+export interface ProgressView {
+  readonly phase: 'first-pass' | 'iterating' | 'stop-and-copy';
+  readonly nowMs: number;
+  readonly snapshot: Snapshot;
+  readonly iterations: readonly IterationStats[];
+  /** What the rule thinks and why not yet. */
+  readonly decision: Decision | null;
+  readonly downtimePredictedMs: number | null;
+}
+
+export type Ending =
+  | {
+      readonly kind: 'stop-and-copy';
+      readonly decision: Decision;
+      readonly downtimePredictedMs: number | null;
+    }
+  | { readonly kind: 'abort'; readonly error: GodwitError; readonly decision: Decision | null };
+
+export interface DriveOptions {
+  readonly gateway: SourceGateway;
+  readonly source: QmpClient;
+  readonly engine: EngineState;
+  readonly clock: Clock;
+  /** When `migrate` was sent. */
+  readonly startMs: number;
+  readonly ackGate: boolean;
+  readonly onProgress: (view: ProgressView) => void;
+  readonly onIteration: (stats: IterationStats) => void;
+}
+
+/** QEMU events after which the guest no longer is what was being moved. */
+const GUEST_ENDS: Readonly<Record<string, string>> = {
+  SHUTDOWN: 'the guest shut down during the migration',
+  GUEST_PANICKED: 'the guest panicked during the migration',
+};
+
+export class Drive {
+  readonly #options: DriveOptions;
+  readonly #ending = Promise.withResolvers<Ending>();
+  #engine: EngineState;
+  #decision: Decision | null = null;
+  #downtimePredictedMs: number | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #polling = false;
+  #ended = false;
+  #stoppedUninvited = false;
+  #stopped = false;
+
+  constructor(options: DriveOptions) {
+    this.#options = options;
+    this.#engine = options.engine;
+  }
+
+  /** Runs until the engine has decided. */
+  run(): Promise<Ending> {
+    this.#timer = setInterval(() => this.#onTick(), TICK_MS);
+    return this.#ending.promise;
+  }
+
+  /** QEMU had stopped the VM by itself when the engine decided. */
+  get stoppedUninvited(): boolean {
+    return this.#stoppedUninvited;
+  }
+
+  report() {
+    return engineReport(this.#engine);
+  }
+
+  /** The view goes on during stop-and-copy; call when nothing is left to show. */
+  close(): void {
+    if (this.#timer) clearInterval(this.#timer);
+    this.#timer = null;
+  }
+
+  fail(error: GodwitError): void {
+    this.#end({ kind: 'abort', error, decision: this.#decision });
+  }
+
+  cancel(): void {
+    this.#tell({ kind: 'operator-cancel' });
+  }
+
+  switchNow(): void {
+    this.#tell({ kind: 'operator-switch' });
+  }
+
+  setLimits(limits: Limits): void {
+    this.#tell({ kind: 'operator-limits', limits });
+  }
+
+  /** Every event of the source QEMU comes through here. */
+  onSourceEvent(event: QmpEvent): void {
+    if (this.#ended) return;
+    const snapshot = this.#options.gateway.snapshot();
+    if (event.name === 'MIGRATION_PASS') {
+      this.#options.gateway.notePass(Number(event.data['pass'] ?? 0));
+      const after = this.#options.gateway.snapshot();
+      if (after) this.#tell({ kind: 'pass', snapshot: after });
+    } else if (event.name === 'STOP' && snapshot && !this.#stopped) {
+      this.#stopped = true;
+      this.#stoppedUninvited = true;
+      this.#tell({ kind: 'stopped', invited: false, snapshot });
+    }
+    const end = GUEST_ENDS[event.name];
+    if (end !== undefined) {
+      this.fail(
+        new GodwitError('GUEST_ENDED', end, {
+          safe: 'the source VM is as its guest left it; the destination was removed',
+          fields: { event: event.name },
+        }),
+      );
+    }
+  }
+
+  #onTick(): void {
+    const { gateway, clock, startMs, onProgress } = this.#options;
+    const snapshot = gateway.snapshot();
+    if (!snapshot) return;
+    if (!this.#ended) {
+      this.#tell({ kind: 'tick', snapshot });
+      if (!this.#options.ackGate) this.#askRemaining();
+    }
+    onProgress({
+      phase: this.#ended ? 'stop-and-copy' : snapshot.firstPassDone ? 'iterating' : 'first-pass',
+      nowMs: clock.nowMs() - startMs,
+      snapshot,
+      iterations: this.#engine.history,
+      decision: this.#decision,
+      downtimePredictedMs: this.#downtimePredictedMs,
+    });
+  }
+
+  /** How much of the pass QEMU still has: needed to withhold its tail. */
+  #askRemaining(): void {
+    if (this.#polling) return;
+    this.#polling = true;
+    queryMigrate(this.#options.source)
+      .then((info) => {
+        if (info.ram) this.#options.gateway.noteRemaining(info.ram.remainingBytes / info.ram.pageSizeBytes);
+      })
+      .catch(() => undefined)
+      .finally(() => {
+        this.#polling = false;
+      });
+  }
+
+  #tell(fact: Fact): void {
+    if (this.#ended) return;
+    const nowMs = this.#options.clock.nowMs() - this.#options.startMs;
+    const { state, commands } = step(this.#engine, fact, nowMs);
+    this.#engine = state;
+    for (const command of commands) this.#obey(command);
+  }
+
+  #obey(command: Command): void {
+    const { gateway } = this.#options;
+    switch (command.kind) {
+      case 'set-rules':
+        return gateway.setRules(command.hold, command.order);
+      case 'end-iteration': {
+        const stats = gateway.endIteration();
+        this.#options.onIteration(stats);
+        return this.#tell({ kind: 'iteration', stats, snapshot: gateway.snapshot()! });
+      }
+      case 'pass-end':
+        return gateway.allowPassEnd(command.allowed);
+      case 'explain':
+        this.#decision = command.decision;
+        this.#downtimePredictedMs = command.downtimePredictedMs;
+        return;
+      case 'stop-and-copy':
+        this.#decision = command.decision;
+        this.#downtimePredictedMs = command.downtimePredictedMs;
+        return this.#end(command);
+      case 'abort':
+        return this.#end({ kind: 'abort', decision: command.decision, error: abortError(command) });
+      case 'throttle':
+      case 'post-copy':
+        // Those strategies run through QEMU's own mechanisms and never through this driver.
+        return this.#end({
+          kind: 'abort',
+          decision: command.decision,
+          error: new GodwitError(
+            'STRATEGY_MECHANISM',
+            `${command.kind} is not available through the gateway`,
+          ),
+        });
+    }
+  }
+
+  #end(ending: Ending): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#ending.resolve(ending);
+  }
+}
+
+function abortError(command: Extract<Command, { kind: 'abort' }>): GodwitError {
+  return new GodwitError(command.code, command.decision.text, {
+    safe: 'the source VM runs; nothing was lost',
+  });
+}

@@ -1,0 +1,133 @@
+/**
+ * The handover journal: one JSON line a step, on disk before the step it announces. Whoever finds it (the guardian,
+ * `godwit resolve`) can finish the migration one way. Not responsible for deciding: see recover.ts.
+ */
+
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
+import path from 'node:path';
+import { z } from 'zod';
+import { GodwitError } from '../base/index.ts';
+
+const endpoint = z.object({ qmpPath: z.string() });
+
+const entry = z.discriminatedUnion('step', [
+  z.object({
+    step: z.literal('begin'),
+    migrationId: z.string(),
+    source: endpoint,
+    destination: endpoint,
+    sourceAfter: z.enum(['keep', 'quit']),
+    /** The guest was running when the migration began: only then is it started again, on whichever side. */
+    guestWasRunning: z.boolean(),
+  }),
+  /** Settings of the source before we changed them; restored if the migration does not complete. */
+  z.object({
+    step: z.literal('settings'),
+    capabilities: z.record(z.string(), z.boolean()),
+    parameters: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
+  }),
+  /** Written before `stop` is sent to the source. */
+  z.object({ step: z.literal('stop') }),
+  /** The destination answered our nonce: RAM and every device are loaded. */
+  z.object({ step: z.literal('prepared') }),
+  /** Written before `cont` is sent to the destination: from here on the destination may have run. */
+  z.object({ step: z.literal('commit') }),
+  /** Seen: the destination runs (or is paused on purpose, as the guest was). */
+  z.object({ step: z.literal('running') }),
+  /** The end, either way. */
+  z.object({
+    step: z.literal('end'),
+    outcome: z.enum(['completed', 'aborted', 'in-doubt']),
+    text: z.string(),
+  }),
+]);
+
+export type JournalEntry = z.infer<typeof entry>;
+
+/** Everything a recovery needs to know, folded from the entries. */
+export interface JournalState {
+  readonly begin: Extract<JournalEntry, { step: 'begin' }>;
+  readonly settings: Extract<JournalEntry, { step: 'settings' }> | null;
+  readonly stopSent: boolean;
+  readonly prepared: boolean;
+  readonly committed: boolean;
+  readonly running: boolean;
+  readonly end: Extract<JournalEntry, { step: 'end' }> | null;
+}
+
+export class Journal {
+  readonly path: string;
+  readonly #file: number;
+
+  constructor(journalPath: string) {
+    mkdirSync(path.dirname(journalPath), { recursive: true, mode: 0o700 });
+    this.path = journalPath;
+    this.#file = openSync(journalPath, 'a', 0o600);
+  }
+
+  /** On disk when it returns. Errors: JOURNAL_WRITE (a full disk): the step must then not be taken. */
+  write(line: JournalEntry): void {
+    try {
+      writeSync(this.#file, `${JSON.stringify(line)}\n`);
+      fsyncSync(this.#file);
+    } catch (cause) {
+      throw new GodwitError('JOURNAL_WRITE', `cannot write the handover journal ${this.path}`, {
+        cause,
+        hint: 'free space on that file system or name another folder with GODWIT_STATE_DIR',
+      });
+    }
+  }
+
+  close(): void {
+    closeSync(this.#file);
+  }
+}
+
+/** Reads what is there; a torn last line is what a crash leaves and is ignored. Errors: JOURNAL_READ. */
+export function readJournal(journalPath: string): JournalState {
+  const entries: JournalEntry[] = [];
+  for (const line of readFileSync(journalPath, 'utf8').split('\n')) {
+    const parsed = parseLine(line);
+    if (parsed) entries.push(parsed);
+  }
+  return foldJournal(entries, journalPath);
+}
+
+function parseLine(line: string): JournalEntry | null {
+  if (line === '') return null;
+  try {
+    return entry.parse(JSON.parse(line));
+  } catch {
+    return null;
+  }
+}
+
+export function foldJournal(entries: readonly JournalEntry[], name: string): JournalState {
+  const find = <Step extends JournalEntry['step']>(step: Step) =>
+    (entries.findLast((line) => line.step === step) ?? null) as Extract<JournalEntry, { step: Step }> | null;
+  const begin = find('begin');
+  if (!begin) {
+    throw new GodwitError('JOURNAL_READ', `${name} is not the journal of a migration`, {
+      hint: 'the migration had not begun: the source VM was not touched',
+    });
+  }
+  return {
+    begin,
+    settings: find('settings'),
+    stopSent: find('stop') !== null,
+    prepared: find('prepared') !== null,
+    committed: find('commit') !== null,
+    running: find('running') !== null,
+    end: find('end'),
+  };
+}
+
+/** Where journals, control sockets and reports of this user live: GODWIT_STATE_DIR, else the customary place. */
+export function stateDirectory(environment: NodeJS.ProcessEnv = process.env): string {
+  if (environment['GODWIT_STATE_DIR']) return environment['GODWIT_STATE_DIR'];
+  if (process.getuid?.() === 0) return '/var/lib/godwit';
+  return path.join(
+    environment['XDG_STATE_HOME'] ?? path.join(environment['HOME'] ?? '/tmp', '.local/state'),
+    'godwit',
+  );
+}

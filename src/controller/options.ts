@@ -1,0 +1,54 @@
+/** Everything a migration is told, with every default in one place. */
+
+import path from 'node:path';
+import { GIB, GodwitError, MIB } from '../base/index.ts';
+import type { AnyStrategy } from '../strategy/index.ts';
+import type { Limits, ParameterValues } from '../vm/index.ts';
+
+export interface MigrateOptions {
+  readonly sourceQmpPath: string;
+  readonly destinationQmpPath: string;
+  /**
+   * Where the destination QEMU listens for the stream: null for a unix socket in a private folder (both on one host);
+   * plain TCP to another host otherwise (single arrangement, --insecure). Both are `host:port`; they differ behind a relay.
+   */
+  readonly destinationAddress: { readonly listen: string; readonly connect: string } | null;
+  readonly strategy: AnyStrategy;
+  readonly parameters: ParameterValues;
+  readonly limits: Limits;
+  /** Cap on what we put on the link before stop-and-copy; null: what it carries. */
+  readonly bandwidthBytesPerSecondMax: number | null;
+  /** What the operator says the link carries; null: measured. */
+  readonly linkBytesPerSecond: number | null;
+  readonly gatewayMemoryBytesMax: number;
+  readonly sourceAfter: 'keep' | 'quit';
+  /** Refuse the switchover-ack, to use the gate by withholding; for tests and QEMUs where the ack misbehaves. */
+  readonly ackGate: 'auto' | 'off';
+  readonly stateDirectory: string;
+}
+
+export const MIGRATE_DEFAULTS = {
+  strategy: 'mp',
+  downtimeMsMax: 300,
+  timeoutMs: null,
+  onTimeout: 'switch',
+  gatewayMemoryBytesMax: 8 * GIB,
+  sourceAfter: 'keep',
+} as const;
+
+/** The destination must load the device state within this time once it has everything. */
+export const LOAD_TIMEOUT_MS = 30_000;
+/** Stop, device state, round trips and `cont` with nothing left to send, as measured by `npm run bench -- --only clean-guest-downtime`. */
+export const FIXED_DOWNTIME_MS = 40;
+export const GATEWAY_MEMORY_BYTES_MIN = 16 * MIB;
+
+/** "qmp:/run/a.qmp" -> "/run/a.qmp". Errors: USAGE_ENDPOINT. */
+export function parseQmpEndpoint(text: string): string {
+  const match = /^qmp:(.+)$/.exec(text);
+  if (!match) {
+    throw new GodwitError('USAGE_ENDPOINT', `"${text}" does not name a QEMU`, {
+      hint: 'write qmp:/path/of/the/qmp.sock',
+    });
+  }
+  return path.resolve(match[1]!);
+}

@@ -1,0 +1,374 @@
+/**
+ * The source gateway: takes QEMU's stream apart page by page, keeps the newest copy of each page, and sends what the
+ * rules chose. It obeys: which page, which hold and when to stop are the engine's; it owns the sockets and the gate.
+ */
+
+import { chmod, chown, stat } from 'node:fs/promises';
+import net from 'node:net';
+import { assert, type Clock } from '../base/index.ts';
+import { PageStore, tickOfMs } from '../pages/index.ts';
+import {
+  COMMAND,
+  type RamSetup,
+  type ReturnPathMessage,
+  StreamDecoder,
+  type StreamSink,
+  type Tail,
+} from '../stream/index.ts';
+import { type Hold, type IterationStats, type Order, PAGE_SIZE_BYTES, type Snapshot } from '../vm/index.ts';
+import { gatewayErrors } from './errors.ts';
+import { PassGate } from './pass-gate.ts';
+import type { PageOutput } from './types.ts';
+
+/** Passes begin at least this far apart: each costs the guest a round of write protection. */
+const PASS_SPACING_MS = 250;
+/** Without absorbing, as much is kept as keeps the link busy between two reads. */
+const NO_ABSORB_PAGES = 1024;
+/** Batches sent before other sockets are looked at again. */
+const BATCHES_A_TURN = 16;
+/** QEMU's stream is read in chunks of at most 64 KiB, and one may be under way when reading stops. */
+const READ_AHEAD_PAGES = 64;
+
+export interface SourceGatewayOptions {
+  /** Where the source QEMU connects: a unix socket in a private folder. */
+  readonly listenPath: string;
+  /** The file whose owner QEMU runs as (its QMP socket): the listening socket is given to that owner. */
+  readonly ownerOf: string;
+  readonly capabilities: ReadonlySet<string>;
+  readonly clock: Clock;
+  readonly memoryBytesMax: number;
+  readonly absorb: boolean;
+  /** The switchover-ack is in force: QEMU waits for it and passes need not be withheld. */
+  readonly ackGate: boolean;
+  /** The operator's cap on what goes over the link; null: as much as it carries. */
+  readonly bandwidthBytesPerSecondMax: number | null;
+}
+
+export interface SourceGatewayEvents {
+  /** The stream has begun and its layout is known. */
+  onLayout(setup: RamSetup): void;
+  /** All of RAM and the device sections have arrived: the VM's state is complete at this gateway. */
+  onStateComplete(): void;
+  onError(error: Error): void;
+}
+
+export class SourceGateway {
+  readonly #options: SourceGatewayOptions;
+  readonly #events: SourceGatewayEvents;
+  readonly #output: PageOutput;
+  readonly #server: net.Server;
+  readonly #decoder: StreamDecoder;
+  readonly #gate: PassGate;
+  readonly #batch = new Uint32Array(256);
+  #source: net.Socket | null = null;
+  #store: PageStore | null = null;
+  #startMs = 0;
+  #passes = 0;
+  #passesAtIterationStart = 0;
+  #syncMs: number | null = null;
+  #stopAndCopy = false;
+  #tail: Tail | null = null;
+  /** The clock as the page store wants it; read once a chunk, not once a page. */
+  #tick = 0;
+  readonly #lateCommands: Uint8Array[] = [];
+  #drained: (() => void) | null = null;
+  #pumpQueued = false;
+  #sentBytesCounted = 0;
+  #ack: Uint8Array | null = null;
+  #shut: Uint8Array | null = null;
+  #closed = false;
+  #pausedUntilMs = 0;
+  #sourceEnded = false;
+
+  constructor(output: PageOutput, options: SourceGatewayOptions, events: SourceGatewayEvents) {
+    this.#output = output;
+    this.#options = options;
+    this.#events = events;
+    this.#gate = new PassGate(options.ackGate);
+    this.#server = net.createServer({ pauseOnConnect: true }, (socket) => this.#accept(socket));
+    this.#decoder = new StreamDecoder({ capabilities: options.capabilities }, this.#sink());
+  }
+
+  async listen(): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(this.#options.listenPath, () => resolve());
+    });
+    await chmod(this.#options.listenPath, 0o600);
+    const owner = await stat(this.#options.ownerOf);
+    if (owner.uid !== process.getuid?.()) await chown(this.#options.listenPath, owner.uid, owner.gid);
+    this.#startMs = this.#options.clock.nowMs();
+  }
+
+  #nowMs(): number {
+    return this.#options.clock.nowMs() - this.#startMs;
+  }
+
+  #accept(socket: net.Socket): void {
+    if (this.#source !== null) {
+      socket.destroy();
+      return;
+    }
+    this.#source = socket;
+    this.#server.close();
+    let failure: Error | undefined;
+    socket.on('error', (error) => {
+      failure = error;
+    });
+    socket.on('data', (chunk) => this.#onData(chunk));
+    socket.on('end', () => {
+      this.#sourceEnded = true;
+    });
+    socket.on('close', () => {
+      if (!this.#closed && this.#tail === null) this.#fail(gatewayErrors.sourceClosed(failure));
+    });
+    socket.resume();
+  }
+
+  #onData(chunk: Uint8Array): void {
+    this.#tick = tickOfMs(this.#nowMs());
+    try {
+      this.#decoder.write(chunk);
+    } catch (error) {
+      this.#fail(error as Error);
+      return;
+    }
+    this.#steerReading();
+    this.#schedulePump();
+  }
+
+  #sink(): StreamSink {
+    return {
+      onHeader: (raw) => this.#output.forward(raw),
+      onConfiguration: (_configuration, raw) => this.#output.forward(raw),
+      onCommand: (command, _payload, raw) => {
+        // Announces the final stage; the pages we still hold must reach the destination before it.
+        if (command === COMMAND.switchoverStart) this.#lateCommands.push(raw);
+        else this.#output.forward(raw);
+      },
+      onRamSetup: (setup, raw) => this.#onRamSetup(setup, raw),
+      onEarlySection: (_section, raw) => this.#output.forward(raw),
+      onPage: (pageIndex, buffer, offset) => {
+        this.#gate.countPage();
+        this.#store!.put(pageIndex, this.#tick, buffer, offset);
+      },
+      onZeroPage: (pageIndex) => {
+        this.#gate.countPage();
+        this.#store!.putZero(pageIndex, this.#tick);
+      },
+      onRamSectionEnd: () => undefined,
+      onTail: (tail) => {
+        this.#tail = tail;
+        this.#events.onStateComplete();
+      },
+      onPassThrough: (passThrough) => {
+        throw gatewayErrors.unreadable(passThrough);
+      },
+      onPassThroughBytes: () => undefined,
+    };
+  }
+
+  #onRamSetup(setup: RamSetup, raw: Uint8Array): void {
+    const { pageCount } = setup.layout;
+    this.#store = new PageStore({ pageCount, memoryBytesMax: this.#options.memoryBytesMax });
+    this.#output.forward(raw);
+    this.#output.open(setup);
+    this.#events.onLayout(setup);
+  }
+
+  /** Reads on while there is room, while passes are spaced, and while the gate lets the pass go on. */
+  #steerReading(): void {
+    const socket = this.#source;
+    if (!socket || this.#closed) return;
+    const wait = this.#mustWait();
+    if (wait && !socket.isPaused()) socket.pause();
+    else if (!wait && socket.isPaused()) socket.resume();
+  }
+
+  #mustWait(): boolean {
+    const store = this.#store;
+    if (store === null) return false;
+    if (store.roomPages < READ_AHEAD_PAGES) return true;
+    if (this.#stopAndCopy) return false;
+    if (!this.#options.absorb && store.index.queuedPages > NO_ABSORB_PAGES) return true;
+    if (this.#options.clock.nowMs() < this.#pausedUntilMs) return true;
+    return this.#gate.mustWithhold;
+  }
+
+  #schedulePump(): void {
+    if (this.#pumpQueued) return;
+    this.#pumpQueued = true;
+    setImmediate(() => {
+      this.#pumpQueued = false;
+      this.#pump();
+    });
+  }
+
+  /** Called when the output has room again, and after every read. */
+  pump(): void {
+    this.#pump();
+  }
+
+  #pump(): void {
+    const store = this.#store;
+    if (!store || this.#closed) return;
+    for (let batches = 0; ; batches++) {
+      // Zero pages hardly use room: let QEMU and the far end have their turn.
+      if (batches === BATCHES_A_TURN) {
+        this.#schedulePump();
+        break;
+      }
+      const room = Math.min(this.#output.roomPages(), this.#allowancePages());
+      if (room <= 0) break;
+      let count = store.index.take(Math.min(room, this.#batch.length), this.#batch);
+      if (count === 0 && this.#stopAndCopy) count = store.index.takeHeld(room, this.#batch);
+      if (count === 0 && store.roomPages < READ_AHEAD_PAGES) {
+        // Everything kept is held and nothing more fits: sending something is the only way on.
+        if (store.index.spill(room) === 0) break;
+        continue;
+      }
+      if (count === 0) {
+        this.#output.starved();
+        break;
+      }
+      this.#output.sendPages(this.#batch, count, store);
+      for (let at = 0; at < count; at++) store.release(this.#batch[at]!);
+    }
+    store.index.countSentBytes(this.#output.facts.sentBytes - this.#sentBytesCounted);
+    this.#sentBytesCounted = this.#output.facts.sentBytes;
+    this.#steerReading();
+    if (this.#drained && this.#tail && store.index.queuedPages === 0 && store.index.heldPages === 0) {
+      this.#drained();
+      this.#drained = null;
+    }
+  }
+
+  /** The operator's bandwidth limit, as pages that may go now. Ignored once the VM is stopped. */
+  #allowancePages(): number {
+    const cap = this.#options.bandwidthBytesPerSecondMax;
+    if (cap === null || this.#stopAndCopy) return Number.MAX_SAFE_INTEGER;
+    const allowed = (cap * this.#nowMs()) / 1000 - this.#output.facts.sentBytes;
+    return Math.ceil(allowed / PAGE_SIZE_BYTES);
+  }
+
+  /** QEMU announced pass `passes` (event MIGRATION_PASS). */
+  notePass(passes: number): void {
+    const nowMs = this.#options.clock.nowMs();
+    if (this.#syncMs !== null && nowMs - this.#syncMs < PASS_SPACING_MS && !this.#stopAndCopy) {
+      this.#pausedUntilMs = this.#syncMs + PASS_SPACING_MS;
+    }
+    this.#passes = passes;
+    this.#syncMs = nowMs;
+    this.#gate.startPass();
+    this.#steerReading();
+  }
+
+  /** What QEMU itself says is left in this pass; used where the pass's tail has to be withheld. */
+  noteRemaining(remainingPages: number): void {
+    this.#gate.noteRemaining(remainingPages);
+    this.#steerReading();
+  }
+
+  allowPassEnd(allowed: boolean): void {
+    this.#gate.allow(allowed);
+    this.#steerReading();
+  }
+
+  setRules(hold: Hold, order: Order): void {
+    this.#store?.index.setHold(hold);
+    this.#store?.index.setOrder(order);
+    this.#schedulePump();
+  }
+
+  endIteration(): IterationStats {
+    assert(this.#store, 'an iteration ends after the stream began');
+    const stats = this.#store.index.endIteration({
+      nowMs: this.#nowMs(),
+      passes: this.#passes - this.#passesAtIterationStart,
+      bandwidthBytesPerSecond: this.#output.facts.bandwidthBytesPerSecond,
+    });
+    this.#passesAtIterationStart = this.#passes;
+    this.#schedulePump();
+    return stats;
+  }
+
+  /** null before the stream began. Called every tick: it also looks after reading and sending. */
+  snapshot(): Snapshot | null {
+    if (!this.#store) return null;
+    this.#schedulePump();
+    const facts = this.#output.facts;
+    return {
+      ...this.#store.index.snapshot(),
+      // QEMU's second dirty sync ends the first pass.
+      firstPassDone: this.#passes >= 2,
+      passes: this.#passes,
+      sinceSyncMs: this.#syncMs === null ? null : this.#options.clock.nowMs() - this.#syncMs,
+      bandwidthBytesPerSecond: facts.bandwidthBytesPerSecond,
+      roundTripMs: facts.roundTripMs,
+      memoryBytes: this.#store.memoryBytes,
+      memoryBytesMax: this.#options.memoryBytesMax,
+      gateHeld: this.#options.ackGate ? this.#ack !== null : this.#gate.mustWithhold,
+    };
+  }
+
+  get spilledPages(): number {
+    return this.#store?.index.spilledPages ?? 0;
+  }
+
+  /** A message on the destination QEMU's return path. The acknowledgement that lets QEMU switch over waits for the engine. */
+  onReturnPath(message: ReturnPathMessage, raw: Uint8Array): void {
+    if (message.kind === 'switchover-ack' && !this.#stopAndCopy) this.#ack = raw;
+    else if (message.kind === 'shut') this.#shut = raw;
+    else this.#source?.write(raw);
+  }
+
+  /** The VM is stopped by command: what still flows is final, everything goes, and QEMU may complete. */
+  enterStopAndCopy(): void {
+    this.#stopAndCopy = true;
+    this.#store?.index.setStopAndCopy(true);
+    this.#gate.open();
+    if (this.#ack) this.#source?.write(this.#ack);
+    this.#ack = null;
+    this.#steerReading();
+    this.#schedulePump();
+  }
+
+  /** Resolves when every page and the device sections have arrived from QEMU and every page has been handed over. */
+  drained(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#drained = resolve;
+      this.#pump();
+    });
+  }
+
+  /** Ends the stream; resolves when the destination proved that RAM and devices are loaded. See PageOutput.complete. */
+  complete(): Promise<void> {
+    assert(this.#tail, 'the device sections have arrived');
+    return this.#output.complete({ ...this.#tail, lateCommands: this.#lateCommands });
+  }
+
+  /** Tells the source QEMU that the destination loaded everything: its migration completes. */
+  releaseSource(): void {
+    if (this.#shut) this.#source?.write(this.#shut);
+    this.#shut = null;
+  }
+
+  /** The source's connection is gone or refused; used by callers to tell a completed end from a failure. */
+  get sourceEnded(): boolean {
+    return this.#sourceEnded;
+  }
+
+  #fail(error: Error): void {
+    if (this.#closed) return;
+    this.close();
+    this.#events.onError(error);
+  }
+
+  /** Closes both sides; before COMMIT the source QEMU then fails its migration and keeps its VM. */
+  close(): void {
+    this.#closed = true;
+    this.#server.close();
+    this.#source?.destroy();
+    this.#output.close();
+  }
+}

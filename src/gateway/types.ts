@@ -1,0 +1,54 @@
+/** The contracts inside the live data plane: where pages go, and what a gateway tells its controller. Types only. */
+
+import type { PageStore } from '../pages/index.ts';
+import type { RamSetup, ReturnPathMessage } from '../stream/index.ts';
+
+/**
+ * Where pages go: straight into the destination QEMU (single), or over the link to a destination gateway (paired).
+ * Implementations call `onRoom` when a full output has room again.
+ */
+export interface PageOutput {
+  /** Bytes of QEMU's that belong before the pages (header, configuration, RAM's START section), untouched and in order. */
+  forward(raw: Uint8Array): void;
+  /** RAM's layout is known; pages may follow. */
+  open(setup: RamSetup): void;
+  /** Pages that may be handed over now. */
+  roomPages(): number;
+  /** Hands over the newest copy of `count` pages; contents are read from the store before it returns. */
+  sendPages(pages: Uint32Array, count: number, store: PageStore): void;
+  /** There was room and nothing to send: what is delivered now does not measure the link. */
+  starved(): void;
+  /**
+   * Every page has been handed over and the VM is stopped by command, so that nothing starts by itself: ends RAM's
+   * section, sends the device sections and the end of the stream. Resolves when the destination QEMU proved that it
+   * loaded RAM and every device (PONG) and closed its load (SHUT 0). Errors: DESTINATION_REFUSED, DESTINATION_CLOSED,
+   * PREPARE_TIMEOUT.
+   */
+  complete(tail: StateTail): Promise<void>;
+  /** Takes the connection down: the destination QEMU gives up its load. */
+  close(): void;
+  readonly facts: OutputFacts;
+}
+
+/** All that follows RAM. */
+export interface StateTail {
+  /** Commands of the final stage that must not overtake a page. */
+  readonly lateCommands: readonly Uint8Array[];
+  readonly devices: Uint8Array;
+  /** EOF byte and description. */
+  readonly end: Uint8Array;
+}
+
+export interface OutputFacts {
+  readonly sentBytes: number;
+  readonly deliveredBytes: number;
+  readonly bandwidthBytesPerSecond: number | null;
+  readonly roundTripMs: number | null;
+}
+
+export interface OutputEvents {
+  onRoom(): void;
+  /** A return-path message of the destination QEMU that is not ours: for the source QEMU. */
+  onReturnPath(message: ReturnPathMessage, raw: Uint8Array): void;
+  onError(error: Error): void;
+}
