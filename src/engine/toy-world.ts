@@ -276,10 +276,10 @@ export class ToyWorld {
   qemu(): void {
     const { options } = this;
     const full = () => {
-      const waiting = this.count(this.place, 1) + this.count(this.place, 2);
+      const queued = this.count(this.place, 1);
       return options.strategy.absorb
-        ? waiting >= (options.memoryPagesMax ?? Number.POSITIVE_INFINITY)
-        : waiting > 64;
+        ? queued + this.count(this.place, 2) >= (options.memoryPagesMax ?? Number.POSITIVE_INFINITY)
+        : queued > 64;
     };
     let budget = ((options.qemuPagesPerSecond ?? 40_000) * TOY_TICK_MS) / 1000;
     while (budget > 0 && this.passList.length > 0 && (budget % 16 !== 0 || !full())) {

@@ -4,8 +4,14 @@ import { GodwitError } from '../base/index.ts';
 import type { ParameterSpec, ParameterValues, Strategy } from '../vm/index.ts';
 import { adaptive } from './catalogue/adaptive.ts';
 import { frs } from './catalogue/frs.ts';
+import { hyperv, vmotion, xenClassic, xenV2 } from './catalogue/hypervisors.ts';
+import { kubevirtStall } from './catalogue/kubevirt-stall.ts';
+import { kubevirtRamp, nova, ovirt, proxmox } from './catalogue/managers.ts';
+import { checkpoint, traceReplay } from './catalogue/models.ts';
 import { mp } from './catalogue/mp.ts';
 import { precopy, precopyRelaxed } from './catalogue/precopy.ts';
+import { autoConverge, postcopy, threeStage } from './catalogue/qemu-mechanisms.ts';
+import { hierarchical, memoryRate, reorderDelta, timeSeries } from './catalogue/research.ts';
 
 /** A strategy whose memory nobody else looks into. Methods are bivariant, so the typed ones fit without a cast. */
 export type AnyStrategy = Strategy;
@@ -16,6 +22,24 @@ export const strategies: readonly AnyStrategy[] = Object.freeze([
   mp,
   precopy,
   precopyRelaxed,
+  xenClassic,
+  xenV2,
+  hyperv,
+  vmotion,
+  ovirt,
+  proxmox,
+  nova,
+  kubevirtRamp,
+  kubevirtStall,
+  timeSeries,
+  hierarchical,
+  reorderDelta,
+  memoryRate,
+  threeStage,
+  postcopy,
+  autoConverge,
+  traceReplay,
+  checkpoint,
 ] as AnyStrategy[]);
 
 /** Errors: STRATEGY_UNKNOWN with the known names. */
@@ -54,14 +78,28 @@ function unknownParameter(strategy: AnyStrategy, name: string): GodwitError {
   );
 }
 
+/** Units that are counted: half an iteration means nothing. */
+const COUNTED: readonly string[] = [
+  'iterations',
+  'passes',
+  'polls',
+  'steps',
+  'stalls',
+  'epochs',
+  'times',
+  'pages',
+  'flag',
+];
+
 function inRange(strategy: AnyStrategy, spec: ParameterSpec, text: string): number {
   const number = text === '' ? Number.NaN : Number(text);
-  if (number >= spec.min && number <= spec.max) return number;
+  const whole = COUNTED.includes(spec.unit);
+  if (number >= spec.min && number <= spec.max && (!whole || Number.isInteger(number))) return number;
   throw new GodwitError(
     'PARAMETER_RANGE',
     `${strategy.name}: ${spec.name}=${text.slice(0, 64)} is out of range`,
     {
-      hint: `allowed: ${spec.min} to ${spec.max} ${spec.unit}; default ${spec.default}`,
+      hint: `allowed: ${whole ? 'whole numbers from ' : ''}${spec.min} to ${spec.max} ${spec.unit}; default ${spec.default}`,
       safe: 'nothing was started',
       fields: { parameter: spec.name, min: spec.min, max: spec.max, default: spec.default },
     },

@@ -14,10 +14,10 @@ const BASE = {
   iterationMs: iterationIsPass,
 } as const;
 
-function native(limitMs: (parameters: ParameterValues) => number) {
+function native(limitMs: (outlook: Outlook, parameters: ParameterValues) => number) {
   return {
     atIteration: (outlook: Outlook, _memory: null, parameters: ParameterValues) =>
-      plain(fitsBandwidth(outlook, limitMs(parameters)), null),
+      plain(fitsBandwidth(outlook, limitMs(outlook, parameters)), null),
     // QEMU synchronises the dirty bitmap before it believes its estimate, so between syncs nothing is decided.
     atTick: () => null,
   };
@@ -26,19 +26,10 @@ function native(limitMs: (parameters: ParameterValues) => number) {
 export const precopy: Strategy<null> = {
   ...BASE,
   name: 'precopy',
-  idea: "QEMU's rule: stop when what remains fits the downtime limit; no hold, address order, no cap on iterations.",
+  idea: "QEMU's rule: stop when what remains fits --downtime-limit (QEMU's default: 300 ms); nothing held, no cap on iterations.",
   promisesDowntimeLimit: true,
-  parameters: [
-    parameter(
-      'downtimeMs',
-      300,
-      [1, 2_000_000],
-      'ms',
-      "QEMU's downtime-limit",
-      'QEMU default 300 ms (until 2013: 30 ms)',
-    ),
-  ],
-  ...native((parameters) => value(parameters, 'downtimeMs')),
+  parameters: [],
+  ...native((outlook) => outlook.limits.downtimeMsMax),
 };
 
 export const precopyRelaxed: Strategy<null> = {
@@ -57,5 +48,5 @@ export const precopyRelaxed: Strategy<null> = {
       'calibrated per cell: smallest with 5 of 5 ended',
     ),
   ],
-  ...native((parameters) => value(parameters, 'downtimeMs') * 2 ** value(parameters, 'doublings')),
+  ...native((_outlook, parameters) => value(parameters, 'downtimeMs') * 2 ** value(parameters, 'doublings')),
 };
