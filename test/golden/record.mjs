@@ -14,7 +14,12 @@ import { constants, zstdCompressSync } from 'node:zlib';
 
 const HERE = import.meta.dirname;
 const VIRTIO = (bus) => [
-  ...['-blockdev', 'driver=null-co,node-name=disk,size=1048576', '-device', `virtio-blk-pci,drive=disk,bus=${bus}`],
+  ...[
+    '-blockdev',
+    'driver=null-co,node-name=disk,size=1048576',
+    '-device',
+    `virtio-blk-pci,drive=disk,bus=${bus}`,
+  ],
   ...['-netdev', 'user,id=net', '-device', `virtio-net-pci,netdev=net,romfile=,bus=${bus}`],
   ...['-device', `virtio-serial-pci,bus=${bus}`, '-device', `virtio-rng-pci,bus=${bus}`],
 ];
@@ -27,17 +32,38 @@ const capability = (name) => ({ capability: name, state: true });
  */
 const CASES = [
   { name: 'qemu5.2-pc', suite: 'bullseye', machine: 'pc', args: bare },
-  { name: 'qemu5.2-q35-virtio', suite: 'bullseye', machine: 'q35', args: ['-vga', 'none', ...VIRTIO('pcie.0')] },
+  {
+    name: 'qemu5.2-q35-virtio',
+    suite: 'bullseye',
+    machine: 'q35',
+    args: ['-vga', 'none', ...VIRTIO('pcie.0')],
+  },
   { name: 'qemu7.2-pc-passes', suite: 'bookworm', machine: 'pc', args: bare, run: true },
-  { name: 'qemu7.2-q35-virtio', suite: 'bookworm', machine: 'q35', args: ['-vga', 'std', ...VIRTIO('pcie.0')] },
+  {
+    name: 'qemu7.2-q35-virtio',
+    suite: 'bookworm',
+    machine: 'q35',
+    args: ['-vga', 'std', ...VIRTIO('pcie.0')],
+  },
   { name: 'qemu10.0-pc', suite: 'system', machine: 'pc', args: bare },
   { name: 'qemu10.0-q35-passes', suite: 'system', machine: 'q35', args: bare, run: true, returnPath: true },
-  { name: 'qemu10.0-q35-virtio', suite: 'system', machine: 'q35', args: ['-vga', 'std', ...VIRTIO('pcie.0')] },
+  {
+    name: 'qemu10.0-q35-virtio',
+    suite: 'system',
+    machine: 'q35',
+    args: ['-vga', 'std', ...VIRTIO('pcie.0')],
+  },
   {
     name: 'qemu10.0-pc-plain',
     suite: 'system',
     machine: 'pc,suppress-vmdesc=on',
-    args: [...bare, '-global', 'migration.send-configuration=off', '-global', 'migration.send-section-footer=off'],
+    args: [
+      ...bare,
+      '-global',
+      'migration.send-configuration=off',
+      '-global',
+      'migration.send-section-footer=off',
+    ],
   },
   {
     name: 'qemu10.0-pc-nofooter',
@@ -52,7 +78,12 @@ const CASES = [
     memory: '2M,maxmem=1G',
     args: [
       ...bare,
-      ...['-object', 'memory-backend-ram,id=vm0,size=16M', '-device', 'virtio-mem-pci,id=vmem0,memdev=vm0,bus=pcie.0'],
+      ...[
+        '-object',
+        'memory-backend-ram,id=vm0,size=16M',
+        '-device',
+        'virtio-mem-pci,id=vmem0,memdev=vm0,bus=pcie.0',
+      ],
     ],
   },
   {
@@ -62,8 +93,22 @@ const CASES = [
     args: [...bare, '-object', 'memory-backend-memfd,id=ram0,size=2M,share=on'],
     capabilities: ['x-ignore-shared'],
   },
-  { name: 'qemu10.0-pc-postcopy', suite: 'system', machine: 'pc', args: bare, capabilities: ['postcopy-ram'], returnPath: true },
-  { name: 'qemu10.0-pc-xbzrle', suite: 'system', machine: 'pc', args: bare, run: true, capabilities: ['xbzrle'] },
+  {
+    name: 'qemu10.0-pc-postcopy',
+    suite: 'system',
+    machine: 'pc',
+    args: bare,
+    capabilities: ['postcopy-ram'],
+    returnPath: true,
+  },
+  {
+    name: 'qemu10.0-pc-xbzrle',
+    suite: 'system',
+    machine: 'pc',
+    args: bare,
+    run: true,
+    capabilities: ['xbzrle'],
+  },
   { name: 'qemu7.2-pc-compress', suite: 'bookworm', machine: 'pc', args: bare, capabilities: ['compress'] },
   { name: 'qemu10.0-pc-cut', suite: 'system', machine: 'pc', args: bare, cut: 0.6 },
   { name: 'qemu11.1-pc', suite: 'trixie-backports', machine: 'pc', args: bare, run: true, returnPath: true },
@@ -96,7 +141,9 @@ function qmp(child) {
       else if ('error' in message) waiting.shift()?.reject(new Error(message.error.desc));
     }
   });
-  const refuse = () => { for (const { reject } of waiting.splice(0)) reject(new Error('QEMU ended')); };
+  const refuse = () => {
+    for (const { reject } of waiting.splice(0)) reject(new Error('QEMU ended'));
+  };
   child.on('exit', refuse);
   return (execute, args = {}) =>
     new Promise((resolve, reject) => {
@@ -125,22 +172,34 @@ function listener(path) {
   return {
     shut: () => socket?.write(Buffer.from([0, 1, 0, 4, 0, 0, 0, 0])),
     bytes: () => Buffer.concat(chunks),
-    close: () => { socket?.destroy(); server.close(); },
+    close: () => {
+      socket?.destroy();
+      server.close();
+    },
   };
 }
 
 async function migrate(command, item, folder) {
   const file = join(folder, 'stream');
   const destination = item.returnPath ? listener(join(folder, 'socket')) : null;
-  const capabilities = [...(item.capabilities ?? []), ...(item.returnPath ? ['return-path'] : [])].map(capability);
+  const capabilities = [...(item.capabilities ?? []), ...(item.returnPath ? ['return-path'] : [])].map(
+    capability,
+  );
   await command('qmp_capabilities');
   if (capabilities.length > 0) await command('migrate-set-capabilities', { capabilities });
-  await command('migrate-set-parameters', { 'max-bandwidth': item.run ? 200_000 : 1e9, 'downtime-limit': item.run ? 1 : 2000 });
+  await command('migrate-set-parameters', {
+    'max-bandwidth': item.run ? 200_000 : 1e9,
+    'downtime-limit': item.run ? 1 : 2000,
+  });
   if (item.run) await command('cont');
   if (item.run) await sleep(300);
   await command('migrate', { uri: destination ? `unix:${join(folder, 'socket')}` : `exec:cat > ${file}` });
   if (item.run) {
-    await until('three passes', 30_000, async () => ((await command('query-migrate')).ram?.['dirty-sync-count'] ?? 0) >= 4);
+    await until(
+      'three passes',
+      30_000,
+      async () => ((await command('query-migrate')).ram?.['dirty-sync-count'] ?? 0) >= 4,
+    );
     await command('stop');
     await command('migrate-set-parameters', { 'max-bandwidth': 1e9 });
   }
@@ -163,13 +222,25 @@ async function record(item, roots) {
   if (item.suite !== 'system') {
     execFileSync(join(HERE, 'qemu-root.sh'), [item.suite, join(roots, item.suite)], { stdio: 'inherit' });
   }
-  const binary = item.suite === 'system' ? 'qemu-system-x86_64' : resolve(roots, item.suite, 'qemu-system-x86_64');
+  const binary =
+    item.suite === 'system' ? 'qemu-system-x86_64' : resolve(roots, item.suite, 'qemu-system-x86_64');
   const folder = mkdtempSync(join(tmpdir(), 'godwit-golden-'));
   writeFileSync(join(folder, 'firmware'), firmware());
   const child = spawn(
     binary,
     [
-      ...['-machine', item.machine, '-accel', 'tcg', '-m', item.memory ?? '2M', '-nodefaults', '-display', 'none', '-S'],
+      ...[
+        '-machine',
+        item.machine,
+        '-accel',
+        'tcg',
+        '-m',
+        item.memory ?? '2M',
+        '-nodefaults',
+        '-display',
+        'none',
+        '-S',
+      ],
       ...['-bios', join(folder, 'firmware'), '-qmp', 'stdio', ...item.args],
     ],
     { stdio: ['pipe', 'pipe', 'inherit'] },
@@ -178,7 +249,8 @@ async function record(item, roots) {
     let bytes = await migrate(qmp(child), item, folder);
     if (item.cut) bytes = bytes.subarray(0, Math.floor(bytes.length * item.cut));
     const packed = zstdCompressSync(bytes, { params: { [constants.ZSTD_c_compressionLevel]: 19 } });
-    if (packed.length > 256 * 1024) throw new Error(`${item.name}: ${packed.length} bytes is too large for a golden stream`);
+    if (packed.length > 256 * 1024)
+      throw new Error(`${item.name}: ${packed.length} bytes is too large for a golden stream`);
     writeFileSync(join(HERE, `${item.name}.stream.zst`), packed);
     console.log(`${item.name}: ${bytes.length} bytes, ${packed.length} packed`);
   } finally {
@@ -187,8 +259,15 @@ async function record(item, roots) {
   }
 }
 
-const { values } = parseArgs({ options: { only: { type: 'string' }, roots: { type: 'string', default: '.work/qemu' } } });
-for (const item of CASES) if (!values.only || item.name.includes(values.only)) {
-  try { await record(item, values.roots); }
-  catch (error) { console.error(`${item.name}: ${error.message}`); process.exitCode = 1; }
-}
+const { values } = parseArgs({
+  options: { only: { type: 'string' }, roots: { type: 'string', default: '.work/qemu' } },
+});
+for (const item of CASES)
+  if (!values.only || item.name.includes(values.only)) {
+    try {
+      await record(item, values.roots);
+    } catch (error) {
+      console.error(`${item.name}: ${error.message}`);
+      process.exitCode = 1;
+    }
+  }
