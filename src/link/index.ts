@@ -22,6 +22,14 @@ export type { Message, MessageKind } from './message.ts';
 export type { SessionStats } from './session.ts';
 export type { Dial, Transport, TransportHandlers } from './transport.ts';
 export { memoryPair } from './transports/memory.ts';
+export {
+  type Stall,
+  withBandwidth,
+  withBreakAfter,
+  withFlip,
+  withLatency,
+  withStall,
+} from './transports/shaped.ts';
 export { streamTransport } from './transports/stream.ts';
 export { type Listener, type SocketAddress, tcpDial, tcpListen } from './transports/tcp.ts';
 export { PSK_BYTES, type TlsCredentials, tlsDial, tlsListen } from './transports/tls.ts';

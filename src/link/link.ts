@@ -39,8 +39,8 @@ interface Attachment {
   writable: boolean;
   paceTimer: NodeJS.Timeout | null;
   ackTimer: NodeJS.Timeout | null;
-  /** At the source: resolves the dialling loop's wait for the end of the connection. */
-  onLost: (() => void) | null;
+  /** At the source: tells the dialling loop that the connection has ended, and whether it had been open. */
+  onLost: ((wasOpen: boolean) => void) | null;
 }
 
 const TICK_MS = 250;
@@ -231,12 +231,12 @@ export class Link {
       try {
         const transport = await dial(lane, signal);
         if (signal.aborted) return transport.destroy();
-        const lost = new Promise<void>((resolve) => {
+        const lost = new Promise<boolean>((resolve) => {
           this.#attachments[lane]!.onLost = resolve;
         });
         this.#greet(lane, transport);
-        await lost;
-        if (this.#session.stats()[lane]!.roundTripMs !== null) delayMs = delayMsMin;
+        // Only attempts that come to nothing make us slower.
+        if (await lost) delayMs = delayMsMin;
       } catch (error) {
         this.#dialError = error;
         if (errorCode(error) === 'LINK_TLS') return this.abort(error);
@@ -272,12 +272,13 @@ export class Link {
   }
 
   #lose(lane: number, reason: string): void {
+    const wasOpen = this.#session.connectionState(lane) === 'open';
     this.#detach(lane)?.destroy();
     this.#session.lost(lane, this.#clock.nowMs());
     this.#event({ kind: 'disconnected', lane, reason });
     const { onLost } = this.#attachments[lane]!;
     this.#attachments[lane]!.onLost = null;
-    onLost?.();
+    onLost?.(wasOpen);
     this.#settle();
   }
 
@@ -441,7 +442,7 @@ export class Link {
       if (attachment.paceTimer) clearTimeout(attachment.paceTimer);
       if (attachment.ackTimer) clearTimeout(attachment.ackTimer);
       attachment.transport?.end();
-      attachment.onLost?.();
+      attachment.onLost?.(false);
     }
     this.#waiters.fail(reason);
     this.#resolveClosed(error);

@@ -5,6 +5,8 @@ import { errorCode, errorMessage } from '../../base/index.ts';
 import { linkError } from '../errors.ts';
 import type { Transport, TransportHandlers } from '../transport.ts';
 
+const LINGER_MS = 2000;
+
 export function streamTransport(stream: Duplex, description: string): Transport {
   let closed = false;
   let failure: Error | null = null;
@@ -39,11 +41,12 @@ export function streamTransport(stream: Duplex, description: string): Transport 
     end() {
       if (stream.destroyed) return;
       stream.end();
-      // A peer that never reads must not keep the socket for ever.
-      const timer = setTimeout(() => stream.destroy(), 2000);
+      // Not destroyed yet: closing with unread bytes resets the connection, and our last words (ERROR) would be lost.
+      // It goes when the other end closes, or when that takes too long.
+      const timer = setTimeout(() => stream.destroy(), LINGER_MS);
       timer.unref();
       stream.once('close', () => clearTimeout(timer));
-      stream.once('finish', () => stream.destroy());
+      stream.resume();
     },
     destroy() {
       stream.destroy();
