@@ -20,18 +20,19 @@ export interface CompiledHold {
   readonly codeLimit: number;
   /** regions: 1 for a held region. */
   readonly regions: Uint8Array;
-  readonly hold: Hold;
+  /** regions: pages never rewritten since the first pass are not held. */
+  readonly onlyRewritten: boolean;
 }
 
 const HISTORIES = 256;
 
 export function compileHold(hold: Hold, regionCount: number): CompiledHold {
   const base = {
-    hold,
     enters: new Uint8Array(HISTORIES),
     leaves: new Uint8Array(HISTORIES),
     codeLimit: 0,
     regions: new Uint8Array(regionCount),
+    onlyRewritten: false,
   };
   switch (hold.kind) {
     case 'none':
@@ -45,7 +46,7 @@ export function compileHold(hold: Hold, regionCount: number): CompiledHold {
       for (let region = 0; region < Math.min(regionCount, hold.regions.sizeBits); region++) {
         base.regions[region] = hold.regions.has(region) ? 1 : 0;
       }
-      return { ...base, kind: HOLD_REGIONS };
+      return { ...base, kind: HOLD_REGIONS, onlyRewritten: hold.onlyRewritten ?? false };
     case 'window':
       fillWindow(hold, base.enters, base.leaves);
       return { ...base, kind: HOLD_WINDOW };
@@ -71,6 +72,7 @@ export function sameHold(left: CompiledHold, right: CompiledHold): boolean {
   return (
     left.kind === right.kind &&
     left.codeLimit === right.codeLimit &&
+    left.onlyRewritten === right.onlyRewritten &&
     equalBytes(left.enters, right.enters) &&
     equalBytes(left.leaves, right.leaves) &&
     equalBytes(left.regions, right.regions)

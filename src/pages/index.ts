@@ -1,8 +1,9 @@
 export { PageChecksum } from './checksum.ts';
 export { TICK_MS, tickOfMs } from './heat.ts';
 export { type PageState, STATE_HELD, STATE_NONE, STATE_QUEUED } from './layout.ts';
-export { type IndexSnapshot, type IterationEnd, PageIndex, ZERO_PAGE_BYTES } from './page-index.ts';
+export { PageIndex, ZERO_PAGE_BYTES } from './page-index.ts';
 export { PageStore, type PageStoreOptions } from './page-store.ts';
 export { EVICTIONS_MAX } from './references.ts';
 export { regionPagesOf } from './regions.ts';
 export { chunkOfSlot, offsetOfSlot, SLOTS_PER_CHUNK } from './slot-pool.ts';
+export type { IndexSnapshot, IterationEnd } from './types.ts';

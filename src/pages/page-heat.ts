@@ -82,6 +82,11 @@ export class PageHeat {
     return stamp === 0 ? code : Math.max(code, intervalCodeOfTicks(this.#ageTicks(stamp)));
   }
 
+  /** Since the first pass. */
+  wasRewritten(pageIndex: number): boolean {
+    return ((this.#heat[pageIndex]! >>> COUNTER_SHIFT) & COUNTER_MASK) !== 0;
+  }
+
   modificationsOf(pageIndex: number): number {
     return modificationsOfCounter((this.#heat[pageIndex]! >>> COUNTER_SHIFT) & COUNTER_MASK);
   }

@@ -12,7 +12,6 @@ import {
   type Order,
   PAGE_SIZE_BYTES,
   REWRITE_CLASSES,
-  type Snapshot,
 } from '../vm/index.ts';
 import { REWRITE_CLASS_OF_CODE, ratePerSecondOfCode, tickOfMs } from './heat.ts';
 import {
@@ -28,6 +27,7 @@ import {
   sameHold,
   sumOutside,
 } from './hold.ts';
+import { IterationLog } from './iteration-log.ts';
 import { LayeredBitmap } from './layered-bitmap.ts';
 import {
   DIRTY_NOW,
@@ -46,29 +46,11 @@ import {
 import { PageHeat } from './page-heat.ts';
 import { regionPagesOf } from './regions.ts';
 import { SendQueue } from './send-queue.ts';
+import type { IndexSnapshot, IterationEnd } from './types.ts';
 
 /** A zero page in QEMU's stream with CONTINUE: be64 header and the byte. */
 export const ZERO_PAGE_BYTES = 9;
 const RAW_PAGE_BYTES = PAGE_SIZE_BYTES + 8;
-
-export interface IterationEnd {
-  /** Since `migrate`, on the clock of the ticks. */
-  readonly nowMs: number;
-  /** QEMU passes within the iteration. */
-  readonly passes: number;
-  readonly bandwidthBytesPerSecond: number | null;
-}
-
-export type IndexSnapshot = Pick<
-  Snapshot,
-  | 'backlog'
-  | 'dirtyPages'
-  | 'dirtyOutsideHoldPages'
-  | 'sentPages'
-  | 'resentPages'
-  | 'sentBytes'
-  | 'firstPassDone'
->;
 
 export class PageIndex {
   readonly pageCount: number;
@@ -80,23 +62,18 @@ export class PageIndex {
   readonly #queue: SendQueue;
   /** Pages dirty in one of the last 8 iterations, and members of F: all that an iteration's end has to look at. */
   readonly #recent: LayeredBitmap;
+  readonly #log = new IterationLog();
   readonly #regionShift: number;
   #regionHistogram: Uint32Array;
   #hold: CompiledHold;
   #stopAndCopy = false;
   #encodedBytesPerPage = RAW_PAGE_BYTES;
 
-  #iteration = 0;
-  #iterationStartMs = 0;
   #firstPassDone = false;
   #seenPages = 0;
   #dirtyPages = 0;
   #dirtyOutsideHoldPages = 0;
-  #sentBytes = 0;
   #spilledPages = 0;
-  #sentPagesBefore = 0;
-  #resentPagesBefore = 0;
-  #sentBytesBefore = 0;
 
   constructor(pageCount: number) {
     this.pageCount = pageCount;
@@ -152,11 +129,16 @@ export class PageIndex {
       outside = !held;
       if (!first && held && wasMember === 0) this.#dirtyOutsideHoldPages--;
     } else if (hold.kind === HOLD_REGIONS) {
-      held = hold.regions[pageIndex >>> this.#regionShift] === 1;
+      held = this.#inHeldRegion(pageIndex);
       outside = !held;
     } else if (hold.kind === HOLD_DIRTY_AGAIN) held = (word & STATE_MASK) !== STATE_NONE;
     if (first && outside) this.#dirtyOutsideHoldPages++;
     this.#queue.place(pageIndex, word, held && !this.#stopAndCopy ? STATE_HELD : STATE_QUEUED, zero ? 1 : 0);
+  }
+
+  #inHeldRegion(pageIndex: number): boolean {
+    if (this.#hold.regions[pageIndex >>> this.#regionShift] === 0) return false;
+    return !this.#hold.onlyRewritten || this.#heat.wasRewritten(pageIndex);
   }
 
   /** The next pages to send by the order in force; at most `max` and `out.length`. They leave the queue and count as sent. */
@@ -190,7 +172,7 @@ export class PageIndex {
   }
 
   countSentBytes(sizeBytes: number): void {
-    this.#sentBytes += sizeBytes;
+    this.#log.countSentBytes(sizeBytes);
   }
 
   /** Average bytes of a non-zero page on the link, as encoded lately. */
@@ -224,12 +206,10 @@ export class PageIndex {
       if (!this.isMember(page)) this.#queue.move(page, STATE_QUEUED);
     }
     if (after.kind === HOLD_REGIONS) this.#holdRegions(before, after);
-    this.#dirtyOutsideHoldPages =
-      after.kind === HOLD_REGIONS
-        ? sumOutside(after.regions, this.#regionHistogram)
-        : this.#firstPassDone
-          ? outside
-          : this.#dirtyPages;
+    // In the first pass nothing is dirty yet: the seen pages count, which only regions can hold.
+    if (after.kind === HOLD_REGIONS && (this.#firstPassDone || !after.onlyRewritten)) {
+      this.#dirtyOutsideHoldPages = sumOutside(after.regions, this.#regionHistogram);
+    } else this.#dirtyOutsideHoldPages = this.#firstPassDone ? outside : this.#dirtyPages;
     this.#queue.restartHeldWalk();
   }
 
@@ -239,12 +219,12 @@ export class PageIndex {
 
   #holdRegions(before: CompiledHold, after: CompiledHold): void {
     for (let region = 0; region < this.regionCount; region++) {
-      if (after.regions[region] === 0 || before.regions[region] === 1) continue;
+      const isNew = before.regions[region] === 0 || before.onlyRewritten !== after.onlyRewritten;
+      if (after.regions[region] === 0 || !isNew) continue;
       const end = (region + 1) * this.regionPages;
       let page = this.#queue.nextQueued(region * this.regionPages, end);
-      while (page >= 0 && !this.#stopAndCopy) {
-        this.#queue.move(page, STATE_HELD);
-        page = this.#queue.nextQueued(page + 1, end);
+      for (; page >= 0; page = this.#queue.nextQueued(page + 1, end)) {
+        if (this.#inHeldRegion(page)) this.#holdBack(page);
       }
     }
   }
@@ -252,9 +232,7 @@ export class PageIndex {
   /** The running iteration is over (the first one is QEMU's first pass). Work grows with the pages dirtied lately. */
   endIteration(end: IterationEnd): IterationStats {
     this.#heat.advance(Math.max(this.#heat.tick, tickOfMs(end.nowMs)));
-    const durationMs = end.nowMs - this.#iterationStartMs;
-    assert(durationMs >= 0, 'time does not go back');
-    this.#heat.ageCooled(durationMs);
+    this.#heat.ageCooled(end.nowMs - this.#log.startMs);
     const rewriteHistogram = new Float64Array(REWRITE_CLASSES);
     for (let page = this.#recent.next(0); page >= 0; page = this.#recent.next(page + 1)) {
       this.#closePage(page, rewriteHistogram);
@@ -262,36 +240,22 @@ export class PageIndex {
     this.#heat.addCooledTo(rewriteHistogram);
     if (this.#hold.kind === HOLD_DIRTY_AGAIN) this.releaseHeld();
     const stats: IterationStats = {
-      index: this.#iteration,
-      startMs: this.#iterationStartMs,
-      durationMs,
+      ...this.#log.end(end.nowMs, this.#queue.sentPages, this.#queue.resentPages),
       passes: end.passes,
       dirtyPages: this.#dirtyPages,
       dirtyOutsideHoldPages: this.#dirtyOutsideHoldPages,
-      sentPages: this.#queue.sentPages - this.#sentPagesBefore,
-      resentPages: this.#queue.resentPages - this.#resentPagesBefore,
-      sentBytes: this.#sentBytes - this.#sentBytesBefore,
       backlog: this.backlog(),
       bandwidthBytesPerSecond: end.bandwidthBytesPerSecond,
       rewriteHistogram,
       regionHistogram: this.#regionHistogram,
       regionPages: this.regionPages,
     };
-    this.#startIteration(end.nowMs);
-    return stats;
-  }
-
-  #startIteration(nowMs: number): void {
-    this.#iteration++;
-    this.#iterationStartMs = nowMs;
     this.#firstPassDone = true;
     this.#dirtyPages = 0;
     this.#dirtyOutsideHoldPages = 0;
     this.#regionHistogram = new Uint32Array(this.regionCount);
-    this.#sentPagesBefore = this.#queue.sentPages;
-    this.#resentPagesBefore = this.#queue.resentPages;
-    this.#sentBytesBefore = this.#sentBytes;
     this.#queue.restartHeldWalk();
+    return stats;
   }
 
   /** One recently dirty page at the end of an iteration: membership, heat, then the history shifts. */
@@ -349,7 +313,7 @@ export class PageIndex {
       dirtyOutsideHoldPages: this.#firstPassDone ? this.#dirtyOutsideHoldPages : 0,
       sentPages: this.#queue.sentPages,
       resentPages: this.#queue.resentPages,
-      sentBytes: this.#sentBytes,
+      sentBytes: this.#log.sentBytes,
       firstPassDone: this.#firstPassDone,
     };
   }
@@ -391,7 +355,7 @@ export class PageIndex {
   /** In the set that the hold in force keeps back (for dirty-again: held right now). */
   isMember(pageIndex: number): boolean {
     const word = this.#meta[pageIndex]!;
-    if (this.#hold.kind === HOLD_REGIONS) return this.#hold.regions[pageIndex >>> this.#regionShift] === 1;
+    if (this.#hold.kind === HOLD_REGIONS) return this.#inHeldRegion(pageIndex);
     if (this.#hold.kind === HOLD_DIRTY_AGAIN) return (word & STATE_MASK) === STATE_HELD;
     return (word & MEMBER) !== 0;
   }
