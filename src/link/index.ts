@@ -6,6 +6,7 @@ export {
   MIGRATION_ID_BYTES,
   type ProtocolVersion,
 } from './hello.ts';
+export type { SessionStats } from './lane-state.ts';
 export {
   CONTROL_BYTES_MAX,
   DEFAULT_LIMITS,
@@ -17,9 +18,9 @@ export {
   PROTOCOL_MAJOR,
   PROTOCOL_MINOR,
 } from './limits.ts';
-export { Link, type LinkEvent, type LinkOptions } from './link.ts';
+export { Link } from './link.ts';
+export type { LinkEvent, LinkOptions } from './link-types.ts';
 export type { Message, MessageKind } from './message.ts';
-export type { SessionStats } from './session.ts';
 export type { Dial, Transport, TransportHandlers } from './transport.ts';
 export { memoryPair } from './transports/memory.ts';
 export {

@@ -3,45 +3,19 @@
  * hands messages to their owner one at a time per lane. Not responsible for the protocol (session.ts) nor for sockets (transports/).
  */
 
-import {
-  assert,
-  type Clock,
-  errorCode,
-  errorMessage,
-  GodwitError,
-  sleep,
-  systemClock,
-} from '../base/index.ts';
+import { type Clock, errorCode, errorMessage, GodwitError, sleep, systemClock } from '../base/index.ts';
+import { errorFrame } from './connection.ts';
 import { linkError } from './errors.ts';
 import { Greeter } from './greeter.ts';
 import type { Capabilities } from './hello.ts';
+import type { SessionStats } from './lane-state.ts';
+import { type LinkEvent, type LinkOptions, withDialError } from './link-types.ts';
 import type { Message } from './message.ts';
 import { TokenBucket } from './rate.ts';
-import { errorFrame, Session, type SessionOptions, type SessionStats } from './session.ts';
-import type { Dial, Transport } from './transport.ts';
+import { Session } from './session.ts';
+import type { Dial, Transport, TransportHandlers } from './transport.ts';
 import { Waiters } from './waiters.ts';
-
-export type LinkEvent =
-  | { readonly kind: 'connected'; readonly lane: number; readonly epoch: number; readonly transport: string }
-  | { readonly kind: 'disconnected'; readonly lane: number; readonly reason: string }
-  /** A connection was turned away; the link goes on. */
-  | { readonly kind: 'refused'; readonly code: string; readonly reason: string };
-
-export interface LinkOptions extends SessionOptions {
-  /** One at a time per lane; the next one of the lane comes when the promise resolves. A rejection ends the link. */
-  readonly onMessage: (message: Message, lane: number) => void | Promise<void>;
-  readonly onEvent?: (event: LinkEvent) => void;
-  readonly clock?: Clock;
-}
-
-interface Attachment {
-  transport: Transport | null;
-  writable: boolean;
-  paceTimer: NodeJS.Timeout | null;
-  ackTimer: NodeJS.Timeout | null;
-  /** At the source: tells the dialling loop that the connection has ended, and whether it had been open. */
-  onLost: ((wasOpen: boolean) => void) | null;
-}
+import { Wire } from './wire.ts';
 
 const TICK_MS = 250;
 const REDIAL_DELAY_MS_MAX = 2000;
@@ -52,7 +26,7 @@ export class Link {
   readonly #session: Session;
   readonly #options: LinkOptions;
   readonly #clock: Clock;
-  readonly #attachments: Attachment[];
+  readonly #wires: Wire[];
   readonly #bucket = new TokenBucket();
   readonly #waiters = new Waiters();
   readonly #ended = new AbortController();
@@ -68,13 +42,7 @@ export class Link {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#session = new Session(options, this.#clock.nowMs());
-    this.#attachments = Array.from({ length: options.laneCount }, () => ({
-      transport: null,
-      writable: false,
-      paceTimer: null,
-      ackTimer: null,
-      onLost: null,
-    }));
+    this.#wires = Array.from({ length: options.laneCount }, () => new Wire());
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
@@ -131,7 +99,7 @@ export class Link {
   /** Resolves when every lane has an open connection. */
   connected(signal?: AbortSignal): Promise<void> {
     return this.#waiters.until(
-      () => this.#attachments.every((_, lane) => this.#session.connectionState(lane) === 'open'),
+      () => this.#wires.every((_, lane) => this.#session.connectionState(lane) === 'open'),
       signal,
     );
   }
@@ -165,10 +133,7 @@ export class Link {
         ? error
         : new GodwitError(errorCode(error), errorMessage(error), { cause: error });
     if (reason.fields['fromPeer'] !== true) {
-      for (const { transport } of this.#attachments) {
-        transport?.write([errorFrame(reason.code, reason.message)]);
-        transport?.end();
-      }
+      for (const wire of this.#wires) wire.transport?.write([errorFrame(reason.code, reason.message)]);
     }
     this.#end(reason);
   }
@@ -186,14 +151,10 @@ export class Link {
       (frame, decoder, route) => {
         try {
           const { lane, welcome } = this.#session.accepted(frame, decoder, this.#clock.nowMs());
-          this.#detach(lane)?.destroy();
-          this.#attach(lane, transport);
+          this.#wires[lane]!.detach()?.destroy();
+          this.#wires[lane]!.attach(transport);
           this.#write(lane, [welcome]);
-          route({
-            onData: (chunk) => this.#guard(() => this.#receive(lane, transport, chunk)),
-            onWritable: () => this.#guard(() => this.#onWritable(lane, transport)),
-            onClosed: (error) => this.#guard(() => this.#onClosed(lane, transport, error)),
-          });
+          route(this.#handlers(lane, transport));
           this.#event({
             kind: 'connected',
             lane,
@@ -232,7 +193,7 @@ export class Link {
         const transport = await dial(lane, signal);
         if (signal.aborted) return transport.destroy();
         const lost = new Promise<boolean>((resolve) => {
-          this.#attachments[lane]!.onLost = resolve;
+          this.#wires[lane]!.onLost = resolve;
         });
         this.#greet(lane, transport);
         // Only attempts that come to nothing make us slower.
@@ -248,58 +209,46 @@ export class Link {
 
   #greet(lane: number, transport: Transport): void {
     const hello = this.#session.dialled(lane, this.#clock.nowMs());
-    this.#attach(lane, transport);
-    transport.open({
-      onData: (chunk) => this.#guard(() => this.#receive(lane, transport, chunk)),
-      onWritable: () => this.#guard(() => this.#onWritable(lane, transport)),
-      onClosed: (error) => this.#guard(() => this.#onClosed(lane, transport, error)),
-    });
+    this.#wires[lane]!.attach(transport);
+    transport.open(this.#handlers(lane, transport));
     this.#write(lane, [hello]);
-  }
-
-  #attach(lane: number, transport: Transport): void {
-    const attachment = this.#attachments[lane]!;
-    attachment.transport = transport;
-    attachment.writable = true;
-  }
-
-  #detach(lane: number): Transport | null {
-    const attachment = this.#attachments[lane]!;
-    const { transport } = attachment;
-    attachment.transport = null;
-    attachment.writable = false;
-    return transport;
   }
 
   #lose(lane: number, reason: string): void {
     const wasOpen = this.#session.connectionState(lane) === 'open';
-    this.#detach(lane)?.destroy();
+    this.#wires[lane]!.detach()?.destroy();
     this.#session.lost(lane, this.#clock.nowMs());
     this.#event({ kind: 'disconnected', lane, reason });
-    const { onLost } = this.#attachments[lane]!;
-    this.#attachments[lane]!.onLost = null;
-    onLost?.(wasOpen);
+    this.#wires[lane]!.tellLost(wasOpen);
     this.#settle();
   }
 
+  #handlers(lane: number, transport: Transport): TransportHandlers {
+    return {
+      onData: (chunk) => this.#guard(() => this.#receive(lane, transport, chunk)),
+      onWritable: () => this.#guard(() => this.#onWritable(lane, transport)),
+      onClosed: (error) => this.#guard(() => this.#onClosed(lane, transport, error)),
+    };
+  }
+
   #onClosed(lane: number, transport: Transport, error: Error | null): void {
-    if (this.#attachments[lane]!.transport !== transport) return;
+    if (this.#wires[lane]!.transport !== transport) return;
     // TLS 1.3: a server that does not like our certificate says so only after the client's handshake is over.
     if (errorCode(error) === 'LINK_TLS') throw error;
     this.#lose(lane, error === null ? 'the other end closed it' : errorMessage(error));
   }
 
   #onWritable(lane: number, transport: Transport): void {
-    const attachment = this.#attachments[lane]!;
-    if (attachment.transport !== transport) return;
-    attachment.writable = true;
+    const wire = this.#wires[lane]!;
+    if (wire.transport !== transport) return;
+    wire.writable = true;
     this.#pump(lane);
   }
 
   // Traffic
 
   #receive(lane: number, transport: Transport, chunk: Uint8Array): void {
-    if (this.#attachments[lane]!.transport !== transport) return;
+    if (this.#wires[lane]!.transport !== transport) return;
     const before = this.#session.connectionState(lane);
     this.#session.receive(lane, chunk, this.#clock.nowMs());
     if (before === 'greeting' && this.#session.connectionState(lane) === 'open') {
@@ -326,7 +275,7 @@ export class Link {
       const message = this.#session.takeMessage(lane, this.#clock.nowMs());
       // The lane that reaches a barrier last frees the message of lane 0.
       if (message === null) {
-        if (lane !== 0) return this.#deliver(0);
+        if (lane !== 0) this.#deliver(0);
         return;
       }
       if (message.kind === 'barrier-done') this.#barrierDone = message.id;
@@ -364,49 +313,28 @@ export class Link {
 
   /** Writes what the session has for `lane` until the transport is full or the bandwidth limit says wait. */
   #pump(lane: number): void {
-    const attachment = this.#attachments[lane]!;
-    while (attachment.writable) {
+    const wire = this.#wires[lane]!;
+    while (wire.writable) {
       const nowMs = this.#clock.nowMs();
       const waitMs = this.#bucket.waitMs(nowMs);
       const chunks = this.#session.nextOutput(lane, nowMs, waitMs === 0);
       if (chunks === null) {
-        if (waitMs > 0 && this.#session.hasBulk(lane)) this.#wakePump(lane, waitMs);
+        if (waitMs > 0 && this.#session.hasBulk(lane)) this.#wake(lane, 'pace', waitMs);
         break;
       }
       this.#write(lane, chunks);
     }
-    this.#wakeAck(lane);
+    const ackDueMs = this.#session.ackDueMs(lane);
+    if (ackDueMs !== null && wire.transport !== null) this.#wake(lane, 'ack', ackDueMs - this.#clock.nowMs());
   }
 
   #write(lane: number, chunks: readonly Uint8Array[]): void {
-    const attachment = this.#attachments[lane]!;
-    assert(attachment.transport !== null, 'only an attached lane is written to');
     for (const chunk of chunks) this.#bucket.take(chunk.length);
-    attachment.writable = attachment.transport.write(chunks);
+    this.#wires[lane]!.write(chunks);
   }
 
-  #wakePump(lane: number, waitMs: number): void {
-    const attachment = this.#attachments[lane]!;
-    attachment.paceTimer ??= setTimeout(
-      () => {
-        attachment.paceTimer = null;
-        this.#guard(() => this.#pump(lane));
-      },
-      Math.max(1, waitMs),
-    );
-  }
-
-  #wakeAck(lane: number): void {
-    const attachment = this.#attachments[lane]!;
-    const dueMs = this.#session.ackDueMs(lane);
-    if (dueMs === null || attachment.transport === null || attachment.ackTimer !== null) return;
-    attachment.ackTimer = setTimeout(
-      () => {
-        attachment.ackTimer = null;
-        this.#guard(() => this.#pump(lane));
-      },
-      Math.max(1, dueMs - this.#clock.nowMs()),
-    );
+  #wake(lane: number, why: 'pace' | 'ack', waitMs: number): void {
+    this.#wires[lane]!.wake(why, waitMs, () => this.#guard(() => this.#pump(lane)));
   }
 
   #onTick(): void {
@@ -418,7 +346,7 @@ export class Link {
   /** After anything changed: wakes those who wait, and ends when GOODBYE went both ways on every lane. */
   #settle(): void {
     this.#waiters.check();
-    if (this.#attachments.every((_, lane) => this.#session.finished(lane))) this.#end(null);
+    if (this.#wires.every((_, lane) => this.#session.finished(lane))) this.#end(null);
   }
 
   // The end
@@ -438,12 +366,7 @@ export class Link {
     const reason = error ?? linkError('LINK_CLOSED', 'the link has ended');
     this.#ended.abort(reason);
     this.#greeter.close();
-    for (const attachment of this.#attachments) {
-      if (attachment.paceTimer) clearTimeout(attachment.paceTimer);
-      if (attachment.ackTimer) clearTimeout(attachment.ackTimer);
-      attachment.transport?.end();
-      attachment.onLost?.(false);
-    }
+    for (const wire of this.#wires) wire.close();
     this.#waiters.fail(reason);
     this.#resolveClosed(error);
   }
@@ -451,15 +374,4 @@ export class Link {
   #event(event: LinkEvent): void {
     this.#options.onEvent?.(event);
   }
-}
-
-/** A time-out says nothing of why; the last failure to connect does. */
-function withDialError(error: unknown, dialError: unknown): unknown {
-  if (!(error instanceof GodwitError) || error.code !== 'LINK_TIMEOUT' || dialError === null) return error;
-  return new GodwitError(error.code, `${error.message} (${errorMessage(dialError)})`, {
-    ...(error.safe === null ? {} : { safe: error.safe }),
-    ...(error.hint === null ? {} : { hint: error.hint }),
-    fields: error.fields,
-    cause: dialError,
-  });
 }

@@ -6,32 +6,32 @@
  *                       open -> finished (GOODBYE both ways)
  */
 
-import { assert, GodwitError } from '../base/index.ts';
-import { linkError } from './errors.ts';
+import { assert } from '../base/index.ts';
 import {
-  encodeFrameHeader,
-  FRAME,
-  FRAME_HEADER_BYTES,
-  type Frame,
-  FrameDecoder,
-  isConnectionType,
-} from './frame.ts';
+  type Connection,
+  controlFrame,
+  judgeHello,
+  type Open,
+  openConnection,
+  throwRefusal,
+} from './connection.ts';
+import { linkError } from './errors.ts';
+import { FRAME, FRAME_HEADER_BYTES, type Frame, FrameDecoder, isConnectionType } from './frame.ts';
 import {
   type Capabilities,
   decodeAck,
   decodeHello,
-  decodeRefusal,
   decodeToken,
   encodeAck,
   encodeHello,
-  encodeRefusal,
   encodeToken,
   type Hello,
   type LinkRole,
   MIGRATION_ID_BYTES,
   type ProtocolVersion,
 } from './hello.ts';
-import { Lane, type LaneStats } from './lane.ts';
+import { Lane } from './lane.ts';
+import { isSilent, type LaneState, type SessionOptions, type SessionStats } from './lane-state.ts';
 import {
   DEFAULT_LIMITS,
   LANES_MAX,
@@ -41,62 +41,6 @@ import {
   PROTOCOL_MINOR,
 } from './limits.ts';
 import { checkPlace, decodeMessage, encodeMessage, type Message } from './message.ts';
-
-export interface SessionOptions {
-  /** 16 random bytes, the same at both ends. */
-  readonly migrationId: Uint8Array;
-  readonly laneCount: number;
-  readonly capabilities: Capabilities;
-  readonly limits?: Partial<LinkLimits>;
-  readonly version?: ProtocolVersion;
-}
-
-type Connection =
-  | { readonly state: 'down' }
-  | {
-      readonly state: 'greeting';
-      readonly sinceMs: number;
-      readonly epoch: number;
-      readonly decoder: FrameDecoder;
-    }
-  | Open
-  | { readonly state: 'finished' };
-
-interface Open {
-  readonly state: 'open';
-  readonly epoch: number;
-  readonly decoder: FrameDecoder;
-  /** Connection frames that wait to be written; they overtake lane frames. */
-  readonly control: Uint8Array[];
-  lastHeardMs: number;
-  pingAtMs: number;
-  pingToken: number | null;
-  goodbyeSent: boolean;
-  goodbyeReceived: boolean;
-}
-
-interface LaneState {
-  readonly lane: Lane;
-  connection: Connection;
-  /** Since when the lane has no open connection; null while it has one, and at a destination nobody called yet. */
-  downSinceMs: number | null;
-  opened: boolean;
-  /** Highest epoch dialled or accepted. */
-  epoch: number;
-  roundTripMs: number | null;
-  roundTripMsMin: number | null;
-  /** A message is with the owner. */
-  busy: boolean;
-  atBarrier: boolean;
-}
-
-export interface SessionStats extends LaneStats {
-  readonly lane: number;
-  readonly connected: boolean;
-  readonly epoch: number;
-  readonly roundTripMs: number | null;
-  readonly roundTripMsMin: number | null;
-}
 
 export class Session {
   readonly role: LinkRole;
@@ -180,7 +124,7 @@ export class Session {
     assert(this.role === 'destination', 'the destination accepts');
     if (frame.type !== FRAME.HELLO)
       throw linkError('LINK_PROTOCOL', `frame type ${frame.type} instead of HELLO`);
-    const hello = this.#judge(decodeHello(frame.payload, this.version));
+    const hello = this.#readHello(frame);
     const state = this.#state(hello.lane);
     if (hello.epoch <= state.epoch || state.connection.state === 'finished') {
       throw linkError('LINK_EPOCH', `lane ${hello.lane}: epoch ${hello.epoch} was there before`, {
@@ -207,25 +151,12 @@ export class Session {
     return controlFrame(type, payload);
   }
 
-  #judge(hello: Hello): Hello {
-    if (!Buffer.from(hello.migrationId).equals(this.#migrationId)) {
-      throw linkError('LINK_MIGRATION', 'the connection belongs to another migration');
-    }
-    if (
-      hello.lane >= this.laneCount ||
-      hello.laneCount !== this.laneCount ||
-      hello.capabilities.role === this.role ||
-      hello.capabilities.pageSizeBytes !== this.#capabilities.pageSizeBytes
-    ) {
-      throw linkError(
-        'LINK_CONNECTION',
-        `lane ${hello.lane} of ${hello.laneCount} from a ${hello.capabilities.role}`,
-        {
-          fields: { lane: hello.lane, laneCount: hello.laneCount, laneCountOwn: this.laneCount },
-        },
-      );
-    }
-    return hello;
+  #readHello(frame: Frame): Hello {
+    return judgeHello(decodeHello(frame.payload, this.version), {
+      migrationId: this.#migrationId,
+      laneCount: this.laneCount,
+      capabilities: this.#capabilities,
+    });
   }
 
   #open(state: LaneState, hello: Hello, decoder: FrameDecoder, nowMs: number): void {
@@ -235,17 +166,7 @@ export class Session {
     this.#peer = hello;
     state.downSinceMs = null;
     state.opened = true;
-    state.connection = {
-      state: 'open',
-      epoch: state.epoch,
-      decoder,
-      control: [],
-      lastHeardMs: nowMs,
-      pingAtMs: nowMs,
-      pingToken: null,
-      goodbyeSent: false,
-      goodbyeReceived: false,
-    };
+    state.connection = openConnection(state.epoch, decoder, nowMs);
   }
 
   /** greeting | open -> down: the connection of `lane` is gone. A finished lane stays finished. */
@@ -285,7 +206,7 @@ export class Session {
     if (frame.type !== FRAME.WELCOME) {
       throw linkError('LINK_PROTOCOL', `frame type ${frame.type} instead of WELCOME`);
     }
-    const welcome = this.#judge(decodeHello(frame.payload, this.version));
+    const welcome = this.#readHello(frame);
     if (welcome.lane !== state.lane.index || welcome.epoch !== state.epoch) {
       throw linkError('LINK_CONNECTION', `the answer names lane ${welcome.lane}, epoch ${welcome.epoch}`);
     }
@@ -313,7 +234,8 @@ export class Session {
         this.#pong(state, connection, decodeToken(frame.payload), nowMs);
         return;
       case FRAME.ERROR:
-        return throwRefusal(frame);
+        throwRefusal(frame);
+        break;
       case FRAME.GOODBYE:
         if (frame.payload.length > 0) throw linkError('LINK_MESSAGE', 'GOODBYE with a payload');
         connection.goodbyeReceived = true;
@@ -460,22 +382,9 @@ export class Session {
 
   /** Lanes whose connection must be given up. Errors: LINK_TIMEOUT, when a lane was down too long. */
   silentLanes(nowMs: number): number[] {
-    return this.#lanes.filter((state) => this.#isSilent(state, nowMs)).map(({ lane }) => lane.index);
-  }
-
-  #isSilent(state: LaneState, nowMs: number): boolean {
-    const { connection, downSinceMs } = state;
-    if (connection.state === 'finished') return false;
-    if (connection.state === 'open') return nowMs - connection.lastHeardMs > this.limits.silenceMsMax;
-    const patienceMs = state.opened ? this.#linkTimeoutMs : this.limits.connectTimeoutMs;
-    if (downSinceMs !== null && nowMs - downSinceMs > patienceMs) {
-      throw linkError('LINK_TIMEOUT', `lane ${state.lane.index} has had no connection for ${patienceMs} ms`, {
-        safe: 'before the final stage the source VM is running',
-        hint: 'check the network between the hosts, or give a longer --link-timeout',
-        fields: { lane: state.lane.index, patienceMs, connectedBefore: state.opened },
-      });
-    }
-    return connection.state === 'greeting' && nowMs - connection.sinceMs > this.limits.helloTimeoutMs;
+    return this.#lanes
+      .filter((state) => isSilent(state, nowMs, this.limits, this.#linkTimeoutMs))
+      .map(({ lane }) => lane.index);
   }
 
   stats(): SessionStats[] {
@@ -488,18 +397,4 @@ export class Session {
       ...lane.stats(),
     }));
   }
-}
-
-function controlFrame(type: number, payload: Uint8Array): Uint8Array {
-  return Buffer.concat([encodeFrameHeader({ type, payload }), payload]);
-}
-
-/** The ERROR frame for `error`, to be written before the connection is closed. */
-export function errorFrame(code: string, text: string): Uint8Array {
-  return controlFrame(FRAME.ERROR, encodeRefusal({ code, text }));
-}
-
-function throwRefusal(frame: Frame): never {
-  const { code, text } = decodeRefusal(frame.payload);
-  throw new GodwitError(code, text, { fields: { fromPeer: true } });
 }

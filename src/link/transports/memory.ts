@@ -52,13 +52,17 @@ class MemoryEnd implements Transport {
     }
     const { peer } = this;
     if (this.#queue.length > 0) this.#schedule();
-    else if (peer !== null && peer.#ending) this.#close(null);
+    else if (peer !== null) this.#closeAfter(peer);
     if (this.#peerWaits && this.#queuedBytes < BUFFER_BYTES / 2) {
       this.#peerWaits = false;
       setImmediate(() => {
         if (peer !== null) peer.#handlers?.onWritable();
       });
     }
+  }
+
+  #closeAfter(peer: MemoryEnd): void {
+    if (peer.#ending) this.#close(null);
   }
 
   end(): void {

@@ -1,0 +1,83 @@
+/**
+ * One connection of a lane: its states, what its greeting must say, and the frames that live and die with it
+ * (docs/format/link.md, 3 and 4). Pure. Not responsible for what outlives a connection: lane.ts.
+ */
+
+import { GodwitError } from '../base/index.ts';
+import { linkError } from './errors.ts';
+import { encodeFrameHeader, FRAME, type Frame, type FrameDecoder } from './frame.ts';
+import { type Capabilities, decodeRefusal, encodeRefusal, type Hello } from './hello.ts';
+
+export type Connection =
+  | { readonly state: 'down' }
+  | {
+      readonly state: 'greeting';
+      readonly sinceMs: number;
+      readonly epoch: number;
+      readonly decoder: FrameDecoder;
+    }
+  | Open
+  | { readonly state: 'finished' };
+
+export interface Open {
+  readonly state: 'open';
+  readonly epoch: number;
+  readonly decoder: FrameDecoder;
+  /** Connection frames that wait to be written; they overtake lane frames. */
+  readonly control: Uint8Array[];
+  lastHeardMs: number;
+  pingAtMs: number;
+  pingToken: number | null;
+  goodbyeSent: boolean;
+  goodbyeReceived: boolean;
+}
+
+export function openConnection(epoch: number, decoder: FrameDecoder, nowMs: number): Open {
+  return {
+    state: 'open',
+    epoch,
+    decoder,
+    control: [],
+    lastHeardMs: nowMs,
+    pingAtMs: nowMs,
+    pingToken: null,
+    goodbyeSent: false,
+    goodbyeReceived: false,
+  };
+}
+
+/** Throws where HELLO or WELCOME comes from another migration, or from one set up otherwise. The version was checked before. */
+export function judgeHello(
+  hello: Hello,
+  own: { readonly migrationId: Uint8Array; readonly laneCount: number; readonly capabilities: Capabilities },
+): Hello {
+  if (!Buffer.from(hello.migrationId).equals(own.migrationId)) {
+    throw linkError('LINK_MIGRATION', 'the connection belongs to another migration');
+  }
+  const { role, pageSizeBytes } = hello.capabilities;
+  if (
+    hello.lane >= own.laneCount ||
+    hello.laneCount !== own.laneCount ||
+    role === own.capabilities.role ||
+    pageSizeBytes !== own.capabilities.pageSizeBytes
+  ) {
+    throw linkError('LINK_CONNECTION', `lane ${hello.lane} of ${hello.laneCount} from a ${role}`, {
+      fields: { lane: hello.lane, laneCount: hello.laneCount, laneCountOwn: own.laneCount, pageSizeBytes },
+    });
+  }
+  return hello;
+}
+
+export function controlFrame(type: number, payload: Uint8Array): Uint8Array {
+  return Buffer.concat([encodeFrameHeader({ type, payload }), payload]);
+}
+
+/** The ERROR frame for `error`, to be written before the connection is closed. */
+export function errorFrame(code: string, text: string): Uint8Array {
+  return controlFrame(FRAME.ERROR, encodeRefusal({ code, text }));
+}
+
+export function throwRefusal(frame: Frame): never {
+  const { code, text } = decodeRefusal(frame.payload);
+  throw new GodwitError(code, text, { fields: { fromPeer: true } });
+}
