@@ -23,6 +23,13 @@ export {
   runChecks,
   type Scene,
 } from './checks.ts';
+export {
+  isBaseline,
+  type Migrator,
+  type MigratorIteration,
+  type MigratorReport,
+  type MigratorRequest,
+} from './contestant.ts';
 export type { LabErrorCode } from './errors.ts';
 export * from './guest/index.ts';
 export { type Heartbeat, heartbeatOf, heartbeatsOf, lastHeartbeat } from './heartbeats.ts';
@@ -46,7 +53,11 @@ export {
 } from './oracle.ts';
 export { type LabPair, openPair, type PairOptions, verifyGuest } from './pair.ts';
 export { type CorePlan, corePlan, pinSelf } from './pinning.ts';
+export { type Cell, cellsOf, type Plan, type PlanStrategy, type PlanWorkload, parsePlan } from './plan.ts';
 export { type LabProcess, makeRunFolder, removeRunFolder, runCommand, startProcess } from './processes.ts';
+export { buildReport, type LabReport, type ReportRow, resultsCsv, type Spread } from './report.ts';
+export { type Provenance, type RunRecord, readResults } from './results.ts';
+export { type PlanEvent, planCostMsMax, RELAXED, type RunPlanOptions, runPlan } from './run-plan.ts';
 export { joinSerial, type SerialLine, type SerialPort } from './serial.ts';
 export {
   type Accelerator,

@@ -1,20 +1,26 @@
 /** Real VMs: a plain move of an idle guest over a shaped link holds every check; damage does not get past them. */
 
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { MIB } from '../base/index.ts';
-import { cont } from '../qmp/index.ts';
+import { MIB, sleep } from '../base/index.ts';
+import { connectQmp, cont, migrate, migrateIncoming, queryMigrate, queryStatus, stop } from '../qmp/index.ts';
 import {
   compareRam,
   damagePage,
   findQemu,
   type LabPair,
+  type Migrator,
+  makeRunFolder,
   measureDirtyRate,
   type Network,
   openNetwork,
   openPair,
+  parsePlan,
+  removeRunFolder,
   runBaseline,
   runChecks,
+  runPlan,
 } from './index.ts';
 
 const skip = haveQemu() ? false : 'no QEMU on PATH';
@@ -120,6 +126,67 @@ test('a guest that dirties faster than the link stays at the source, unharmed', 
     checked.results.filter((result) => !result.holds),
     [],
   );
+});
+
+const plan = parsePlan(`
+schema: godwit.plan/1
+name: live-test
+runs: 1
+link: 200Mbit
+memory: 64M
+warmUp: 500ms
+timeLimit: 5s
+strategies: [{ name: qemu-precopy }, { name: by-hand }, { name: gives-up }]
+workloads: [{ workload: stress, hot: 32M }]
+`);
+
+/** Stop, copy, continue: the crudest migration that there is, through the monitors that a migrator gets. */
+const byHand: Migrator = async (request) => {
+  const source = await connectQmp({ path: request.sourceQmpPath });
+  const destination = await connectQmp({ path: request.destinationQmpPath });
+  const { listen, connect } = request.destination;
+  await migrateIncoming(destination, `tcp:${listen.host}:${listen.port}`);
+  await stop(source);
+  await migrate(source, `tcp:${connect.host}:${connect.port}`);
+  while ((await queryMigrate(source)).status !== 'completed') await sleep(20);
+  while ((await queryStatus(destination)).status === 'inmigrate') await sleep(5);
+  await cont(destination);
+  await Promise.all([source.close(), destination.close()]);
+  const nothing = { downtimeLimitMs: null, iterations: [], decision: null, notes: [] };
+  return { outcome: 'completed', reason: null, downtimePredictedMs: 2700, ...nothing };
+};
+
+const givesUp: Migrator = async () => {
+  throw new Error('the migrator gave up');
+};
+
+test('a plan runs every contestant, and resumes where it stopped', { skip }, async () => {
+  const folder = makeRunFolder();
+  const resultsPath = join(folder, 'results.jsonl');
+  const migratorOf = (strategy: string) => ({ 'by-hand': byHand, 'gives-up': givesUp })[strategy] ?? null;
+  const records = await runPlan({ plan, resultsPath, migratorOf });
+  const of = (strategy: string) => records.find((record) => record.strategy === strategy)!;
+  for (const record of records) {
+    assert.ok(record.memoryIntensive && record.dirtyBytesPerSecond < 1e9, `${record.dirtyBytesPerSecond}`);
+    assert.equal(record.verification?.badPages, 0);
+    assert.equal(record.verification?.heartbeatsLost, 0);
+  }
+  assert.deepEqual([of('qemu-precopy').outcome, of('qemu-precopy').success], ['timed-out', false]);
+  assert.deepEqual(
+    [of('by-hand').outcome, of('by-hand').checks.filter((check) => !check.holds)],
+    ['completed', []],
+  );
+  assert.ok(
+    of('by-hand').downtimeMs! > 1000 && of('by-hand').downtimeMs! <= of('by-hand').totalMigrationTimeMs!,
+  );
+  assert.deepEqual([of('gives-up').outcome, of('gives-up').reason], ['failed', 'the migrator gave up']);
+
+  const never = () => () => assert.fail('a cell ran twice');
+  assert.equal((await runPlan({ plan, resultsPath, migratorOf: never })).length, 3);
+  await assert.rejects(runPlan({ plan: { ...plan, hash: 'other' }, resultsPath, migratorOf: never }), {
+    code: 'LAB_RESULTS',
+  });
+  removeRunFolder(folder);
 });
 
 function figuresOf(report: { totalMigrationTimeMs: number | null; downtimeMs: number | null }) {

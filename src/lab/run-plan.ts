@@ -1,0 +1,189 @@
+/**
+ * Runs a plan cell by cell, one VM pair at a time, and goes on where an earlier sitting stopped.
+ * Not responsible for a single run (cell.ts) nor for tables (report.ts).
+ */
+
+import { availableParallelism } from 'node:os';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { DOWNTIME_LIMIT_MS_DEFAULT } from './baseline.ts';
+import { runCell } from './cell.ts';
+import { isBaseline, type Migrator } from './contestant.ts';
+import { labError } from './errors.ts';
+import { type Network, openNetwork } from './network.ts';
+import { pinSelf } from './pinning.ts';
+import { type Cell, cellsOf, type Plan } from './plan.ts';
+import { runCommand } from './processes.ts';
+import { appendResult, type Provenance, type RunRecord, resumeResults } from './results.ts';
+import { findQemu } from './vm.ts';
+
+export const RELAXED = 'qemu-precopy-relaxed';
+
+export interface RunPlanOptions {
+  readonly plan: Plan;
+  /** JSON lines; read to resume, appended to. */
+  readonly resultsPath: string;
+  /** Null for a strategy that nobody carries: found out before the first run. */
+  readonly migratorOf: (strategy: string) => Migrator | null;
+  readonly onEvent?: (event: PlanEvent) => void;
+  readonly signal?: AbortSignal;
+}
+
+export type PlanEvent =
+  | { readonly kind: 'start'; readonly cells: number; readonly done: number; readonly costMsMax: number }
+  | { readonly kind: 'note'; readonly text: string }
+  | { readonly kind: 'cell'; readonly cell: Cell; readonly index: number; readonly cells: number }
+  | { readonly kind: 'result'; readonly record: RunRecord; readonly done: number; readonly leftMs: number };
+
+// Boot, dirty rate, verification, checks: beside the migration itself.
+const CELL_OVERHEAD_MS = 8000;
+/** 300 ms x 2^13 is 41 minutes: QEMU's own maximum is 2,000 s. */
+const RELAXED_STEPS_MAX = 12;
+
+/** Upper bound of a sitting, were every cell to use up its time limit; calibration not counted. */
+export function planCostMsMax(plan: Plan): number {
+  return cellsOf(plan).length * (plan.timeLimitMs + plan.warmUpMs + CELL_OVERHEAD_MS);
+}
+
+/** Returns every result of the plan, earlier sittings included. Errors: LAB_PLAN, LAB_RESULTS, and what runCell throws. */
+export async function runPlan(options: RunPlanOptions): Promise<readonly RunRecord[]> {
+  const { plan, resultsPath } = options;
+  for (const { name } of plan.strategies) {
+    if (!isBaseline(name) && options.migratorOf(name) === null) {
+      throw labError('LAB_PLAN', `the plan names a strategy that nobody carries: ${name}`);
+    }
+  }
+  const records = resumeResults(resultsPath);
+  if (records.some((record) => record.planHash !== plan.hash)) {
+    throw labError('LAB_RESULTS', `${resultsPath} holds results of another plan`, {
+      hint: 'name another file, or restore the plan as it was',
+    });
+  }
+  await pinSelf();
+  const network = await openNetwork({ linkBytesPerSecond: plan.linkBytesPerSecond });
+  try {
+    const provenance = await provenanceOf(plan, network);
+    return await new Sitting(options, network, provenance, records).run();
+  } finally {
+    await network.close();
+  }
+}
+
+class Sitting {
+  readonly #options: RunPlanOptions;
+  readonly #network: Network;
+  readonly #provenance: Provenance;
+  readonly #records: RunRecord[];
+  readonly #durationsMs = new Map<string, number>();
+
+  constructor(options: RunPlanOptions, network: Network, provenance: Provenance, records: RunRecord[]) {
+    this.#options = options;
+    this.#network = network;
+    this.#provenance = provenance;
+    this.#records = records;
+  }
+
+  async run(): Promise<readonly RunRecord[]> {
+    const { plan } = this.#options;
+    const cells = cellsOf(plan);
+    const left = cells.filter((cell) => !this.#has('run', cell.key));
+    const done = cells.length - left.length;
+    this.#tell({ kind: 'start', cells: cells.length, done, costMsMax: planCostMsMax(plan) });
+    if (this.#network.note !== null) this.#tell({ kind: 'note', text: this.#network.note });
+    for (const [index, cell] of left.entries()) {
+      this.#options.signal?.throwIfAborted();
+      const downtimeLimitMs = await this.#downtimeLimitOf(cell);
+      this.#tell({ kind: 'cell', cell, index: done + index, cells: cells.length });
+      const record = await this.#runCell(cell, 'run', downtimeLimitMs);
+      const leftMs = left.slice(index + 1).reduce((sum, next) => sum + this.#expectedMs(next), 0);
+      this.#tell({ kind: 'result', record, done: done + index + 1, leftMs });
+    }
+    return this.#records;
+  }
+
+  async #runCell(cell: Cell, kind: RunRecord['kind'], downtimeLimitMs: number | null): Promise<RunRecord> {
+    const startMs = performance.now();
+    const { plan, signal, resultsPath } = this.#options;
+    const record = await runCell({
+      plan,
+      cell,
+      kind,
+      network: this.#network,
+      provenance: this.#provenance,
+      migrator: this.#options.migratorOf(cell.strategy.name),
+      downtimeLimitMs,
+      ...(signal === undefined ? {} : { signal }),
+    });
+    appendResult(resultsPath, record);
+    this.#records.push(record);
+    this.#durationsMs.set(`${cell.workload.id}/${cell.strategy.id}`, performance.now() - startMs);
+    return record;
+  }
+
+  async #downtimeLimitOf(cell: Cell): Promise<number | null> {
+    if (cell.strategy.name !== RELAXED || cell.strategy.downtimeLimitMs !== null) {
+      return cell.strategy.downtimeLimitMs;
+    }
+    return cell.strategy.relaxedFactor * (await this.#calibrate(cell));
+  }
+
+  /** The smallest 300 ms x 2^n with which every calibration run ends; seeds of its own, so that no measured run is a repeat. */
+  async #calibrate(cell: Cell): Promise<number> {
+    const { plan } = this.#options;
+    for (let step = 0; step <= RELAXED_STEPS_MAX; step++) {
+      const limitMs = DOWNTIME_LIMIT_MS_DEFAULT * 2 ** step;
+      if (await this.#allEnd(cell, limitMs)) {
+        this.#tell({
+          kind: 'note',
+          text: `relaxed on ${cell.workload.id}: ${limitMs} ms ends ${plan.calibrationRuns} of ${plan.calibrationRuns}`,
+        });
+        return limitMs;
+      }
+    }
+    throw labError('LAB_PLAN', `no downtime limit lets plain pre-copy end on ${cell.workload.id}`);
+  }
+
+  async #allEnd(cell: Cell, limitMs: number): Promise<boolean> {
+    const { plan } = this.#options;
+    for (let run = 0; run < plan.calibrationRuns; run++) {
+      const key = `${cell.workload.id}/calibration-${limitMs}/${run}`;
+      const known = this.#records.find((record) => record.kind === 'calibration' && record.key === key);
+      const strategy = { ...cell.strategy, id: RELAXED, relaxedFactor: 1 };
+      const trial = { ...cell, key, strategy, run, seed: plan.seed + plan.runs + run };
+      const record = known ?? (await this.#runCell(trial, 'calibration', limitMs));
+      if (!record.success) return false;
+    }
+    return true;
+  }
+
+  #expectedMs(cell: Cell): number {
+    const { plan } = this.#options;
+    const known = this.#durationsMs.get(`${cell.workload.id}/${cell.strategy.id}`);
+    return known ?? plan.warmUpMs + CELL_OVERHEAD_MS + plan.timeLimitMs;
+  }
+
+  #has(kind: RunRecord['kind'], key: string): boolean {
+    return this.#records.some((record) => record.kind === kind && record.key === key);
+  }
+
+  #tell(event: PlanEvent): void {
+    this.#options.onEvent?.(event);
+  }
+}
+
+async function provenanceOf(plan: Plan, network: Network): Promise<Provenance> {
+  const version = await runCommand([findQemu(), '--version']);
+  const git = (...words: string[]) =>
+    runCommand(['git', '-C', dirname(fileURLToPath(import.meta.url)), ...words]).catch(() => null);
+  const status = await git('status', '--porcelain', '--untracked-files=no');
+  return {
+    commit: (await git('rev-parse', 'HEAD'))?.trim() ?? null,
+    modified: status === null ? null : status.trim() !== '',
+    qemuVersion: /version (\S+)/.exec(version)?.[1] ?? version.trim(),
+    accelerator: plan.accelerator,
+    nodeVersion: process.versions.node,
+    cores: availableParallelism(),
+    link: network.kind,
+    linkNote: network.note,
+  };
+}
