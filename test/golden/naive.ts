@@ -155,7 +155,9 @@ function records(
     if (flags === 0x10) return null;
     if (flags === 0x200) continue;
     if ((flags & ~0x20) === 0x40) return { at, reason: 'xbzrle' };
+    if ((flags & ~0x20) === 0x80) return { at, reason: 'rdma' };
     if ((flags & ~0x20) === 0x100) return { at, reason: 'compress' };
+    if ((flags & ~0x20) === 0x400) return { at, reason: 'ram-record' };
     if (![0x02, 0x08, 0x22, 0x28].includes(flags)) throw new Error(`flags ${flags}`);
     if ((flags & 0x20) === 0) {
       const id = input.text(input.u8());
