@@ -5,7 +5,7 @@ import test from 'node:test';
 import type { Decision, Snapshot } from '../vm/index.ts';
 import { dirtyAfter, keptCurrent, plateauPages } from './forecast.ts';
 import { readParameters, strategyByName } from './index.ts';
-import { backlogOf, LINK, outlookAfter, PAGES, type Told, tell } from './outlook.test-helper.ts';
+import { backlogOf, LINK, outlookAfter, PAGES, type Told, tell } from './outlook.testing.ts';
 import { classify, cosine, hotRegions } from './switchover/pattern-class.ts';
 
 interface Ask {

@@ -8,7 +8,7 @@
 
 import type { Decision, Outlook, ParameterValues } from '../../vm/index.ts';
 import { goOn, stop, value } from '../common.ts';
-import { keptCurrent, type Share } from '../forecast.ts';
+import { keptCurrent, plateauPages, type Share } from '../forecast.ts';
 import {
   bytesPerPage,
   downtimeText,
@@ -38,6 +38,8 @@ export interface Forecast {
   readonly limitReachable: boolean;
   /** Downtime that no waiting goes below, ms; null while the link rate is unknown. */
   readonly bestMs: number | null;
+  /** Where sending every dirty page as it comes would settle (R* / B), ms; null while the link rate is unknown. */
+  readonly plateauMs: number | null;
   /** Iterations in a row, queue drained, that bought less than they cost. */
   readonly flat: number;
   readonly phase: { readonly periodMs: number; readonly quiet: boolean; readonly sinceMs: number } | null;
@@ -51,6 +53,7 @@ export const NOTHING_KNOWN: Forecast = {
   share: { perSecondMax: Number.POSITIVE_INFINITY, hotterPages: 0 },
   limitReachable: true,
   bestMs: null,
+  plateauMs: null,
   flat: 0,
   phase: null,
   waitingSinceMs: null,
@@ -84,6 +87,9 @@ export function forecast(outlook: Outlook, before: Forecast, parameters: Paramet
     share: limitReachable ? forLimit : forCost,
     limitReachable,
     bestMs,
+    plateauMs:
+      (plateauPages(last.rewriteHistogram, link / pageBytes) * pageBytes * 1000) / link +
+      overheadMs(outlook, link),
     flat: isFlat(outlook, weight) ? flat : 0,
     phase: phases && { ...phases, sinceMs: samePhase ? before.phase.sinceMs : last.startMs },
     waitingSinceMs: before.waitingSinceMs,
@@ -99,7 +105,8 @@ function isFlat(outlook: Outlook, weight: number): boolean {
 function sentence(outlook: Outlook, known: Forecast): string {
   const { limits } = outlook;
   const limit = formatMs(limits.downtimeMsMax);
-  const best = known.bestMs === null ? '' : `; best by waiting: ${formatMs(known.bestMs)}`;
+  const plain = known.plateauMs === null ? '' : `, ${formatMs(known.plateauMs)} without hold and order`;
+  const best = known.bestMs === null ? '' : `; best by waiting: ${formatMs(known.bestMs)}${plain}`;
   const reach = known.limitReachable
     ? `limit ${limit} can be met`
     : `limit ${limit} cannot be met without post-copy`;
