@@ -5,7 +5,7 @@ import test from 'node:test';
 import { readParameters, strategyByName } from '../strategy/index.ts';
 import type { IterationStats, Snapshot } from '../vm/index.ts';
 import { engineReport, startEngine, step } from './index.ts';
-import { type ToyOptions, ToyWorld, uniformWrites } from './toy-world.ts';
+import { type ToyOptions, ToyWorld, uniformWrites } from './toy-world.testing.ts';
 
 const frs = strategyByName('frs');
 const mp = strategyByName('mp');
