@@ -8,4 +8,10 @@
 
 import type { CommandEntry } from './command.ts';
 
-export const COMMANDS: readonly CommandEntry[] = [];
+export const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: 'strategies',
+    summary: 'list the strategies, or show one with its rules and parameters',
+    load: async () => (await import('./strategies.ts')).command,
+  },
+];
