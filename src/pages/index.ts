@@ -5,5 +5,5 @@ export { PageIndex, ZERO_PAGE_BYTES } from './page-index.ts';
 export { PageStore, type PageStoreOptions } from './page-store.ts';
 export { EVICTIONS_MAX } from './references.ts';
 export { regionPagesOf } from './regions.ts';
-export { chunkOfSlot, offsetOfSlot, SLOTS_PER_CHUNK } from './slot-pool.ts';
+export { chunkOfSlot, type OnChunk, offsetOfSlot, SLOTS_PER_CHUNK } from './slot-pool.ts';
 export type { IndexSnapshot, IterationEnd } from './types.ts';

@@ -265,7 +265,12 @@ test('references not dirtied lately are evicted before the others', () => {
 
 test('chunks are taken when needed, and dropped when they stayed empty for a whole round', () => {
   const pageCount = SLOTS_PER_CHUNK * 2;
-  const store = new PageStore({ pageCount, memoryBytesMax: 2 ** 30 });
+  const told: [number, number | null][] = [];
+  const store = new PageStore({
+    pageCount,
+    memoryBytesMax: 2 ** 30,
+    onChunk: (chunk, memory) => told.push([chunk, memory?.byteLength ?? null]),
+  });
   const before = store.memoryBytes;
   const bytes = Buffer.alloc(PAGE_SIZE_BYTES, 1);
   for (let page = 0; page <= SLOTS_PER_CHUNK; page++) store.put(page, 0, bytes, 0);
@@ -274,5 +279,11 @@ test('chunks are taken when needed, and dropped when they stayed empty for a who
   assert.equal(store.trim(), 0);
   assert.equal(store.trim(), SLOTS_PER_CHUNK * PAGE_SIZE_BYTES);
   assert.equal(store.memoryBytes - before, SLOTS_PER_CHUNK * PAGE_SIZE_BYTES);
+  const chunkBytes = SLOTS_PER_CHUNK * PAGE_SIZE_BYTES;
+  assert.deepEqual(told, [
+    [0, chunkBytes],
+    [1, chunkBytes],
+    [1, null],
+  ]);
   assert.ok(store.bookkeepingBytes / pageCount <= 16);
 });

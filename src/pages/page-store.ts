@@ -11,7 +11,7 @@ import { assert, formatBytes, GodwitError, MIB } from '../base/index.ts';
 import { PAGE_SIZE_BYTES } from '../vm/index.ts';
 import { PageIndex } from './page-index.ts';
 import { References } from './references.ts';
-import { chunkOfSlot, offsetOfSlot, SlotPool } from './slot-pool.ts';
+import { chunkOfSlot, type OnChunk, offsetOfSlot, SlotPool } from './slot-pool.ts';
 
 /** Slots without which no migration moves: a megabyte. */
 const SLOTS_MIN = MIB / PAGE_SIZE_BYTES;
@@ -22,6 +22,8 @@ export interface PageStoreOptions {
   readonly memoryBytesMax: number;
   /** Keep sent copies to send deltas against (paired arrangement). */
   readonly references?: boolean;
+  /** Told of every chunk taken and given back. */
+  readonly onChunk?: OnChunk;
 }
 
 export class PageStore {
@@ -41,7 +43,7 @@ export class PageStore {
     this.index = new PageIndex(pageCount);
     this.memoryBytesMax = memoryBytesMax;
     this.#slots = new Int32Array(pageCount).fill(-1);
-    this.#pool = new SlotPool(slotCount);
+    this.#pool = new SlotPool(slotCount, options.onChunk);
     this.#references = references ? new References(pageCount) : null;
     this.#bookkeepingBytes = bookkeepingBytesFor(pageCount, slotCount, references);
     this.#isRecent = (pageIndex) => this.index.isRecent(pageIndex);

@@ -9,6 +9,9 @@ import { LayeredBitmap } from './layered-bitmap.ts';
 
 export const SLOTS_PER_CHUNK = (16 * MIB) / PAGE_SIZE_BYTES;
 
+/** A chunk was taken (its memory) or given back (null): workers that read slots need to know. */
+export type OnChunk = (chunk: number, memory: SharedArrayBuffer | null) => void;
+
 export class SlotPool {
   readonly slotCount: number;
   readonly #free: LayeredBitmap;
@@ -16,9 +19,11 @@ export class SlotPool {
   readonly #usedInChunk: Int32Array;
   /** Chunks found empty by the last trim. */
   readonly #idle: Uint8Array;
+  readonly #onChunk: OnChunk;
   #allocatedBytes = 0;
 
-  constructor(slotCount: number) {
+  constructor(slotCount: number, onChunk: OnChunk = () => undefined) {
+    this.#onChunk = onChunk;
     this.slotCount = slotCount;
     this.#free = new LayeredBitmap(slotCount);
     this.#free.fill();
@@ -82,6 +87,7 @@ export class SlotPool {
       if (empty && this.#idle[chunk] === 1 && memory) {
         bytes += memory.byteLength;
         this.#chunks[chunk] = null;
+        this.#onChunk(chunk, null);
       }
       this.#idle[chunk] = empty ? 1 : 0;
     }
@@ -91,10 +97,12 @@ export class SlotPool {
 
   #takeChunk(chunk: number): void {
     const slots = Math.min(SLOTS_PER_CHUNK, this.slotCount - chunk * SLOTS_PER_CHUNK);
-    const memory = Buffer.from(new SharedArrayBuffer(slots * PAGE_SIZE_BYTES));
+    const shared = new SharedArrayBuffer(slots * PAGE_SIZE_BYTES);
+    const memory = Buffer.from(shared);
     this.#chunks[chunk] = memory;
     this.#idle[chunk] = 0;
     this.#allocatedBytes += memory.byteLength;
+    this.#onChunk(chunk, shared);
   }
 }
 
