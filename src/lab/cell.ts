@@ -9,7 +9,7 @@ import { queryStatus } from '../qmp/index.ts';
 import { type BaselineProgress, type Outcome, runBaseline } from './baseline.ts';
 import { type Checked, type Place, runChecks } from './checks.ts';
 import { isBaseline, type Migrator, type MigratorReport } from './contestant.ts';
-import { guestCommandLine } from './guest/index.ts';
+import { type GuestReady, guestCommandLine } from './guest/index.ts';
 import { lastHeartbeat } from './heartbeats.ts';
 import { type DirtyRate, isMemoryIntensive, measureDirtyRate } from './measure.ts';
 import { type MoveMeasure, observeMove } from './move.ts';
@@ -29,8 +29,15 @@ export interface CellOptions {
   /** Null: the contestant's own default. */
   readonly downtimeLimitMs: number | null;
   readonly onBaselineProgress?: (progress: BaselineProgress) => void;
+  readonly onStage?: (stage: CellStage) => void;
   readonly signal?: AbortSignal;
 }
+
+/** What has just been reached. */
+export type CellStage =
+  | { readonly kind: 'booted'; readonly bootMs: number; readonly ready: GuestReady }
+  | { readonly kind: 'measured'; readonly rate: DirtyRate }
+  | { readonly kind: 'moved'; readonly outcome: Outcome; readonly measure: MoveMeasure };
 
 // A migrator is given this long to leave things tidy once its time is over; then its VMs are killed.
 const ABORT_GRACE_MS = 60_000;
@@ -54,13 +61,16 @@ export async function runCell(options: CellOptions): Promise<RunRecord> {
     furnished: plan.furnished,
   });
   try {
+    options.onStage?.({ kind: 'booted', bootMs: pair.bootMs, ready: pair.ready });
     await sleep(plan.warmUpMs, options.signal);
     const rate = await measureDirtyRate(pair.source);
+    options.onStage?.({ kind: 'measured', rate });
     const before = lastHeartbeat(pair.source.serial.lines);
     const { report, measure } = isBaseline(cell.strategy.name)
       ? await moveByQemu(pair, options)
       : await moveByMigrator(pair, options);
     options.signal?.throwIfAborted();
+    options.onStage?.({ kind: 'moved', outcome: report.outcome, measure });
     const after = lastHeartbeat(pair.source.serial.lines);
     const checked = await check(pair, report, measure, plan.timeLimitMs);
     return {

@@ -9,6 +9,7 @@ export {
   type Outcome,
   runBaseline,
 } from './baseline.ts';
+export type { CellStage } from './cell.ts';
 export {
   type Check,
   type Checked,
@@ -23,6 +24,7 @@ export {
   runChecks,
   type Scene,
 } from './checks.ts';
+export { type ContestOptions, runContest } from './contest.ts';
 export {
   isBaseline,
   type Migrator,
@@ -31,6 +33,7 @@ export {
   type MigratorRequest,
 } from './contestant.ts';
 export type { LabErrorCode } from './errors.ts';
+export { type GatewayMigratorOptions, gatewayMigrator } from './gateway-migrator.ts';
 export * from './guest/index.ts';
 export { type Heartbeat, heartbeatOf, heartbeatsOf, lastHeartbeat } from './heartbeats.ts';
 export { type DirtyRate, isMemoryIntensive, MEMORY_INTENSIVE_RATIO, measureDirtyRate } from './measure.ts';
@@ -53,7 +56,15 @@ export {
 } from './oracle.ts';
 export { type LabPair, openPair, type PairOptions, verifyGuest } from './pair.ts';
 export { type CorePlan, corePlan, pinSelf } from './pinning.ts';
-export { type Cell, cellsOf, type Plan, type PlanStrategy, type PlanWorkload, parsePlan } from './plan.ts';
+export {
+  type Cell,
+  cellsOf,
+  defaultTimeLimitMs,
+  type Plan,
+  type PlanStrategy,
+  type PlanWorkload,
+  parsePlan,
+} from './plan.ts';
 export { type LabProcess, makeRunFolder, removeRunFolder, runCommand, startProcess } from './processes.ts';
 export { buildReport, type LabReport, type ReportRow, resultsCsv, type Spread } from './report.ts';
 export { type Provenance, type RunRecord, readResults } from './results.ts';

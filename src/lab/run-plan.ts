@@ -171,7 +171,7 @@ class Sitting {
   }
 }
 
-async function provenanceOf(plan: Plan, network: Network): Promise<Provenance> {
+export async function provenanceOf(plan: Pick<Plan, 'accelerator'>, network: Network): Promise<Provenance> {
   const version = await runCommand([findQemu(), '--version']);
   const git = (...words: string[]) =>
     runCommand(['git', '-C', dirname(fileURLToPath(import.meta.url)), ...words]).catch(() => null);
