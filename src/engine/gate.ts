@@ -18,6 +18,8 @@ const LOOK_BACK = 16;
 
 export interface GateAnswer {
   readonly allowed: boolean;
+  /** A switchover fits now. It must be ours, by command: one that QEMU makes starts and resumes copies by itself. */
+  readonly fits: boolean;
   readonly why: string;
 }
 
@@ -47,13 +49,15 @@ export function askGate(question: GateQuestion): GateAnswer {
   const { snapshot, limits, downtimePredictedMs, completionPages } = question;
   if (downtimePredictedMs !== null && downtimePredictedMs <= limits.downtimeMsMax) {
     const numbers = `${formatMs(downtimePredictedMs)} down, limit ${formatMs(limits.downtimeMsMax)}`;
-    return { allowed: true, why: `a switchover there would fit: ${numbers}` };
+    // Before the first iteration nobody knows what was dirtied meanwhile: only the end of the pass can tell.
+    const known = measured(question.history).length > 0;
+    return { allowed: !known, fits: known, why: `a switchover there would fit: ${numbers}` };
   }
   const least = leastDirtySinceSync(question);
   const needed = SAFETY * completionPages;
   if (least !== null && least >= needed) {
     const text = `at least ${Math.round(least)} pages are dirty since the last sync, QEMU completes below ${completionPages}`;
-    return { allowed: true, why: text };
+    return { allowed: true, fits: false, why: text };
   }
   const since =
     snapshot.sinceSyncMs === null ? 'no sync yet' : `${formatMs(snapshot.sinceSyncMs)} since the last sync`;
@@ -65,6 +69,7 @@ export function askGate(question: GateQuestion): GateAnswer {
     downtimePredictedMs === null ? 'downtime unknown' : `${formatMs(downtimePredictedMs)} down now`;
   return {
     allowed: false,
+    fits: false,
     why: `QEMU could stop the VM at the end of this pass: ${down}; ${dirty}; ${since}`,
   };
 }

@@ -206,13 +206,17 @@ function atGate(turn: Turn): void {
         downtimePredictedMs: predictionOf(state)?.downtimeMs ?? null,
         completionPages: options.completionPages ?? 0,
       })
-    : { allowed: true, why: `${options.strategy.name} leaves the switchover to QEMU` };
+    : { allowed: true, fits: false, why: `${options.strategy.name} leaves the switchover to QEMU` };
+  if (answer.fits) return carryOut(turn, { action: 'stop-and-copy', rule: 'gate', text: answer.why });
   if (answer.allowed === state.gateAllowed) return;
   turn.state = { ...state, gateAllowed: answer.allowed };
-  turn.commands.push({ kind: 'pass-end', ...answer });
+  turn.commands.push({ kind: 'pass-end', allowed: answer.allowed, why: answer.why });
 }
 
-/** Running | stopping -> stopped, or running -> ended when QEMU stopped by itself and the backlog does not fit. */
+/**
+ * Running | stopping -> stopped, or running -> ended when QEMU stopped by itself: its final stage has already stored "running", so that
+ * destination and source would both start by themselves around a broken connection. However small the rest, it goes back to the source.
+ */
 function onStopped(turn: Turn, invited: boolean, snapshot: Snapshot): void {
   observe(turn, snapshot);
   if (turn.state.phase === 'ended') return;
@@ -221,18 +225,9 @@ function onStopped(turn: Turn, invited: boolean, snapshot: Snapshot): void {
     return;
   }
   const predictedMs = predictionOf(turn.state)?.downtimeMs ?? null;
-  const limitMs = turn.state.limits.downtimeMsMax;
-  const numbers = `QEMU stopped the VM by itself: ${predictedMs === null ? 'downtime unknown' : `${formatMs(predictedMs)} down`}, limit ${formatMs(limitMs)}`;
-  if (predictedMs !== null && predictedMs <= limitMs) {
-    carryOut(turn, {
-      action: 'stop-and-copy',
-      rule: 'uninvited',
-      text: `${numbers}: it fits, so it goes on`,
-    });
-    turn.state = { ...turn.state, phase: 'stopped' };
-    return;
-  }
-  carryOut(turn, { action: 'abort', rule: 'gate-lost', text: `${numbers}: back to the source` }, 'GATE_LOST');
+  const down = predictedMs === null ? 'downtime unknown' : `${formatMs(predictedMs)} down`;
+  const text = `QEMU stopped the VM by itself (${down}, limit ${formatMs(turn.state.limits.downtimeMsMax)}): back to the source`;
+  carryOut(turn, { action: 'abort', rule: 'gate-lost', text }, 'GATE_LOST');
 }
 
 /** Any phase -> ended. Whether COMMIT is already out only the controller knows; it then ignores the command. */
