@@ -120,6 +120,12 @@ export class StreamDecoder {
     if (this.#phase === 'pass-through') {
       return { complete: null, reason: `not decoded: ${this.#passThroughReason}` };
     }
+    const unproven = this.#phase === 'tail' ? this.#tail!.unproven() : null;
+    if (unproven) {
+      this.#phase = 'end';
+      this.#sink.onTail(unproven);
+      return { complete: true, reason: null };
+    }
     const tail = this.#phase === 'tail' ? this.#tail!.endsWithoutDescription() : false;
     if (tail === true) return { complete: true, reason: null };
     if (tail === null) return { complete: null, reason: 'neither footers nor a description show the end' };

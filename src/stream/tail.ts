@@ -25,6 +25,7 @@ export class TailCollector {
   #scanned = 0;
   /** Where the text of each candidate would end, and the latest candidate that would end there. */
   readonly #startByEnd = new Map<number, number>();
+  #unproven: Tail | null = null;
 
   constructor(limits: StreamLimits, streamOffset: number, footers: boolean, earlySections: number) {
     this.#limits = limits;
@@ -37,7 +38,7 @@ export class TailCollector {
     return this.#length;
   }
 
-  /** The tail, if its end is exactly the end of `chunk`. Errors: STREAM_AFTER_END for bytes behind a proven end. */
+  /** The tail, if its proven end is exactly the end of `chunk`. Errors: STREAM_AFTER_END for bytes behind such an end. */
   append(chunk: Uint8Array): Tail | null {
     this.#grow(chunk.length);
     this.#bytes.set(chunk, this.#length);
@@ -48,10 +49,18 @@ export class TailCollector {
       if (end > this.#length) continue;
       this.#startByEnd.delete(end);
       const tail = this.#accept(start, end);
-      if (tail && end === this.#length) found = tail;
-      else if (tail?.sections) this.refuseMore(this.#length - end);
+      if (tail === null) continue;
+      if (tail.sections === null) this.#unproven = end === this.#length ? tail : null;
+      else if (end === this.#length) found = tail;
+      else this.refuseMore(this.#length - end);
     }
     return found;
+  }
+
+  /** Once the input has ended: a tail whose description does not match its sections, ending with the input. */
+  unproven(): Tail | null {
+    const tail = this.#unproven;
+    return tail && tail.devices.length + tail.end.length === this.#length ? tail : null;
   }
 
   refuseMore(sizeBytes: number): never {
@@ -63,7 +72,18 @@ export class TailCollector {
     const last = this.#length - 1;
     if (last < 0 || this.#bytes[last] !== TAG.eof) return false;
     if (!this.#footers) return null;
-    return last >= FOOTER_BYTES && this.#bytes[last - FOOTER_BYTES] === TAG.footer;
+    // A footer of a section that began here, so that device bytes which merely look like one are not taken for it.
+    const footer = last - FOOTER_BYTES;
+    if (footer < 0 || this.#bytes[footer] !== TAG.footer) return false;
+    const header = Buffer.from([TAG.full, ...this.#bytes.subarray(footer + 1, last)]);
+    for (
+      let at = this.#bytes.indexOf(header);
+      at >= 0 && at < footer;
+      at = this.#bytes.indexOf(header, at + 1)
+    ) {
+      if (at === 0 || this.#bytes[at - FOOTER_BYTES] === TAG.footer) return true;
+    }
+    return false;
   }
 
   #grow(by: number): void {

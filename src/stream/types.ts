@@ -75,7 +75,7 @@ export interface Tail {
   readonly devices: Uint8Array;
   /** EOF byte and description: the commit. */
   readonly end: Uint8Array;
-  /** Null when the description and the bytes do not agree, or when there is none. */
+  /** Null when description and bytes do not agree; such a tail is reported by end() only. */
   readonly sections: readonly DeviceSection[] | null;
 }
 
@@ -97,7 +97,7 @@ export interface StreamSink {
   onPage(pageIndex: number, buffer: Uint8Array, offset: number): void;
   onZeroPage(pageIndex: number): void;
   onRamSectionEnd(kind: RamSectionKind): void;
-  /** Once, when EOF is found; the decoder is then at its end. */
+  /** Once, when EOF is found; the decoder is then at its end. Where the sections do not prove it, only end() reports it. */
   onTail(tail: Tail): void;
   /** Once, before the first call of onPassThroughBytes. */
   onPassThrough(passThrough: PassThrough): void;
