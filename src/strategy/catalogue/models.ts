@@ -1,6 +1,5 @@
 /**
- * What stock QEMU cannot do, for the simulator only: shipping execution logs instead of pages, and continuous checkpointing. The numbers are
- * the papers'; which bytes cross the link is the simulator's business.
+ * What stock QEMU cannot do, for the simulator only: shipping execution logs instead of pages, and continuous checkpointing. Which bytes cross the link is the simulator's business.
  */
 
 import type { Outlook, ParameterValues, Strategy, Verdict } from '../../vm/index.ts';
@@ -52,7 +51,7 @@ export const traceReplay: Strategy<LogRounds> = {
       [1000, 1e9],
       'B/s',
       'log written by the guest',
-      'Liu 2009: kilobytes to about a megabyte a second',
+      'ours: the abstract gives ratios, no log rate; set it to the workload',
     ),
     parameter(
       'replaySpeed',
@@ -60,7 +59,7 @@ export const traceReplay: Strategy<LogRounds> = {
       [1.01, 100],
       'x',
       'replay against recording',
-      'Liu 2009: replay is faster, idle time is skipped',
+      'ours: replay must outrun recording, by how much depends on the workload',
     ),
   ],
   start: () => ({ logBytes: null, doneMs: 0, rounds: 0 }),
