@@ -5,7 +5,8 @@
 
 import { isIP } from 'node:net';
 import tls from 'node:tls';
-import { GodwitError } from '../../base/index.ts';
+import { errorFrame } from '../connection.ts';
+import { linkError } from '../errors.ts';
 import type { Dial, Transport } from '../transport.ts';
 import { asTlsError, streamTransport } from './stream.ts';
 import { connectSocket, formatAddress, type Listener, listen, type SocketAddress } from './tcp.ts';
@@ -30,7 +31,7 @@ const PSK_CIPHERS = 'TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:PSK';
 
 function checkCredentials(credentials: TlsCredentials): void {
   if (credentials.kind === 'psk' && credentials.key.length !== PSK_BYTES) {
-    throw new GodwitError('LINK_TLS', `a link key has ${PSK_BYTES} bytes, not ${credentials.key.length}`);
+    throw linkError('LINK_TLS', `a link key has ${PSK_BYTES} bytes, not ${credentials.key.length}`);
   }
 }
 
@@ -98,10 +99,23 @@ export function tlsListen(
   checkCredentials(credentials);
   const server = tls.createServer(
     { ...COMMON, ...serverOptions(credentials), handshakeTimeout: 10_000, noDelay: true, keepAlive: true },
-    (socket) => onTransport(streamTransport(socket, `tls from ${socket.remoteAddress ?? 'unix'}`)),
+    (socket) => {
+      const transport = streamTransport(socket, `tls from ${socket.remoteAddress ?? 'unix'}`);
+      if (credentials.kind === 'psk' || socket.authorized) onTransport(transport);
+      else refuseCertificate(transport, socket.authorizationError, onRefused);
+    },
   );
   server.on('tlsClientError', (error) => onRefused(asTlsError(error)));
   return listen(server, address);
+}
+
+/** In TLS 1.3 the client believes itself connected before we have seen its certificate: it is told why, and nothing it sends is read. */
+function refuseCertificate(transport: Transport, reason: unknown, onRefused: (error: Error) => void): void {
+  const error = linkError('LINK_TLS', `the certificate shown was refused: ${String(reason)}`);
+  onRefused(error);
+  transport.open({ onData: () => {}, onWritable: () => {}, onClosed: () => {} });
+  transport.write([errorFrame(error.code, error.message)]);
+  transport.end();
 }
 
 function serverOptions(credentials: TlsCredentials): tls.TlsOptions {
@@ -113,5 +127,6 @@ function serverOptions(credentials: TlsCredentials): tls.TlsOptions {
     };
   }
   const { cert, key, ca } = credentials;
-  return { cert, key, ca, requestCert: true, rejectUnauthorized: true };
+  // Node would drop an unauthorized client without a word; `tlsListen` refuses it with one.
+  return { cert, key, ca, requestCert: true, rejectUnauthorized: false };
 }
