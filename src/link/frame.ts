@@ -84,9 +84,6 @@ export function encodeFrame(fields: FrameFields): Uint8Array {
   return Buffer.concat([encodeFrameHeader(fields), fields.payload ?? NOTHING]);
 }
 
-/** Below this a payload is copied out of its chunk, so that a small message does not pin 64 KiB. */
-const COPY_BYTES_MAX = 4096;
-
 export class FrameDecoder {
   /** Raised by the owner once the other end is known. */
   payloadBytesMax = PAYLOAD_BYTES_MAX_UNKNOWN;
@@ -139,18 +136,10 @@ export class FrameDecoder {
     return true;
   }
 
+  /** Copied always: a transport may use the chunk's memory again, and a small message must not pin a large chunk. */
   #fillPayload(length: number): Uint8Array | null {
-    const left = this.#chunk.length - this.#at;
-    if (this.#payload === null) {
-      if (left >= length) {
-        const whole = this.#chunk.subarray(this.#at, this.#at + length);
-        this.#at += length;
-        return length <= COPY_BYTES_MAX ? Uint8Array.prototype.slice.call(whole) : whole;
-      }
-      if (left === 0) return null;
-      this.#payload = Buffer.allocUnsafeSlow(length);
-    }
-    const count = Math.min(length - this.#payloadFilled, left);
+    this.#payload ??= Buffer.allocUnsafeSlow(length);
+    const count = Math.min(length - this.#payloadFilled, this.#chunk.length - this.#at);
     this.#payload.set(this.#chunk.subarray(this.#at, this.#at + count), this.#payloadFilled);
     this.#payloadFilled += count;
     this.#at += count;

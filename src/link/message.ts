@@ -1,5 +1,6 @@
 /** What the gateways say to each other in lane frames (docs/format/link.md, 5). Not responsible for page batches: src/pages/codec. */
 
+import { assert } from '../base/index.ts';
 import { Reader, Writer } from './bytes.ts';
 import { linkError } from './errors.ts';
 import { FRAME } from './frame.ts';
@@ -19,7 +20,8 @@ export type Message =
       readonly kind: 'prepare' | 'prepared';
       readonly nonce: number;
       readonly pageCount: number;
-      readonly checksum: number;
+      /** 16 hexadecimal digits: an order-independent sum over all page copies handed on. */
+      readonly checksum: string;
     }
   | { readonly kind: 'commit'; readonly nonce: number }
   | { readonly kind: 'abort'; readonly code: string; readonly text: string }
@@ -116,10 +118,15 @@ function encodePayload(message: Message): Uint8Array {
       return writer.u32(message.id).done();
     case 'prepare':
     case 'prepared':
-      return writer.u32(message.nonce).u64(message.pageCount).u32(message.checksum).done();
+      return writer.u32(message.nonce).u64(message.pageCount).bytes(checksumBytes(message.checksum)).done();
     case 'commit':
       return writer.u32(message.nonce).done();
   }
+}
+
+function checksumBytes(checksum: string): Uint8Array {
+  assert(/^[0-9a-f]{16}$/.test(checksum), 'a checksum has 16 hexadecimal digits');
+  return Buffer.from(checksum, 'hex');
 }
 
 /** The message of a lane frame, or null for an optional type that this version does not know. */
@@ -158,7 +165,12 @@ function decodePayload(kind: MessageKind, reader: Reader): Message {
       return { kind, id: reader.u32() };
     case 'prepare':
     case 'prepared':
-      return { kind, nonce: reader.u32(), pageCount: reader.u64(), checksum: reader.u32() };
+      return {
+        kind,
+        nonce: reader.u32(),
+        pageCount: reader.u64(),
+        checksum: Buffer.from(reader.bytes(8)).toString('hex'),
+      };
     case 'commit':
       return { kind, nonce: reader.u32() };
   }

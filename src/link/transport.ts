@@ -1,6 +1,7 @@
 /** What the link needs of a byte stream. Implementations: transports/. */
 
 export interface TransportHandlers {
+  /** The chunk is valid during the call only. */
   onData(chunk: Uint8Array): void;
   /** After `write` returned false: there is room again. */
   onWritable(): void;

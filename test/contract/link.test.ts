@@ -342,9 +342,12 @@ test('a message from the wrong side or on the wrong lane is refused before it is
   assert.throws(() => pair.source.send(1, { kind: 'tail', last: true, bytes: Buffer.from('x') }), {
     code: 'LINK_PROTOCOL',
   });
-  assert.throws(() => pair.source.send(0, { kind: 'prepared', nonce: 1, pageCount: 1, checksum: 1 }), {
-    code: 'LINK_PROTOCOL',
-  });
+  assert.throws(
+    () => pair.source.send(0, { kind: 'prepared', nonce: 1, pageCount: 1, checksum: '0'.repeat(16) }),
+    {
+      code: 'LINK_PROTOCOL',
+    },
+  );
   await pair.close();
 });
 

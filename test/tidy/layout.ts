@@ -69,6 +69,7 @@ const IMPURE_WITHIN = [
   'src/link/workers/',
   'src/link/link.ts',
   'src/link/greeter.ts',
+  'src/link/wire.ts',
 ];
 
 const IMPURE_MODULES = new Set(
