@@ -182,16 +182,10 @@ export class StreamDecoder {
         return this.#sectionOrCommand(bytes, at, end);
       case 'footer':
         return this.#footer(bytes, at, end);
-      case 'tail': {
-        const tail = this.#tail!.append(bytes.subarray(at, end));
-        if (tail) {
-          this.#phase = 'end';
-          this.#sink.onTail(tail);
-        }
-        return end;
-      }
+      case 'tail':
+        return this.#collectTail(bytes, at, end);
       case 'end':
-        return this.#tail!.refuseMore(end - at);
+        throw streamError('STREAM_AFTER_END', `${end - at} bytes after the end`, this.#base + at, 8);
       case 'pass-through':
         this.#sink.onPassThroughBytes(bytes.subarray(at, end));
         return end;
@@ -234,6 +228,16 @@ export class StreamDecoder {
       this.#phase = 'sections';
     }
     this.#sink.onRamSectionEnd(this.#section);
+  }
+
+  /** Section 8. tail -> end. Returns the offset behind the end, for the next step to refuse what follows. */
+  #collectTail(bytes: Uint8Array, at: number, end: number): number {
+    const collector = this.#tail!;
+    const tail = collector.append(bytes.subarray(at, end));
+    if (tail === null) return end;
+    this.#phase = 'end';
+    this.#sink.onTail(tail);
+    return end - (collector.sizeBytes - tail.devices.length - tail.end.length);
   }
 
   /** Section 2. */

@@ -38,33 +38,27 @@ export class TailCollector {
     return this.#length;
   }
 
-  /** The tail, if its proven end is exactly the end of `chunk`. Errors: STREAM_AFTER_END for bytes behind such an end. */
+  /** The tail, if its end is proven. It is the decoder's to refuse bytes behind it. */
   append(chunk: Uint8Array): Tail | null {
     this.#grow(chunk.length);
     this.#bytes.set(chunk, this.#length);
     this.#length += chunk.length;
     this.#scan();
-    let found: Tail | null = null;
     for (const [end, start] of this.#startByEnd) {
       if (end > this.#length) continue;
       this.#startByEnd.delete(end);
       const tail = this.#accept(start, end);
       if (tail === null) continue;
-      if (tail.sections === null) this.#unproven = end === this.#length ? tail : null;
-      else if (end === this.#length) found = tail;
-      else this.refuseMore(this.#length - end);
+      if (tail.sections !== null) return tail;
+      if (end === this.#length) this.#unproven = tail;
     }
-    return found;
+    return null;
   }
 
   /** Once the input has ended: a tail whose description does not match its sections, ending with the input. */
   unproven(): Tail | null {
     const tail = this.#unproven;
     return tail && tail.devices.length + tail.end.length === this.#length ? tail : null;
-  }
-
-  refuseMore(sizeBytes: number): never {
-    throw streamError('STREAM_AFTER_END', `${sizeBytes} bytes after the description`, this.#streamOffset, 8);
   }
 
   /** Section 8, last paragraph: whether the input that ends here is whole although no description was found. */
