@@ -45,4 +45,20 @@ export const gatewayErrors = {
         safe: SOURCE_GOES_ON,
       },
     ),
+  transferMismatch: (sentPages: number, arrivedPages: number) =>
+    new GodwitError(
+      'TRANSFER_MISMATCH',
+      `the gateways disagree on what was sent (${sentPages} pages) and arrived (${arrivedPages})`,
+      {
+        safe: SOURCE_GOES_ON,
+        hint: 'this is a defect of godwit: please report it with both logs',
+        fields: { sentPages, arrivedPages },
+      },
+    ),
+  farSide: (code: string, text: string) =>
+    new GodwitError(code, `the destination gateway gave up: ${text}`, {
+      safe: SOURCE_GOES_ON,
+      fields: { fromPeer: true },
+    }),
+  givenUp: () => new GodwitError('ABORTED', 'the source gave the migration up'),
 } as const;

@@ -59,7 +59,7 @@ export class SourceGateway {
   readonly #server: net.Server;
   readonly #decoder: StreamDecoder;
   readonly #gate: PassGate;
-  readonly #batch = new Uint32Array(256);
+  readonly #batch = new Uint32Array(1024);
   #source: net.Socket | null = null;
   #store: PageStore | null = null;
   #startMs = 0;
@@ -170,7 +170,12 @@ export class SourceGateway {
 
   #onRamSetup(setup: RamSetup, raw: Uint8Array): void {
     const { pageCount } = setup.layout;
-    this.#store = new PageStore({ pageCount, memoryBytesMax: this.#options.memoryBytesMax });
+    this.#store = new PageStore({
+      pageCount,
+      memoryBytesMax: this.#options.memoryBytesMax,
+      references: this.#output.keepsReferences,
+      onChunk: (chunk, memory) => this.#output.onChunk?.(chunk, memory),
+    });
     this.#output.forward(raw);
     this.#output.open(setup);
     this.#events.onLayout(setup);
@@ -232,7 +237,6 @@ export class SourceGateway {
         break;
       }
       this.#output.sendPages(this.#batch, count, store);
-      for (let at = 0; at < count; at++) store.release(this.#batch[at]!);
     }
     store.index.countSentBytes(this.#output.facts.sentBytes - this.#sentBytesCounted);
     this.#sentBytesCounted = this.#output.facts.sentBytes;

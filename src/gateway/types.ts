@@ -8,13 +8,17 @@ import type { RamSetup, ReturnPathMessage } from '../stream/index.ts';
  * Implementations call `onRoom` when a full output has room again.
  */
 export interface PageOutput {
+  /** Sent copies stay in the store as references for deltas. */
+  readonly keepsReferences: boolean;
+  /** A chunk of the store's memory was taken, or given back (null); for outputs whose workers read slots. */
+  onChunk?(chunk: number, memory: SharedArrayBuffer | null): void;
   /** Bytes of QEMU's that belong before the pages (header, configuration, RAM's START section), untouched and in order. */
   forward(raw: Uint8Array): void;
   /** RAM's layout is known; pages may follow. */
   open(setup: RamSetup): void;
   /** Pages that may be handed over now. */
   roomPages(): number;
-  /** Hands over the newest copy of `count` pages; contents are read from the store before it returns. */
+  /** Hands over the newest copy of `count` pages and takes their slots from the store. */
   sendPages(pages: Uint32Array, count: number, store: PageStore): void;
   /** There was room and nothing to send: what is delivered now does not measure the link. */
   starved(): void;
@@ -44,6 +48,9 @@ export interface OutputFacts {
   readonly deliveredBytes: number;
   readonly bandwidthBytesPerSecond: number | null;
   readonly roundTripMs: number | null;
+  /** What pages cost on the link lately: whole ones, and those sent as deltas. Absent or null where not measured. */
+  readonly wholePageBytes?: number;
+  readonly deltaPageBytes?: number | null;
 }
 
 export interface OutputEvents {

@@ -1,0 +1,164 @@
+/**
+ * The destination gateway: applies what comes over the link and feeds the destination QEMU with it at once. It decides
+ * nothing; it proves at the end that pages and machine state have arrived and are loaded. Not responsible for QMP.
+ */
+
+import { crc32 } from 'node:zlib';
+import { type Clock, GodwitError, MIB } from '../base/index.ts';
+import type { Link, Message } from '../link/index.ts';
+import { laneOfPage } from '../link/index.ts';
+import { BatchApplier } from '../pages/codec/index.ts';
+import { makeRamLayout } from '../vm/index.ts';
+import { QemuFeed } from './feed.ts';
+import { decodeTail, hexChecksum, parseStreamFacts, type StreamFacts } from './pair-messages.ts';
+
+/** Device sections of a machine are well below this; the stream decoder at the source has the same cap. */
+const TAIL_BYTES_MAX = 64 * MIB;
+
+export interface DestinationGatewayOptions {
+  readonly clock: Clock;
+  /** References kept for deltas, over all lanes. */
+  readonly referencePagesMax: number;
+  readonly prepareTimeoutMs: number;
+  /** `unix:/path` or `tcp:host:port` of the QEMU that waits. */
+  readonly address: string;
+}
+
+export class DestinationGateway {
+  readonly #options: DestinationGatewayOptions;
+  readonly #feed: QemuFeed;
+  readonly #failed: (error: Error) => void;
+  #link: Link | null = null;
+  #facts: StreamFacts | null = null;
+  #appliers: BatchApplier[] = [];
+  #tail: Buffer[] = [];
+  #tailBytes = 0;
+  #pageTotal = 0;
+  #checksum = 0;
+  #room: PromiseWithResolvers<void> | null = null;
+  #complete = false;
+
+  /** `onFailed`: QEMU or the feed failed; the link should be aborted with the error. */
+  constructor(options: DestinationGatewayOptions, onFailed: (error: Error) => void) {
+    this.#options = options;
+    this.#failed = onFailed;
+    this.#feed = new QemuFeed(
+      { address: options.address, clock: options.clock, prepareTimeoutMs: options.prepareTimeoutMs },
+      {
+        onRoom: () => this.#onRoom(),
+        onReturnPath: (_message, raw) => this.#link?.send(0, { kind: 'return-path', bytes: raw }),
+        onError: (error) => {
+          this.#room?.reject(error);
+          onFailed(error);
+        },
+      },
+    );
+  }
+
+  connect(signal: AbortSignal): Promise<void> {
+    return this.#feed.connect(signal);
+  }
+
+  attach(link: Link): void {
+    this.#link = link;
+  }
+
+  get pageTotal(): number {
+    return this.#pageTotal;
+  }
+
+  /** Everything is loaded; what follows is goodbye. */
+  get isComplete(): boolean {
+    return this.#complete;
+  }
+
+  /** The link's messages, one at a time per lane; a promise holds the lane back until QEMU has read on. */
+  onMessage(message: Message, lane: number): void | Promise<void> {
+    switch (message.kind) {
+      case 'control':
+        this.#facts = parseStreamFacts(message.text);
+        return;
+      case 'prologue':
+        return this.#feed.forward(message.bytes);
+      case 'layout':
+        return this.#open(message.blocks);
+      case 'pages':
+        return this.#apply(message.batch, lane);
+      case 'drop':
+        return this.#applier(lane).drop(message.pages);
+      case 'tail':
+        return this.#collect(message.bytes);
+      case 'prepare':
+        return this.#prepare(message);
+      case 'abort':
+        return this.#failed(new GodwitError(message.code, message.text));
+      default:
+        return;
+    }
+  }
+
+  #open(blocks: readonly { readonly id: string; readonly sizeBytes: number }[]): void {
+    if (this.#facts === null || this.#link === null || this.#appliers.length > 0) throw outOfOrder('layout');
+    const layout = makeRamLayout(blocks);
+    const { laneCount } = this.#link;
+    this.#appliers = Array.from({ length: laneCount }, (_, lane) => {
+      return new BatchApplier({
+        pageCount: layout.pageCount,
+        // One lane may hold what all hold together: the source counts them in one.
+        referencePagesMax: this.#options.referencePagesMax,
+        sink: this.#feed,
+        owns: (pageIndex) => laneOfPage(pageIndex, laneCount) === lane,
+      });
+    });
+    this.#feed.open({ layout, sectionId: this.#facts.sectionId, footers: this.#facts.footers });
+  }
+
+  #applier(lane: number): BatchApplier {
+    const applier = this.#appliers[lane];
+    if (applier === undefined) throw outOfOrder('pages');
+    return applier;
+  }
+
+  #apply(batch: Uint8Array, lane: number): void | Promise<void> {
+    const applier = this.#applier(lane);
+    this.#feed.beginBatch();
+    this.#pageTotal += applier.apply(batch);
+    this.#feed.endBatch();
+    this.#checksum = (this.#checksum + crc32(batch)) >>> 0;
+    if (!this.#feed.isFull) return;
+    this.#room ??= Promise.withResolvers<void>();
+    return this.#room.promise;
+  }
+
+  #onRoom(): void {
+    if (this.#feed.isFull) return;
+    this.#room?.resolve();
+    this.#room = null;
+  }
+
+  #collect(bytes: Uint8Array): void {
+    this.#tailBytes += bytes.length;
+    if (this.#tailBytes > TAIL_BYTES_MAX) {
+      throw new GodwitError('PAIR_MESSAGE', `more than ${TAIL_BYTES_MAX} bytes of machine state`);
+    }
+    this.#tail.push(Buffer.from(bytes));
+  }
+
+  async #prepare(asked: { nonce: number; pageCount: number; checksum: string }): Promise<void> {
+    const mine = { nonce: asked.nonce, pageCount: this.#pageTotal, checksum: hexChecksum(this.#checksum) };
+    if (mine.pageCount === asked.pageCount && mine.checksum === asked.checksum) {
+      await this.#feed.complete(decodeTail(Buffer.concat(this.#tail)));
+      this.#complete = true;
+    }
+    // Unequal figures go back too: the source names both and gives up.
+    this.#link!.send(0, { ...mine, kind: 'prepared' });
+  }
+
+  close(): void {
+    this.#feed.close();
+  }
+}
+
+function outOfOrder(what: string): GodwitError {
+  return new GodwitError('PAIR_MESSAGE', `${what} came before the stream was described, or twice`);
+}

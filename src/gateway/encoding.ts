@@ -1,0 +1,21 @@
+/** Encodes batches on the calling thread: for small machines, tests, and links that one core outruns. */
+
+import { BatchEncoder, type BatchRequest, type EncodedBatch, SlotMemory } from '../pages/codec/index.ts';
+import { SLOTS_PER_CHUNK } from '../pages/index.ts';
+import type { BatchEncoding } from './paired.ts';
+
+export class InThreadEncoding implements BatchEncoding {
+  readonly encoders = 1;
+  readonly #memory = new SlotMemory(SLOTS_PER_CHUNK);
+  readonly #encoder = new BatchEncoder(this.#memory);
+
+  onChunk(chunk: number, memory: SharedArrayBuffer | null): void {
+    this.#memory.set(chunk, memory);
+  }
+
+  encode(request: BatchRequest): EncodedBatch {
+    return this.#encoder.encode(request);
+  }
+
+  close(): void {}
+}
