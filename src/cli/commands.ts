@@ -10,6 +10,11 @@ import type { CommandEntry } from './command.ts';
 
 export const COMMANDS: readonly CommandEntry[] = [
   {
+    name: 'demo',
+    summary: 'move a VM on this machine that plain pre-copy cannot move, and compare',
+    load: async () => (await import('./demo.ts')).command,
+  },
+  {
     name: 'strategies',
     summary: 'list the strategies, or show one with its rules and parameters',
     load: async () => (await import('./strategies.ts')).command,

@@ -1,0 +1,203 @@
+/**
+ * What a person sees while `godwit demo` runs: headings, steps, the live panel, a row for each iteration.
+ * Not responsible for what the lines look like (demo-view.ts) nor for the result (demo-report.ts).
+ */
+
+import { type Clock, formatBytes, formatMs, formatRate } from '../base/index.ts';
+import type { MigrateHooks, ProgressView } from '../controller/index.ts';
+import {
+  type BaselineProgress,
+  type CellStage,
+  isMemoryIntensive,
+  MEMORY_INTENSIVE_RATIO,
+  type RunRecord,
+} from '../lab/index.ts';
+import type { Output } from './command.ts';
+import type { Contestant } from './demo-options.ts';
+import { checkLines } from './demo-report.ts';
+import {
+  type BaselineContext,
+  baselinePanel,
+  type Canvas,
+  fitting,
+  iterationHeader,
+  iterationRow,
+  migrationPanel,
+  wrap,
+} from './demo-view.ts';
+import { type LiveView, liveView } from './live.ts';
+import { painter, printable, wantsColour } from './output.ts';
+
+const COLUMNS_DEFAULT = 100;
+const LEFT_SAMPLE_MS = 1000;
+
+export interface ActOptions {
+  readonly title: string;
+  readonly contestant: Pick<Contestant, 'title' | 'baseline' | 'downtimeLimitMs'>;
+  readonly memoryBytes: number;
+  readonly linkBytesPerSecond: number;
+  readonly timeLimitMs: number;
+}
+
+export class DemoScreen {
+  readonly #output: Output;
+  readonly #clock: Clock;
+  readonly #canvas: Canvas;
+
+  constructor(output: Output, clock: Clock) {
+    this.#output = output;
+    this.#clock = clock;
+    const columns = output.isTTY === true ? (output.columns ?? COLUMNS_DEFAULT) - 1 : COLUMNS_DEFAULT;
+    this.#canvas = { columns, paint: painter(wantsColour(output)) };
+  }
+
+  heading(title: string, facts: readonly (readonly [string, string])[]): void {
+    const { paint } = this.#canvas;
+    this.#output.write(`${paint('bold', title)}\n`);
+    for (const [name, text] of facts) this.#output.write(factLines(name, text, this.#canvas));
+  }
+
+  /** One contestant's run. */
+  act(options: ActOptions): Act {
+    return new Act(options, this.#output, this.#clock, this.#canvas);
+  }
+}
+
+const FACT_COLUMNS = 10;
+
+function factLines(name: string, text: string, canvas: Canvas): string {
+  return wrap(text, canvas.columns - FACT_COLUMNS)
+    .map((line, index) => {
+      const label = (index === 0 ? name : '').padEnd(FACT_COLUMNS - 2);
+      return `  ${canvas.paint('dim', label)}${line}\n`;
+    })
+    .join('');
+}
+
+export class Act {
+  readonly #options: ActOptions;
+  readonly #canvas: Canvas;
+  readonly #live: LiveView;
+  readonly #leftBytes: (number | null)[] = [];
+  #loggedIterations = 0;
+  #lastProgress: BaselineProgress | null = null;
+  #leftSampledMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: ActOptions, output: Output, clock: Clock, canvas: Canvas) {
+    this.#options = options;
+    this.#canvas = canvas;
+    this.#live = liveView(output, clock);
+    this.#live.log(`\n${canvas.paint('bold', options.title)}`);
+    this.#live.update(['  booting the guest, which fills its memory']);
+  }
+
+  /** QEMU's own last word; null before it has said anything. */
+  get lastProgress(): BaselineProgress | null {
+    return this.#lastProgress;
+  }
+
+  onStage(stage: CellStage): void {
+    switch (stage.kind) {
+      case 'booted':
+        this.#fact('boot', `the guest works after ${formatMs(stage.bootMs)}`);
+        this.#live.update(['  measuring how fast the guest dirties memory']);
+        break;
+      case 'measured':
+        this.#fact('guest', this.#rateText(stage.rate));
+        if (this.#options.contestant.baseline === null) this.#live.log(iterationHeader(this.#canvas));
+        this.#live.update(['  starting the migration']);
+        break;
+      case 'moved':
+        this.#live.update(['  checking: the guest verifies every page, heartbeats, disk log']);
+        break;
+    }
+  }
+
+  #rateText(rate: Extract<CellStage, { kind: 'measured' }>['rate']): string {
+    const { linkBytesPerSecond } = this.#options;
+    const ratio = (rate.dirtyBytesPerSecond / linkBytesPerSecond).toFixed(2);
+    const verdict = isMemoryIntensive(rate, linkBytesPerSecond)
+      ? `memory-intensive (${MEMORY_INTENSIVE_RATIO} or more)`
+      : `not memory-intensive (less than ${MEMORY_INTENSIVE_RATIO})`;
+    return `dirties ${formatRate(rate.dirtyBytesPerSecond)}, ${ratio} x the link: ${verdict}`;
+  }
+
+  onBaselineProgress(progress: BaselineProgress): void {
+    this.#lastProgress = progress;
+    if (progress.elapsedMs - this.#leftSampledMs >= LEFT_SAMPLE_MS) {
+      this.#leftSampledMs = progress.elapsedMs;
+      this.#leftBytes.push(progress.remainingBytes);
+    }
+    const { contestant, timeLimitMs, linkBytesPerSecond } = this.#options;
+    const context: BaselineContext = {
+      title: contestant.title,
+      timeLimitMs,
+      downtimeLimitMs: contestant.downtimeLimitMs,
+      linkBytesPerSecond,
+      leftBytes: this.#leftBytes,
+    };
+    this.#live.update(baselinePanel(progress, context, this.#canvas));
+  }
+
+  readonly hooks: Pick<MigrateHooks, 'onProgress' | 'onNote'> = {
+    onProgress: (view) => this.#onProgress(view),
+    onNote: (text) => this.#fact('note', printable(text), 'dim'),
+  };
+
+  // The row waits for the rule's word on its iteration, which comes with the next view.
+  #onProgress(view: ProgressView): void {
+    const fresh = view.iterations.filter((stats) => stats.index >= this.#loggedIterations);
+    for (const stats of fresh) {
+      const last = stats === fresh.at(-1);
+      this.#live.log(iterationRow(stats, last ? view.downtimePredictedMs : null));
+      this.#loggedIterations = stats.index + 1;
+    }
+    if (fresh.length > 0 && view.phase !== 'stop-and-copy' && view.decision !== null) {
+      this.#fact('', `${view.decision.rule}: ${view.decision.text}`, 'dim');
+    }
+    const { contestant, memoryBytes } = this.#options;
+    this.#live.update(migrationPanel(view, { title: contestant.title, memoryBytes }, this.#canvas));
+  }
+
+  #fact(name: string, text: string, style: 'dim' | null = null): void {
+    const lines = factLines(name, text, this.#canvas).trimEnd();
+    this.#live.log(style === null ? lines : this.#canvas.paint(style, lines));
+  }
+
+  /** How it ended and what the checks found. */
+  finish(record: RunRecord): void {
+    const { paint } = this.#canvas;
+    this.#live.update([]);
+    this.#live.close();
+    const mark = record.success ? paint('green', '✓') : paint('red', '✗');
+    this.#live.log(`  ${mark} ${this.#verdict(record)}`);
+    for (const { holds, text } of checkLines(record)) {
+      this.#live.log(`    ${holds ? paint('green', '✓') : paint('red', '✗')} ${text}`);
+    }
+  }
+
+  /** The run was interrupted, or broke: nothing more to say here. */
+  abandon(): void {
+    this.#live.update([]);
+    this.#live.close();
+  }
+
+  #verdict(record: RunRecord): string {
+    const { totalMigrationTimeMs, downtimeMs, transferredBytes, outcome, reason } = record;
+    if (outcome === 'completed') {
+      const down = downtimeMs === null ? 'downtime not seen' : `${formatMs(downtimeMs)} down`;
+      const time = totalMigrationTimeMs === null ? '' : ` in ${formatMs(totalMigrationTimeMs)}`;
+      return `moved${time}, ${down}, ${formatBytes(transferredBytes)} on the link`;
+    }
+    if (outcome === 'timed-out' && this.#lastProgress !== null) return this.#givenUp(this.#lastProgress);
+    return `${outcome}: ${printable(reason ?? 'no reason given')}`;
+  }
+
+  #givenUp({ elapsedMs, iteration, remainingBytes }: BaselineProgress): string {
+    const { contestant, linkBytesPerSecond } = this.#options;
+    const { downtimeLimitMs } = contestant;
+    const left = remainingBytes === null ? 'an unknown rest' : formatBytes(remainingBytes);
+    const fits = formatBytes(fitting(downtimeLimitMs, linkBytesPerSecond));
+    return `${contestant.title}: given up after ${formatMs(elapsedMs)}, ${iteration} passes, still ${left} dirty; ${formatMs(downtimeLimitMs)} of downtime carry ${fits}`;
+  }
+}
