@@ -15,6 +15,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./demo.ts')).command,
   },
   {
+    name: 'inspect',
+    summary: 'show what a captured migration stream holds, and whether it is whole',
+    load: async () => (await import('./inspect.ts')).command,
+  },
+  {
     name: 'strategies',
     summary: 'list the strategies, or show one with its rules and parameters',
     load: async () => (await import('./strategies.ts')).command,
