@@ -34,3 +34,4 @@ export {
 export { streamTransport } from './transports/stream.ts';
 export { type Listener, type SocketAddress, tcpDial, tcpListen } from './transports/tcp.ts';
 export { PSK_BYTES, type TlsCredentials, tlsDial, tlsListen } from './transports/tls.ts';
+export { WorkerPool, type WorkerPoolOptions } from './workers/pool.ts';

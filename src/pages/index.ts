@@ -1,4 +1,5 @@
 export { PageChecksum } from './checksum.ts';
+export * from './codec/index.ts';
 export { TICK_MS, tickOfMs } from './heat.ts';
 export { type PageState, STATE_HELD, STATE_NONE, STATE_QUEUED } from './layout.ts';
 export { PageIndex, ZERO_PAGE_BYTES } from './page-index.ts';
