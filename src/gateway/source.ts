@@ -16,6 +16,7 @@ import {
   type Tail,
 } from '../stream/index.ts';
 import { type Hold, type IterationStats, type Order, PAGE_SIZE_BYTES, type Snapshot } from '../vm/index.ts';
+import { DeltaSample } from './delta-sample.ts';
 import { gatewayErrors } from './errors.ts';
 import { PassGate } from './pass-gate.ts';
 import type { PageOutput } from './types.ts';
@@ -38,6 +39,8 @@ export interface SourceGatewayOptions {
   readonly clock: Clock;
   readonly memoryBytesMax: number;
   readonly absorb: boolean;
+  /** The strategy may use deltas against what the destination has (paired arrangement). */
+  readonly deltas: boolean;
   /** The switchover-ack is in force: QEMU waits for it and passes need not be withheld. */
   readonly ackGate: boolean;
   /** The operator's cap on what goes over the link; null: as much as it carries. */
@@ -74,6 +77,7 @@ export class SourceGateway {
   #drained: (() => void) | null = null;
   #pumpQueued = false;
   #sentBytesCounted = 0;
+  #deltas: DeltaSample | null = null;
   #ack: Uint8Array | null = null;
   #shut: Uint8Array | null = null;
   #closed = false;
@@ -150,6 +154,7 @@ export class SourceGateway {
       onEarlySection: (_section, raw) => this.#output.forward(raw),
       onPage: (pageIndex, buffer, offset) => {
         this.#gate.countPage();
+        this.#deltas?.look(this.#store!, pageIndex, buffer, offset);
         this.#store!.put(pageIndex, this.#tick, buffer, offset);
       },
       onZeroPage: (pageIndex) => {
@@ -176,6 +181,7 @@ export class SourceGateway {
       references: this.#output.keepsReferences,
       onChunk: (chunk, memory) => this.#output.onChunk?.(chunk, memory),
     });
+    if (this.#options.deltas && this.#output.keepsReferences) this.#deltas = new DeltaSample();
     this.#output.forward(raw);
     this.#output.open(setup);
     this.#events.onLayout(setup);
@@ -301,6 +307,10 @@ export class SourceGateway {
     if (!this.#store) return null;
     this.#schedulePump();
     const facts = this.#output.facts;
+    if (facts.wholePageBytes !== undefined) {
+      this.#store.index.setEncodedBytesEstimate(facts.wholePageBytes);
+      this.#store.index.setDeltaHold(this.#deltas?.payingBytes(facts.wholePageBytes) ?? null);
+    }
     return {
       ...this.#store.index.snapshot(),
       // QEMU's second dirty sync ends the first pass.

@@ -361,3 +361,19 @@ test('bookkeeping stays within its arithmetic', () => {
   assert.equal(index.byteLength, PageIndex.bytesFor(1 << 20));
   assert.ok(index.byteLength / (1 << 20) < 7.5);
 });
+
+test('with deltas a hot page is sent once before it is held, and held bytes count as deltas', () => {
+  const index = new PageIndex(64);
+  index.setHold({ kind: 'window', theta: 1, of: 1, leaveAfterClean: 2 });
+  for (let page = 0; page < 64; page++) index.arrive(page, 1);
+  index.endIteration({ nowMs: 10 * TICK_MS, passes: 1, bandwidthBytesPerSecond: null });
+  for (let page = 0; page < 8; page++) index.arrive(page, 20);
+  assert.equal(index.heldPages, 8);
+  index.setDeltaHold(10);
+  assert.deepEqual([index.heldPages, index.queuedPages], [0, 64]);
+  const out = new Uint32Array(64);
+  assert.equal(index.take(64, out), 64);
+  for (let page = 0; page < 8; page++) index.arrive(page, 30);
+  assert.deepEqual([index.heldPages, index.queuedPages], [8, 0]);
+  assert.equal(index.backlog().heldBytes, 80);
+});

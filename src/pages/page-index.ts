@@ -68,6 +68,7 @@ export class PageIndex {
   #hold: CompiledHold;
   #stopAndCopy = false;
   #encodedBytesPerPage = RAW_PAGE_BYTES;
+  #deltaBytesPerPage: number | null = null;
 
   #firstPassDone = false;
   #seenPages = 0;
@@ -179,6 +180,17 @@ export class PageIndex {
   setEncodedBytesEstimate(bytesPerPage: number): void {
     assert(bytesPerPage >= 0, 'an encoded page has a size');
     this.#encodedBytesPerPage = bytesPerPage;
+  }
+
+  /**
+   * Deltas pay: a hot page is sent once before it is held, and its last copy will take `deltaBytesPerPage`. null: they do
+   * not, a hot page is held from the start and goes whole.
+   */
+  setDeltaHold(deltaBytesPerPage: number | null): void {
+    if ((deltaBytesPerPage === null) !== (this.#deltaBytesPerPage === null)) {
+      this.#queue.setSendOnce(deltaBytesPerPage !== null);
+    }
+    this.#deltaBytesPerPage = deltaBytesPerPage;
   }
 
   setOrder(order: Order): void {
@@ -298,12 +310,12 @@ export class PageIndex {
       queuedPages,
       queuedBytes: this.#encodedBytes(queuedPages, queuedZeroPages),
       heldPages,
-      heldBytes: this.#encodedBytes(heldPages, heldZeroPages),
+      heldBytes: this.#encodedBytes(heldPages, heldZeroPages, this.#deltaBytesPerPage ?? undefined),
     };
   }
 
-  #encodedBytes(pages: number, zeroPages: number): number {
-    return (pages - zeroPages) * this.#encodedBytesPerPage + zeroPages * ZERO_PAGE_BYTES;
+  #encodedBytes(pages: number, zeroPages: number, bytesPerPage = this.#encodedBytesPerPage): number {
+    return (pages - zeroPages) * bytesPerPage + zeroPages * ZERO_PAGE_BYTES;
   }
 
   snapshot(): IndexSnapshot {

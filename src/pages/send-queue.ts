@@ -44,6 +44,8 @@ export class SendQueue {
   #heldClass = -1;
   #heldCursor = 0;
 
+  #sendOnce = false;
+
   constructor(meta: Int32Array, heat: Uint16Array, regionShift: number, regionCount: number) {
     this.#meta = meta;
     this.#heat = heat;
@@ -83,7 +85,8 @@ export class SendQueue {
   }
 
   /** Writes `word` as the page's word with state `target` and the zero bit; its state bits say where the page is now. */
-  place(pageIndex: number, word: number, target: number, zero: number): void {
+  place(pageIndex: number, word: number, wanted: number, zero: number): void {
+    const target = wanted === STATE_HELD && this.#sendOnce && (word & SENT) === 0 ? STATE_QUEUED : wanted;
     const state = word & STATE_MASK;
     const zeroBefore = (word >>> ZERO_SHIFT) & 1;
     if (state === STATE_QUEUED) {
@@ -104,6 +107,13 @@ export class SendQueue {
       if (state !== STATE_HELD) this.#held.add(pageIndex);
     }
     this.#meta[pageIndex] = (word & ~(STATE_MASK | ZERO)) | target | (zero << ZERO_SHIFT);
+  }
+
+  /** true: a page is held only once the destination has a copy of it, so that its last copy can be a delta. */
+  setSendOnce(on: boolean): void {
+    this.#sendOnce = on;
+    if (!on) return;
+    for (let page = this.nextHeld(0); page >= 0; page = this.nextHeld(page + 1)) this.move(page, STATE_HELD);
   }
 
   /** Moves a page whose content did not change. */
