@@ -3,7 +3,7 @@
  * the gateway. Ends with the engine's decision to stop and copy or to abort. Not responsible for the handover.
  */
 
-import { type Clock, GodwitError } from '../base/index.ts';
+import { type Clock, GodwitError, unreachable } from '../base/index.ts';
 import { type Command, type EngineState, engineReport, type Fact, step } from '../engine/index.ts';
 import type { SourceGateway } from '../gateway/index.ts';
 import { type QmpClient, type QmpEvent, queryMigrate } from '../qmp/index.ts';
@@ -41,12 +41,6 @@ export interface DriveOptions {
   readonly onIteration: (stats: IterationStats) => void;
 }
 
-/** QEMU events after which the guest no longer is what was being moved. */
-const GUEST_ENDS: Readonly<Record<string, string>> = {
-  SHUTDOWN: 'the guest shut down during the migration',
-  GUEST_PANICKED: 'the guest panicked during the migration',
-};
-
 export class Drive {
   readonly #options: DriveOptions;
   readonly #ending = Promise.withResolvers<Ending>();
@@ -56,7 +50,6 @@ export class Drive {
   #timer: NodeJS.Timeout | null = null;
   #polling = false;
   #ended = false;
-  #stoppedUninvited = false;
   #stopped = false;
 
   constructor(options: DriveOptions) {
@@ -68,11 +61,6 @@ export class Drive {
   run(): Promise<Ending> {
     this.#timer = setInterval(() => this.#onTick(), TICK_MS);
     return this.#ending.promise;
-  }
-
-  /** QEMU had stopped the VM by itself when the engine decided. */
-  get stoppedUninvited(): boolean {
-    return this.#stoppedUninvited;
   }
 
   report() {
@@ -101,7 +89,7 @@ export class Drive {
     this.#tell({ kind: 'operator-limits', limits });
   }
 
-  /** Every event of the source QEMU comes through here. */
+  /** STOP (by QEMU itself) and MIGRATION_PASS of the source. */
   onSourceEvent(event: QmpEvent): void {
     if (this.#ended) return;
     const snapshot = this.#options.gateway.snapshot();
@@ -111,18 +99,19 @@ export class Drive {
       if (after) this.#tell({ kind: 'pass', snapshot: after });
     } else if (event.name === 'STOP' && snapshot && !this.#stopped) {
       this.#stopped = true;
-      this.#stoppedUninvited = true;
       this.#tell({ kind: 'stopped', invited: false, snapshot });
+      this.#acceptQemusStop();
     }
-    const end = GUEST_ENDS[event.name];
-    if (end !== undefined) {
-      this.fail(
-        new GodwitError('GUEST_ENDED', end, {
-          safe: 'the source VM is as its guest left it; the destination was removed',
-          fields: { event: event.name },
-        }),
-      );
-    }
+  }
+
+  /** A strategy that leaves the switchover to QEMU has nothing to say about it. */
+  #acceptQemusStop(): void {
+    const decision: Decision = {
+      action: 'stop-and-copy',
+      rule: 'qemu',
+      text: 'QEMU itself began its final stage',
+    };
+    this.#end({ kind: 'stop-and-copy', decision, downtimePredictedMs: this.#downtimePredictedMs });
   }
 
   #onTick(): void {
@@ -169,28 +158,33 @@ export class Drive {
     const { gateway } = this.#options;
     switch (command.kind) {
       case 'set-rules':
-        return gateway.setRules(command.hold, command.order);
+        gateway.setRules(command.hold, command.order);
+        break;
       case 'end-iteration': {
         const stats = gateway.endIteration();
         this.#options.onIteration(stats);
-        return this.#tell({ kind: 'iteration', stats, snapshot: gateway.snapshot()! });
+        this.#tell({ kind: 'iteration', stats, snapshot: gateway.snapshot()! });
+        break;
       }
       case 'pass-end':
-        return gateway.allowPassEnd(command.allowed);
+        gateway.allowPassEnd(command.allowed);
+        break;
       case 'explain':
         this.#decision = command.decision;
         this.#downtimePredictedMs = command.downtimePredictedMs;
-        return;
+        break;
       case 'stop-and-copy':
         this.#decision = command.decision;
         this.#downtimePredictedMs = command.downtimePredictedMs;
-        return this.#end(command);
+        this.#end(command);
+        break;
       case 'abort':
-        return this.#end({ kind: 'abort', decision: command.decision, error: abortError(command) });
+        this.#end({ kind: 'abort', decision: command.decision, error: abortError(command) });
+        break;
       case 'throttle':
       case 'post-copy':
         // Those strategies run through QEMU's own mechanisms and never through this driver.
-        return this.#end({
+        this.#end({
           kind: 'abort',
           decision: command.decision,
           error: new GodwitError(
@@ -198,6 +192,9 @@ export class Drive {
             `${command.kind} is not available through the gateway`,
           ),
         });
+        break;
+      default:
+        unreachable(command, 'command');
     }
   }
 

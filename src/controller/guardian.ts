@@ -6,49 +6,72 @@
 
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { errorMessage, sleep } from '../base/index.ts';
+import { GodwitError, sleep } from '../base/index.ts';
 import { Journal, readJournal } from './journal.ts';
 import { qmpMachine } from './machine.ts';
 import { recover } from './recover.ts';
 
 export interface Guardian {
+  /** Resolves when it watches; from then on a controller may die. Errors: GUARDIAN_START. */
+  readonly watching: Promise<void>;
   /** The controller has ended the migration itself: the guardian leaves. */
   dismiss(): void;
-  readonly processId: number | null;
 }
+
+const START_TIMEOUT_MS = 10_000;
+const WATCHING = 'watching';
+const DISMISSED = 'done';
 
 /** Starts the guardian in a session of its own, so that what kills the controller's group does not reach it. */
 export function startGuardian(journalPath: string): Guardian {
   const child = spawn(process.execPath, ['--no-warnings', fileURLToPath(import.meta.url), journalPath], {
     detached: true,
-    stdio: ['pipe', 'ignore', 'ignore'],
+    stdio: ['pipe', 'pipe', 'ignore'],
   });
-  child.on('error', () => undefined);
+  const watching = new Promise<void>((resolve, reject) => {
+    const fail = (cause: unknown) => reject(startError(cause));
+    const timer = setTimeout(
+      () => fail(new Error(`not ready after ${START_TIMEOUT_MS} ms`)),
+      START_TIMEOUT_MS,
+    );
+    child.stdout.once('data', () => resolve());
+    child.once('error', fail);
+    child.once('exit', (code, signal) => fail(new Error(`it ended with ${signal ?? `code ${code}`}`)));
+    child.once('exit', () => clearTimeout(timer));
+    child.stdout.once('data', () => clearTimeout(timer));
+  });
+  watching.catch(() => undefined);
   child.stdin.on('error', () => undefined);
   child.unref();
   return {
-    processId: child.pid ?? null,
+    watching,
     dismiss() {
-      child.stdin.end('done\n');
+      child.stdin.end(`${DISMISSED}\n`);
+      child.stdout.destroy();
     },
   };
 }
 
+function startError(cause: unknown): GodwitError {
+  return new GodwitError('GUARDIAN_START', 'the guardian process does not start', {
+    cause,
+    safe: 'the source VM runs; without a guardian it is not stopped',
+    hint: 'look whether this user may start more processes',
+  });
+}
+
 async function watch(journalPath: string): Promise<void> {
+  process.stdout.write(`${WATCHING}\n`);
   let dismissed = false;
   for await (const chunk of process.stdin) {
-    if (String(chunk).includes('done')) dismissed = true;
+    if (String(chunk).includes(DISMISSED)) dismissed = true;
   }
   if (dismissed) return;
   const state = readJournal(journalPath);
-  const source = qmpMachine(state.begin.source.qmpPath);
-  const destination = qmpMachine(state.begin.destination.qmpPath);
-  const recovery = await recover(state, source, destination, (delayMs) => sleep(delayMs)).catch(
-    (error: unknown) => ({
-      outcome: 'in-doubt' as const,
-      text: `the guardian could not finish: ${errorMessage(error)}; run "godwit resolve"`,
-    }),
-  );
+  if (state.end && state.end.outcome !== 'in-doubt') return;
+  const source = qmpMachine(state.begin.source.qmpPath, state.begin.source.identity);
+  const destination = qmpMachine(state.begin.destination.qmpPath, state.begin.destination.identity);
+  const recovery = await recover(state, source, destination, (delayMs) => sleep(delayMs));
   const journal = new Journal(journalPath);
   journal.write({ step: 'end', outcome: recovery.outcome, text: `guardian: ${recovery.text}` });
   journal.close();
@@ -59,5 +82,7 @@ async function watch(journalPath: string): Promise<void> {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   // A terminal's Ctrl-C or hang-up is for the controller; the guardian must outlive it.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
+  // The controller's end of this pipe may be gone before the first word.
+  process.stdout.on('error', () => undefined);
   await watch(process.argv[2] ?? '');
 }

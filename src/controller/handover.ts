@@ -1,15 +1,31 @@
 /**
  * The handover: one running VM, always. The VM is stopped by command, so that nothing starts by itself; the rest flows;
  * the destination proves that it loaded everything; COMMIT goes to the journal; `cont` on the destination is the act.
- * Not responsible for undoing: it throws, and recover.ts ends what the journal shows.
+ * A VM that QEMU stopped by itself would also be resumed by it, should its connection end: then the source is released
+ * first, after which only a command starts it. The destination never starts by itself: migrate.ts sends it `stop` before
+ * it loads. Not responsible for undoing: it throws, and recover.ts ends what the journal shows.
  */
 
-import { GodwitError, systemClock } from '../base/index.ts';
+import { GodwitError, sleep, systemClock } from '../base/index.ts';
 import type { SourceGateway } from '../gateway/index.ts';
-import { cont, migrateSetParameters, type QmpClient, queryStatus, stop } from '../qmp/index.ts';
+import {
+  cont,
+  migrateSetParameters,
+  type QmpClient,
+  queryMigrate,
+  queryStatus,
+  quit,
+  stop,
+} from '../qmp/index.ts';
 import type { Journal } from './journal.ts';
-import { LOAD_TIMEOUT_MS } from './options.ts';
 import { DRAIN_STOPPED_BYTES_PER_SECOND } from './settings.ts';
+import type { MigrateStep } from './steps.ts';
+
+/** An event that QEMU emits with a command's answer. */
+const EVENT_TIMEOUT_MS = 5_000;
+/** With RAM and devices loaded, what is left is opening the disks. */
+const ACTIVATE_TIMEOUT_MS = 5_000;
+const SETTLE_TIMEOUT_MS = 5_000;
 
 export interface HandoverOptions {
   readonly source: QmpClient;
@@ -18,13 +34,14 @@ export interface HandoverOptions {
   readonly journal: Journal;
   readonly guestWasRunning: boolean;
   readonly sourceAfter: 'keep' | 'quit';
-  /** When QEMU stopped the VM by itself; null if it runs. */
-  readonly stoppedAtMs: number | null;
+  /** When the source's last STOP event came; null while it runs. */
+  readonly stoppedAtMs: () => number | null;
   /** Rejects when a gateway or a QEMU fails. */
   readonly failed: Promise<never>;
   /** The operator's cancel; heeded until COMMIT. */
   readonly signal: AbortSignal;
   readonly onNote: (text: string) => void;
+  readonly onStep: (step: MigrateStep) => void;
 }
 
 export interface HandoverTimes {
@@ -36,95 +53,152 @@ export interface HandoverTimes {
 }
 
 export async function handOver(options: HandoverOptions): Promise<HandoverTimes> {
-  const { source, destination, gateway, journal } = options;
+  const { source, destination, gateway, journal, guestWasRunning, onStep } = options;
   const cancelled = rejectOnAbort(options.signal);
   const beforeCommit = <Value>(step: Promise<Value>) =>
     Promise.race([step, options.failed, cancelled.promise]);
   try {
     const startMs = systemClock.nowMs();
-    const stoppedMs = await stopSource(options);
+    const stop = await beforeCommit(stopSource(options));
     const steps: Record<string, number> = {};
     const note = (name: string) => {
-      steps[name] = Math.round((systemClock.nowMs() - stoppedMs) * 10) / 10;
+      steps[name] = Math.round((systemClock.nowMs() - stop.atMs) * 10) / 10;
     };
+    onStep('stopped');
     gateway.enterStopAndCopy();
+    onStep('stop-and-copy');
     await beforeCommit(gateway.drained());
     note('drainedMs');
+    onStep('drained');
     await beforeCommit(gateway.complete());
+    onStep('loaded');
     journal.write({ step: 'prepared' });
     note('loadedMs');
+    onStep('prepared');
     await beforeCommit(untilLoaded(destination));
-    options.signal.throwIfAborted();
+    if (!stop.invited) await beforeCommit(release(options));
+    onStep('ready');
+    if (options.signal.aborted) throw cancelledError();
     journal.write({ step: 'commit' });
     note('commitMs');
-    const resumedMs = options.guestWasRunning ? await startDestination(destination) : systemClock.nowMs();
+    onStep('commit');
+    const resumedMs = guestWasRunning ? await startDestination(options) : systemClock.nowMs();
     journal.write({ step: 'running' });
-    gateway.releaseSource();
+    onStep('running');
     options.onNote('the VM is at the destination; never continue the source');
-    if (options.sourceAfter === 'quit') await source.execute('quit').catch(() => undefined);
+    if (stop.invited) gateway.releaseSource();
+    onStep('released');
+    if (options.sourceAfter === 'quit') await quit(source).catch(() => undefined);
     else await settleSource(source);
-    steps['stopAskedMs'] = Math.round((stoppedMs - startMs) * 10) / 10;
-    return { endMs: resumedMs, downtimeMs: options.guestWasRunning ? resumedMs - stoppedMs : null, steps };
+    onStep('settled');
+    steps['stopAskedMs'] = Math.round((stop.atMs - startMs) * 10) / 10;
+    return { endMs: resumedMs, downtimeMs: guestWasRunning ? resumedMs - stop.atMs : null, steps };
   } finally {
     cancelled.release();
   }
 }
 
-/** `stop`, unless QEMU already stopped the VM by itself or the guest was paused. Returns when it stopped. */
-async function stopSource(options: HandoverOptions): Promise<number> {
-  const { source, journal } = options;
-  if (options.stoppedAtMs !== null) return options.stoppedAtMs;
-  await migrateSetParameters(source, new Map([['max-bandwidth', DRAIN_STOPPED_BYTES_PER_SECOND]]));
-  if (!options.guestWasRunning) return systemClock.nowMs();
-  const mark = source.eventMark();
-  journal.write({ step: 'stop' });
-  await stop(source);
-  return (await source.waitEvent('STOP', { since: mark, timeoutMs: LOAD_TIMEOUT_MS })).receivedAtMs;
+interface Stop {
+  readonly atMs: number;
+  /** By our command: only a command starts the VM again. */
+  readonly invited: boolean;
 }
 
-/** SHUT(0) says that loading ended; the run state says that the VM waits for `cont`. */
+/** `stop`, unless QEMU already stopped the VM by itself or the guest was paused. Errors: GUEST_ENDED. */
+async function stopSource(options: HandoverOptions): Promise<Stop> {
+  const { source, journal, onStep } = options;
+  const alreadyMs = options.stoppedAtMs();
+  if (alreadyMs !== null) return { atMs: alreadyMs, invited: false };
+  await migrateSetParameters(source, new Map([['max-bandwidth', DRAIN_STOPPED_BYTES_PER_SECOND]]));
+  if (!options.guestWasRunning) return { atMs: systemClock.nowMs(), invited: true };
+  journal.write({ step: 'stop' });
+  onStep('stopping');
+  await stop(source);
+  // QEMU emits STOP before it answers.
+  const { status } = await queryStatus(source);
+  const atMs = options.stoppedAtMs() ?? systemClock.nowMs();
+  if (status === 'paused') return { atMs, invited: true };
+  // QEMU began its final stage in the moment before our command.
+  if (status === 'finish-migrate') return { atMs, invited: false };
+  throw new GodwitError('GUEST_ENDED', `the source VM is "${status}" instead of stopped`, {
+    safe: 'the source VM is as its guest left it',
+  });
+}
+
+/** The run state says that the VM waits for `cont`. Errors: DESTINATION_NOT_STARTED. */
 async function untilLoaded(destination: QmpClient): Promise<void> {
-  const deadlineMs = systemClock.nowMs() + LOAD_TIMEOUT_MS;
-  while (systemClock.nowMs() < deadlineMs) {
+  const deadlineMs = systemClock.nowMs() + ACTIVATE_TIMEOUT_MS;
+  for (;;) {
     const { status } = await queryStatus(destination);
     if (status !== 'inmigrate') return;
+    if (systemClock.nowMs() >= deadlineMs) break;
+    await sleep(1);
   }
-  throw new GodwitError('PREPARE_TIMEOUT', 'the destination QEMU stays in its incoming migration');
+  throw new GodwitError(
+    'DESTINATION_NOT_STARTED',
+    'the destination loaded the VM but stays in its migration',
+    {
+      safe: 'it never ran',
+      hint: 'its log names the reason, usually a disk image that another process has locked',
+    },
+  );
+}
+
+/** The source completes: from here on only a command starts it. */
+async function release({ gateway, source }: HandoverOptions): Promise<void> {
+  gateway.releaseSource();
+  const status = await settleSource(source);
+  if (status === 'completed') return;
+  throw new GodwitError('SOURCE_NOT_RELEASED', `the source's migration ended as "${status}"`, {
+    safe: 'the destination has not run',
+  });
 }
 
 /** Errors: DESTINATION_NOT_STARTED when `cont` is refused (a disk that is locked elsewhere) or changes nothing. */
-async function startDestination(destination: QmpClient): Promise<number> {
+async function startDestination({ destination, onStep }: HandoverOptions): Promise<number> {
   const mark = destination.eventMark();
   try {
-    await cont(destination);
-    const resumed = await destination.waitEvent('RESUME', { since: mark, timeoutMs: LOAD_TIMEOUT_MS });
-    return resumed.receivedAtMs;
+    const answer = cont(destination);
+    onStep('cont-sent');
+    await answer;
+    onStep('cont-answered');
+    const { status } = await queryStatus(destination);
+    if (status !== 'running') throw new Error(`it is "${status}" after "cont"`);
+    // QEMU emits RESUME before it answers.
+    return (await destination.waitEvent('RESUME', { since: mark, timeoutMs: EVENT_TIMEOUT_MS })).receivedAtMs;
   } catch (cause) {
     throw new GodwitError(
       'DESTINATION_NOT_STARTED',
-      'the destination QEMU loaded the VM but does not start it',
-      {
-        cause,
-        hint: 'its message names the reason, usually a disk image that another process has locked',
-      },
+      'the destination QEMU loaded the VM but was not seen to start it',
+      { cause, hint: 'its log names the reason, usually a disk image that another process has locked' },
     );
   }
 }
 
 /** Lets the source finish its side, so that it ends `completed` and not as a failed migration. */
-async function settleSource(source: QmpClient): Promise<void> {
-  const deadlineMs = systemClock.nowMs() + 5_000;
-  while (systemClock.nowMs() < deadlineMs) {
-    const info = (await source.execute('query-migrate').catch(() => ({}))) as { status?: string };
-    if (info.status === undefined || info.status === 'completed' || info.status === 'failed') return;
-    await new Promise((resolve) => setTimeout(resolve, 10));
+async function settleSource(source: QmpClient): Promise<string> {
+  const deadlineMs = systemClock.nowMs() + SETTLE_TIMEOUT_MS;
+  for (;;) {
+    const status = await queryMigrate(source).then(
+      (info) => info.status,
+      () => 'gone',
+    );
+    const ended = ['completed', 'failed', 'cancelled', 'gone'].includes(status);
+    if (ended || systemClock.nowMs() >= deadlineMs) return status;
+    await sleep(2);
   }
+}
+
+export function cancelledError(): GodwitError {
+  return new GodwitError('CANCELLED', 'the operator cancelled', {
+    safe: 'the source VM runs; nothing was lost',
+  });
 }
 
 function rejectOnAbort(signal: AbortSignal) {
   const { promise, reject } = Promise.withResolvers<never>();
   promise.catch(() => undefined);
-  const onAbort = () => reject(new GodwitError('CANCELLED', 'the operator cancelled'));
+  const onAbort = () => reject(cancelledError());
   signal.addEventListener('abort', onAbort, { once: true });
   if (signal.aborted) onAbort();
   return { promise, release: () => signal.removeEventListener('abort', onAbort) };

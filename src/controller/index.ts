@@ -1,9 +1,12 @@
 export { Drive, type Ending, type ProgressView } from './drive.ts';
+export { preflight } from './ends.ts';
 export {
   foldJournal,
   Journal,
   type JournalEntry,
   type JournalState,
+  journalPathOf,
+  listJournals,
   readJournal,
   stateDirectory,
 } from './journal.ts';
@@ -16,5 +19,19 @@ export {
   type MigrateOptions,
   parseQmpEndpoint,
 } from './options.ts';
-export { type Machine, type Recovery, recover } from './recover.ts';
+export {
+  FORCEABLE,
+  type Gate,
+  type GatewayMemory,
+  type Preflight,
+  type PreflightCode,
+  type PreflightFinding,
+  readForce,
+  refuseUnready,
+  type SettingChange,
+  standing,
+} from './preflight.ts';
+export { isAlive, processIdentity, qemuIdentity } from './process-identity.ts';
+export { type Machine, type MachineStatus, type Recovery, recover } from './recover.ts';
 export { type IterationReport, type MigrationReport, REPORT_SCHEMA } from './report.ts';
+export { MIGRATE_STEPS, type MigrateStep } from './steps.ts';

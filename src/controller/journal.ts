@@ -3,17 +3,32 @@
  * `godwit resolve`) can finish the migration one way. Not responsible for deciding: see recover.ts.
  */
 
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { GodwitError } from '../base/index.ts';
 
-const endpoint = z.object({ qmpPath: z.string() });
+const endpoint = z.object({
+  qmpPath: z.string(),
+  /** Its process, as process-identity.ts names it: another QEMU may listen at that path later. null: not visible from here. */
+  identity: z.string().nullable().default(null),
+});
 
 const entry = z.discriminatedUnion('step', [
   z.object({
     step: z.literal('begin'),
     migrationId: z.string(),
+    /** The controller's process: while it lives, the migration is under way and not unfinished. */
+    controller: z.string().nullable().default(null),
     source: endpoint,
     destination: endpoint,
     sourceAfter: z.enum(['keep', 'quit']),
@@ -26,6 +41,8 @@ const entry = z.discriminatedUnion('step', [
     capabilities: z.record(z.string(), z.boolean()),
     parameters: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
   }),
+  /** The guest ended by itself: nothing is left to be started, on either side. */
+  z.object({ step: z.literal('guest-ended'), text: z.string() }),
   /** Written before `stop` is sent to the source. */
   z.object({ step: z.literal('stop') }),
   /** The destination answered our nonce: RAM and every device are loaded. */
@@ -48,6 +65,7 @@ export type JournalEntry = z.infer<typeof entry>;
 export interface JournalState {
   readonly begin: Extract<JournalEntry, { step: 'begin' }>;
   readonly settings: Extract<JournalEntry, { step: 'settings' }> | null;
+  readonly guestEnded: Extract<JournalEntry, { step: 'guest-ended' }> | null;
   readonly stopSent: boolean;
   readonly prepared: boolean;
   readonly committed: boolean;
@@ -59,10 +77,15 @@ export class Journal {
   readonly path: string;
   readonly #file: number;
 
+  /** Errors: JOURNAL_WRITE. */
   constructor(journalPath: string) {
-    mkdirSync(path.dirname(journalPath), { recursive: true, mode: 0o700 });
     this.path = journalPath;
-    this.#file = openSync(journalPath, 'a', 0o600);
+    try {
+      mkdirSync(path.dirname(journalPath), { recursive: true, mode: 0o700 });
+      this.#file = openSync(journalPath, 'a', 0o600);
+    } catch (cause) {
+      throw writeError(journalPath, cause);
+    }
   }
 
   /** On disk when it returns. Errors: JOURNAL_WRITE (a full disk): the step must then not be taken. */
@@ -71,10 +94,7 @@ export class Journal {
       writeSync(this.#file, `${JSON.stringify(line)}\n`);
       fsyncSync(this.#file);
     } catch (cause) {
-      throw new GodwitError('JOURNAL_WRITE', `cannot write the handover journal ${this.path}`, {
-        cause,
-        hint: 'free space on that file system or name another folder with GODWIT_STATE_DIR',
-      });
+      throw writeError(this.path, cause);
     }
   }
 
@@ -83,14 +103,39 @@ export class Journal {
   }
 }
 
+function writeError(journalPath: string, cause: unknown): GodwitError {
+  return new GodwitError('JOURNAL_WRITE', `cannot write the handover journal ${journalPath}`, {
+    cause,
+    safe: 'a step that cannot be written down is not taken',
+    hint: 'free space on that file system or name another folder with GODWIT_STATE_DIR',
+  });
+}
+
 /** Reads what is there; a torn last line is what a crash leaves and is ignored. Errors: JOURNAL_READ. */
 export function readJournal(journalPath: string): JournalState {
   const entries: JournalEntry[] = [];
-  for (const line of readFileSync(journalPath, 'utf8').split('\n')) {
+  for (const line of textOf(journalPath).split('\n')) {
     const parsed = parseLine(line);
     if (parsed) entries.push(parsed);
   }
   return foldJournal(entries, journalPath);
+}
+
+/** A journal has a dozen lines; a file of this size is none. */
+const JOURNAL_BYTES_MAX = 1024 * 1024;
+
+function textOf(journalPath: string): string {
+  try {
+    if (statSync(journalPath).size > JOURNAL_BYTES_MAX)
+      throw new Error(`larger than ${JOURNAL_BYTES_MAX} bytes`);
+    return readFileSync(journalPath, 'utf8');
+  } catch (cause) {
+    throw new GodwitError('JOURNAL_READ', `cannot read the journal ${journalPath}`, {
+      cause,
+      safe: 'nothing was changed',
+      hint: 'godwit resolve without a name lists the journals there are',
+    });
+  }
 }
 
 function parseLine(line: string): JournalEntry | null {
@@ -114,12 +159,43 @@ export function foldJournal(entries: readonly JournalEntry[], name: string): Jou
   return {
     begin,
     settings: find('settings'),
+    guestEnded: find('guest-ended'),
     stopSent: find('stop') !== null,
     prepared: find('prepared') !== null,
     committed: find('commit') !== null,
     running: find('running') !== null,
     end: find('end'),
   };
+}
+
+export function journalPathOf(stateFolder: string, migrationId: string): string {
+  return path.join(stateFolder, 'migrations', migrationId, 'journal.jsonl');
+}
+
+/** Every journal of a state folder that can be read, oldest first. An empty one belongs to a migration that never began. */
+export function listJournals(stateFolder: string): { readonly path: string; readonly state: JournalState }[] {
+  const journals: { path: string; state: JournalState; atMs: number }[] = [];
+  for (const migrationId of namesIn(path.join(stateFolder, 'migrations'))) {
+    const journalPath = journalPathOf(stateFolder, migrationId);
+    try {
+      journals.push({
+        path: journalPath,
+        state: readJournal(journalPath),
+        atMs: statSync(journalPath).mtimeMs,
+      });
+    } catch (error) {
+      if (!(error instanceof GodwitError)) throw error;
+    }
+  }
+  return journals.sort((one, other) => one.atMs - other.atMs);
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
 }
 
 /** Where journals, control sockets and reports of this user live: GODWIT_STATE_DIR, else the customary place. */

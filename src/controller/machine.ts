@@ -1,65 +1,92 @@
 /** One QEMU as recovery sees it, through its QMP socket; connects when asked and again after a failure. */
 
-import { errorCode, errorMessage, sleep, systemClock } from '../base/index.ts';
-import { connectQmp, type QmpClient } from '../qmp/index.ts';
-import type { Machine } from './recover.ts';
+import { errorCode, errorMessage, GodwitError, sleep, systemClock } from '../base/index.ts';
+import { connectQmp, type QmpClient, type QmpExecutor } from '../qmp/index.ts';
+import { isAlive, qemuIdentity } from './process-identity.ts';
+import type { Machine, MachineStatus } from './recover.ts';
 
-const POLL_MS = 20;
+const POLL_MS = 10;
 /** QEMU serves one client at a time; a dead controller's connection is closed by the kernel within moments. */
 const CONNECT_TIMEOUT_MS = 5_000;
+/** The first may find a connection that has just ended, the second one that ends under it. */
+const ATTEMPTS = 3;
 
-/** Nobody listens on the socket any more: its QEMU has ended. */
-function meansGone(error: unknown): boolean {
-  const codes = [errorCode(error), errorCode((error as { cause?: unknown }).cause)];
-  return codes.includes('ECONNREFUSED') || codes.includes('ENOENT') || codes.includes('ECONNRESET');
+/** Nobody listens on the socket any more, or another QEMU does. */
+function isRefused(error: unknown): boolean {
+  const code = errorCode((error as { cause?: unknown }).cause);
+  return errorCode(error) === 'QEMU_REPLACED' || code === 'ECONNREFUSED' || code === 'ENOENT';
 }
 
+/** Asking again would only wait as long again. */
+function isSlow(error: unknown): boolean {
+  return ['QMP_BUSY', 'QMP_TIMEOUT'].includes(errorCode(error));
+}
+
+/** `identity`: the process that must be behind the socket; null: whichever is. */
 export function qmpMachine(
   qmpPath: string,
+  identity: string | null,
   existing: QmpClient | null = null,
 ): Machine & { close(): Promise<void> } {
   let client = existing;
-  const watch = (opened: QmpClient) => {
-    void opened.closed.then(() => {
-      if (client === opened) client = null;
-    });
-    return opened;
-  };
-  if (client) watch(client);
-  const open = async () => {
-    client ??= watch(await connectQmp({ path: qmpPath, timeoutMs: CONNECT_TIMEOUT_MS }));
+  const open = async (): Promise<QmpExecutor> => {
+    if (client) return client;
+    const opened = await connectQmp({ path: qmpPath, timeoutMs: CONNECT_TIMEOUT_MS });
+    const found = identity === null ? null : await qemuIdentity(opened);
+    if (found !== null && found !== identity) {
+      await opened.close();
+      throw new GodwitError('QEMU_REPLACED', `another QEMU listens on ${qmpPath} now`, {
+        safe: 'nothing was asked of it',
+      });
+    }
+    client = opened;
     return client;
   };
-  return {
-    async status() {
-      for (let attempt = 1; ; attempt++) {
-        try {
-          const reply = (await (await open()).execute('query-status')) as { status: string };
-          return { state: 'answers', runState: reply.status };
-        } catch (error) {
-          if (meansGone(error)) return { state: 'gone' };
-          // The connection ended under the command; whether QEMU did too, a second look tells.
-          if (attempt === 2) return { state: 'silent', why: errorMessage(error) };
-        }
+  /** One command over whichever connection there is; a connection that ends leaves the way free for the next. */
+  const execute: QmpExecutor['execute'] = async (command, args, options) => {
+    const qemu = await open();
+    try {
+      return await qemu.execute(command, args, options);
+    } catch (error) {
+      if (errorCode(error) !== 'QMP_COMMAND') await drop();
+      throw error;
+    }
+  };
+  const drop = async () => {
+    const dropped = client;
+    client = null;
+    await dropped?.close();
+  };
+  const isGone = async (error: unknown) =>
+    isRefused(error) && (identity === null || !(await isAlive(identity)));
+  const status = async (): Promise<MachineStatus> => {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const reply = (await execute('query-status')) as { status: string };
+        return { state: 'answers', runState: reply.status };
+      } catch (error) {
+        if (await isGone(error)) return { state: 'gone' };
+        if (attempt === ATTEMPTS || isSlow(error)) return { state: 'silent', why: errorMessage(error) };
+        // Refused although its process lives: it is on its way out.
+        await sleep(POLL_MS);
       }
-    },
-    async execute(command, args, options) {
-      return (await open()).execute(command, args, options);
-    },
+    }
+  };
+  return {
+    status,
+    execute,
     async quit(timeoutMs) {
       const deadlineMs = systemClock.nowMs() + timeoutMs;
       while (systemClock.nowMs() < deadlineMs) {
         try {
-          await (await open()).execute('quit');
+          await execute('quit');
         } catch (error) {
-          if (meansGone(error)) return true;
+          if (await isGone(error)) return true;
         }
         await sleep(POLL_MS);
       }
       return false;
     },
-    async close() {
-      await client?.close();
-    },
+    close: drop,
   };
 }

@@ -1,5 +1,5 @@
 /**
- * One live migration from the first look at both QEMUs to its frozen report. Owns the order of things: check, prepare,
+ * One live migration from the first look at both QEMUs to its frozen report. Owns the order of things: preflight, prepare,
  * drive, hand over; whatever goes wrong ends in the same recovery that the guardian and `godwit resolve` use.
  */
 
@@ -11,51 +11,57 @@ import { errorCode, errorMessage, GodwitError, sleep, systemClock } from '../bas
 import { startEngine } from '../engine/index.ts';
 import { SingleOutput, SourceGateway } from '../gateway/index.ts';
 import {
-  connectQmp,
   migrateIncoming,
+  migrateSetCapabilities,
   ParameterGuard,
-  probeQemu,
-  type QemuFeatures,
   type QmpClient,
-  queryKvm,
+  type QmpEvent,
+  queryMigrate,
   queryMigrateCapabilities,
   queryStatus,
   migrate as startMigration,
+  stop,
 } from '../qmp/index.ts';
 import type { IterationStats } from '../vm/index.ts';
 import { Drive, type Ending, type ProgressView } from './drive.ts';
+import { withEnds } from './ends.ts';
 import { type Guardian, startGuardian } from './guardian.ts';
-import { type HandoverTimes, handOver } from './handover.ts';
-import { Journal, readJournal } from './journal.ts';
+import { foreignStop, guestEnd } from './guest.ts';
+import { cancelledError, type HandoverTimes, handOver } from './handover.ts';
+import { Journal, journalPathOf, readJournal } from './journal.ts';
 import { qmpMachine } from './machine.ts';
 import { FIXED_DOWNTIME_MS, LOAD_TIMEOUT_MS, type MigrateOptions } from './options.ts';
-import { type Recovery, recover } from './recover.ts';
-import { type MigrationReport, REPORT_SCHEMA, reportIteration } from './report.ts';
+import { checkEnds, type Preflight, refuseUnready } from './preflight.ts';
+import { processIdentity, qemuIdentity } from './process-identity.ts';
+import { recover } from './recover.ts';
+import { composeReport, type MigrationReport, type Outcome } from './report.ts';
 import { sharedCapabilities, sourceSettings } from './settings.ts';
+import type { MigrateStep } from './steps.ts';
 
 export interface MigrateHooks {
   onProgress(view: ProgressView): void;
   onIteration(stats: IterationStats): void;
   /** A line worth telling: a step, a note, the commit point. */
   onNote(text: string): void;
+  /** What the checks before the migration found, also when it goes ahead. */
+  onPreflight?(preflight: Preflight): void;
+  /** Called at each moment, before the next thing is done. */
+  onStep?(step: MigrateStep): void;
 }
 
+/** Errors: PREFLIGHT_REFUSED and those of connecting, before anything was touched; everything later is in the report. */
 export async function migrate(
   options: MigrateOptions,
   hooks: MigrateHooks,
   signal: AbortSignal,
 ): Promise<MigrationReport> {
-  const source = await connectQmp({ path: options.sourceQmpPath, signal });
-  try {
-    const destination = await connectQmp({ path: options.destinationQmpPath, signal });
-    try {
-      return await new Migration(options, hooks, source, destination).run(signal);
-    } finally {
-      await destination.close();
-    }
-  } finally {
-    await source.close();
-  }
+  return withEnds(options, signal, async (source, destination) => {
+    const preflight = await checkEnds({ force: [], ...options }, source, destination);
+    hooks.onPreflight?.(preflight);
+    refuseUnready(preflight.findings);
+    signal.throwIfAborted();
+    return new Migration(options, hooks, source, destination, preflight).run(signal);
+  });
 }
 
 class Migration {
@@ -63,125 +69,138 @@ class Migration {
   readonly #hooks: MigrateHooks;
   readonly #source: QmpClient;
   readonly #destination: QmpClient;
+  readonly #preflight: Preflight;
   readonly #id = randomUUID();
   readonly #folder = mkdtempSync(path.join(os.tmpdir(), 'godwit-'));
   readonly #notes: string[] = [];
   readonly #iterations: IterationStats[] = [];
+  readonly #failed = Promise.withResolvers<never>();
+  readonly #layout = Promise.withResolvers<number>();
+  #identities: { source: string | null; destination: string | null } = { source: null, destination: null };
   #gateway: SourceGateway | null = null;
   #output: SingleOutput | null = null;
   #drive: Drive | null = null;
   #failure: GodwitError | null = null;
+  #stoppedAtMs: number | null = null;
+  #handingOver = false;
   #startMs = 0;
 
-  constructor(options: MigrateOptions, hooks: MigrateHooks, source: QmpClient, destination: QmpClient) {
+  constructor(
+    options: MigrateOptions,
+    hooks: MigrateHooks,
+    source: QmpClient,
+    destination: QmpClient,
+    preflight: Preflight,
+  ) {
     this.#options = options;
     this.#hooks = hooks;
     this.#source = source;
     this.#destination = destination;
+    this.#preflight = preflight;
+    this.#failed.promise.catch(() => undefined);
   }
 
   async run(signal: AbortSignal): Promise<MigrationReport> {
-    const journal = new Journal(
-      path.join(this.#options.stateDirectory, 'migrations', this.#id, 'journal.jsonl'),
-    );
+    let journal: Journal | null = null;
     let guardian: Guardian | null = null;
+    const cancel = () => this.#onFailure(cancelledError());
     try {
-      const features = await probeQemu(this.#source);
-      const facts = { features, ...(await this.#facts()) };
-      journal.write({
-        step: 'begin',
-        migrationId: this.#id,
-        source: { qmpPath: this.#options.sourceQmpPath },
-        destination: { qmpPath: this.#options.destinationQmpPath },
-        sourceAfter: this.#options.sourceAfter,
-        guestWasRunning: facts.guestWasRunning,
-      });
+      journal = new Journal(journalPathOf(this.#options.stateDirectory, this.#id));
+      await this.#begin(journal);
       guardian = startGuardian(journal.path);
-      const outcome = await this.#attempt(journal, facts, signal).catch((error: unknown) =>
-        this.#undo(journal, asGodwitError(error), null),
-      );
+      signal.addEventListener('abort', cancel, { once: true });
+      if (signal.aborted) cancel();
+      const outcome = await this.#attempt(journal, guardian, signal);
       journal.write({ step: 'end', outcome: outcome.recovery.outcome, text: outcome.recovery.text });
-      return this.#report(outcome, facts);
+      this.#step('end');
+      return this.#report(outcome);
     } finally {
+      signal.removeEventListener('abort', cancel);
       this.#drive?.close();
       this.#gateway?.close();
       guardian?.dismiss();
-      journal.close();
+      journal?.close();
       rmSync(this.#folder, { recursive: true, force: true });
     }
   }
 
-  async #facts() {
-    const status = await queryStatus(this.#source);
-    const kvm = await queryKvm(this.#source);
-    return { guestWasRunning: status.running, accelerator: kvm.enabled ? 'kvm' : 'tcg' };
+  async #begin(journal: Journal): Promise<void> {
+    const { sourceQmpPath, destinationQmpPath, sourceAfter } = this.#options;
+    const source = await qemuIdentity(this.#source);
+    const destination = await qemuIdentity(this.#destination);
+    this.#identities = { source, destination };
+    journal.write({
+      step: 'begin',
+      migrationId: this.#id,
+      controller: await processIdentity(process.pid),
+      source: { qmpPath: sourceQmpPath, identity: source },
+      destination: { qmpPath: destinationQmpPath, identity: destination },
+      sourceAfter,
+      guestWasRunning: this.#guestWasRunning,
+    });
+    this.#step('begin');
   }
 
-  async #attempt(journal: Journal, facts: SourceFacts, signal: AbortSignal): Promise<Outcome> {
-    const ackGate = await this.#chooseGate(facts.features);
-    const gateway = await this.#prepare(journal, facts.features, ackGate, signal);
-    const drive = await this.#start(gateway, ackGate);
-    const cancel = () => drive.cancel();
-    signal.addEventListener('abort', cancel, { once: true });
-    if (signal.aborted) cancel();
-    let ending: Ending;
+  get #guestWasRunning(): boolean {
+    return this.#preflight.source.status.running;
+  }
+
+  /** The migration, and whatever happens its end: never rejects once something may have been changed. */
+  async #attempt(journal: Journal, guardian: Guardian, signal: AbortSignal): Promise<Outcome> {
+    let ending: Ending | null = null;
     try {
+      const gateway = await this.#prepare(journal, signal);
+      const drive = await this.#start(journal, gateway);
       ending = await drive.run();
-    } finally {
-      signal.removeEventListener('abort', cancel);
+      if (ending.kind === 'abort') return await this.#undo(journal, ending.error, ending);
+      this.#step('decision');
+      this.#note(`stop-and-copy: ${ending.decision.text}`);
+      await Promise.race([guardian.watching, this.#failed.promise]);
+      const times = await this.#handOver(journal, gateway, signal);
+      await this.#tidyDestination();
+      const text = 'the VM is at the destination; never continue the source';
+      return { recovery: { outcome: 'completed', text }, ending, times, error: null };
+    } catch (error) {
+      return await this.#undo(journal, asGodwitError(error), ending);
     }
-    if (ending.kind === 'abort') return this.#undo(journal, ending.error, ending);
-    this.#note(`stop-and-copy: ${ending.decision.text}`);
-    const times = await handOver({
+  }
+
+  #handOver(journal: Journal, gateway: SourceGateway, signal: AbortSignal): Promise<HandoverTimes> {
+    this.#handingOver = true;
+    return handOver({
       source: this.#source,
       destination: this.#destination,
       gateway,
       journal,
-      guestWasRunning: facts.guestWasRunning,
+      guestWasRunning: this.#guestWasRunning,
       sourceAfter: this.#options.sourceAfter,
-      stoppedAtMs: this.#stoppedAtMs,
+      stoppedAtMs: () => this.#stoppedAtMs,
       failed: this.#failed.promise,
       signal,
       onNote: (text) => this.#note(text),
-    }).catch((error: unknown) => this.#undo(journal, asGodwitError(error), ending));
-    if ('recovery' in times) return times;
-    return {
-      recovery: { outcome: 'completed', text: 'the VM is at the destination' },
-      ending,
-      times,
-      error: null,
-    };
+      onStep: (step) => this.#step(step),
+    });
   }
-
-  /** The ack where QEMU owes one; else passes' tails are withheld. Both ends must know the capability. */
-  async #chooseGate(features: QemuFeatures): Promise<boolean> {
-    if (this.#options.ackGate === 'off' || features.ackOwed !== 'yes') {
-      this.#note(`the gate is the end of each pass: ${features.ackReason}`);
-      return false;
-    }
-    return (await queryMigrateCapabilities(this.#destination)).has('switchover-ack');
-  }
-
-  readonly #failed = Promise.withResolvers<never>();
-  #stoppedAtMs: number | null = null;
 
   /** Both QEMUs are set up and the gateway stands between them; the VM has not been touched. */
-  async #prepare(
-    journal: Journal,
-    features: QemuFeatures,
-    ackGate: boolean,
-    signal: AbortSignal,
-  ): Promise<SourceGateway> {
-    this.#failed.promise.catch(() => undefined);
+  async #prepare(journal: Journal, signal: AbortSignal): Promise<SourceGateway> {
+    const { features, gate } = this.#preflight;
+    const ackGate = gate.kind === 'ack';
+    if (!ackGate) this.#note(`the gate is the end of each pass: ${gate.why}`);
     const settings = sourceSettings(features, ackGate);
     const guard = new ParameterGuard(this.#source, {
       record: (previous) => journal.write({ step: 'settings', ...previous }),
     });
     await guard.setCapabilities(settings.capabilities);
     await guard.setParameters(settings.parameters);
+    this.#step('settings');
     await new ParameterGuard(this.#destination).setCapabilities(sharedCapabilities(ackGate));
+    // In its incoming state `stop` only means: do not start by yourself (qmp_stop). Only our `cont` starts the VM there.
+    await stop(this.#destination);
     const address = this.#destinationAddress();
-    await migrateIncoming(this.#destination, address.listen);
+    const exitOnError = !this.#preflight.destinationTellsWhy;
+    await migrateIncoming(this.#destination, address.listen, { exitOnError });
+    this.#step('incoming');
     const fail = (error: Error) => this.#onFailure(asGodwitError(error));
     const output = new SingleOutput(
       { address: address.connect, clock: systemClock, prepareTimeoutMs: LOAD_TIMEOUT_MS },
@@ -193,6 +212,7 @@ class Migration {
     );
     this.#output = output;
     await output.connect(signal);
+    this.#step('connected');
     const enabled = [...(await queryMigrateCapabilities(this.#source))]
       .filter(([, on]) => on)
       .map(([name]) => name);
@@ -205,6 +225,7 @@ class Migration {
         clock: systemClock,
         memoryBytesMax: this.#options.gatewayMemoryBytesMax,
         absorb: this.#options.strategy.absorb,
+        deltas: this.#options.strategy.delta,
         ackGate,
         bandwidthBytesPerSecondMax: this.#options.bandwidthBytesPerSecondMax,
       },
@@ -215,10 +236,9 @@ class Migration {
       },
     );
     await this.#gateway.listen();
+    this.#step('listening');
     return this.#gateway;
   }
-
-  readonly #layout = Promise.withResolvers<number>();
 
   #destinationAddress(): { listen: string; connect: string } {
     const remote = this.#options.destinationAddress;
@@ -228,18 +248,17 @@ class Migration {
   }
 
   /** `migrate` is sent and the stream has begun. */
-  async #start(gateway: SourceGateway, ackGate: boolean): Promise<Drive> {
+  async #start(journal: Journal, gateway: SourceGateway): Promise<Drive> {
+    const ackGate = this.#preflight.gate.kind === 'ack';
     const { strategy, parameters, limits, linkBytesPerSecond } = this.#options;
-    this.#source.on((event) => {
-      if (event.name === 'STOP') this.#stoppedAtMs = event.receivedAtMs;
-      if (event.name === 'RESUME') this.#stoppedAtMs = null;
-      this.#drive?.onSourceEvent(event);
-    });
+    this.#source.on((event) => this.#onSourceEvent(journal, event));
     void this.#source.closed.then((cause) => this.#onFailure(gone('source', cause)));
     void this.#destination.closed.then((cause) => this.#onFailure(gone('destination', cause)));
     this.#startMs = systemClock.nowMs();
     await startMigration(this.#source, `unix:${path.join(this.#folder, 'stream.sock')}`);
+    this.#step('migrate');
     const pageCount = await Promise.race([this.#layout.promise, this.#failed.promise]);
+    this.#step('layout');
     this.#drive = new Drive({
       gateway,
       source: this.#source,
@@ -264,6 +283,32 @@ class Migration {
     return this.#drive;
   }
 
+  #onSourceEvent(journal: Journal, event: QmpEvent): void {
+    if (event.name === 'STOP') this.#stoppedAtMs = event.receivedAtMs;
+    if (event.name === 'RESUME') this.#stoppedAtMs = null;
+    if (this.#handingOver) return;
+    if (event.name === 'RESET') this.#note('the guest was reset; the migration goes on');
+    const end = guestEnd(event);
+    if (end !== null) this.#onGuestEnd(journal, end);
+    else if (event.name === 'STOP') void this.#onUnaskedStop(journal, event);
+    else this.#drive?.onSourceEvent(event);
+  }
+
+  /** QEMU's own final stage is the engine's to judge; any other stop ends the migration. */
+  async #onUnaskedStop(journal: Journal, event: QmpEvent): Promise<void> {
+    const { status } = await queryStatus(this.#source).catch(() => ({ status: 'gone' }));
+    const end = foreignStop(status);
+    if (end === null) this.#drive?.onSourceEvent(event);
+    else this.#onGuestEnd(journal, end);
+  }
+
+  #onGuestEnd(journal: Journal, text: string): void {
+    if (this.#failure) return;
+    journal.write({ step: 'guest-ended', text });
+    const safe = 'the source VM is as it was left; the destination was removed';
+    this.#onFailure(new GodwitError('GUEST_ENDED', text, { safe }));
+  }
+
   #onFailure(error: GodwitError): void {
     this.#failure ??= error;
     this.#failed.reject(error);
@@ -272,16 +317,45 @@ class Migration {
 
   /** Back to one running VM, the way the journal says. */
   async #undo(journal: Journal, error: GodwitError, ending: Ending | null): Promise<Outcome> {
+    const told = await this.#withLoadError(this.#failure ?? error);
     this.#drive?.close();
     this.#gateway?.close();
     this.#output?.close();
-    const recovery = await recover(
-      readJournal(journal.path),
-      qmpMachine(this.#options.sourceQmpPath, this.#source),
-      qmpMachine(this.#options.destinationQmpPath, this.#destination),
-      (delayMs) => sleep(delayMs),
+    const { sourceQmpPath, destinationQmpPath } = this.#options;
+    const source = qmpMachine(sourceQmpPath, this.#identities.source, this.#source);
+    const destination = qmpMachine(destinationQmpPath, this.#identities.destination, this.#destination);
+    const recovery = await recover(readJournal(journal.path), source, destination, (delayMs) =>
+      sleep(delayMs),
     );
-    return { recovery, ending, times: null, error };
+    await source.close();
+    await destination.close();
+    return { recovery, ending, times: null, error: told };
+  }
+
+  /** A destination that was told not to exit on a failed load says why it failed. */
+  async #withLoadError(error: GodwitError): Promise<GodwitError> {
+    if (!this.#preflight.destinationTellsWhy || !LOAD_FAILURES.has(error.code)) return error;
+    const why = await queryMigrate(this.#destination, { timeoutMs: LOAD_ERROR_TIMEOUT_MS }).catch(() => null);
+    if (why?.errorDesc == null) return error;
+    return new GodwitError(error.code, `${error.message}: ${why.errorDesc}`, {
+      ...(error.safe === null ? {} : { safe: error.safe }),
+      ...(error.hint === null ? {} : { hint: error.hint }),
+      cause: error,
+    });
+  }
+
+  /** The VM's next migration starts from the settings that its operator chose. */
+  async #tidyDestination(): Promise<void> {
+    const changed = this.#preflight.settings.filter(({ end, now }) => end === 'destination' && now !== null);
+    const before = new Map(changed.map(({ name, now }) => [name, now === true]));
+    if (before.size === 0) return;
+    await migrateSetCapabilities(this.#destination, before).catch((error: unknown) => {
+      this.#note(`the destination keeps ${[...before.keys()].join(' and ')} on: ${errorMessage(error)}`);
+    });
+  }
+
+  #step(step: MigrateStep): void {
+    this.#hooks.onStep?.(step);
   }
 
   #note(text: string): void {
@@ -289,56 +363,28 @@ class Migration {
     this.#hooks.onNote(text);
   }
 
-  #report(outcome: Outcome, facts: SourceFacts): MigrationReport {
-    const { recovery, ending, times, error } = outcome;
-    const { version } = facts.features;
-    const success = recovery.outcome === 'completed';
-    const output = this.#output?.facts;
-    const why = error ?? new GodwitError('ABORTED', recovery.text);
-    return Object.freeze({
-      schema: REPORT_SCHEMA,
+  #report(outcome: Outcome): MigrationReport {
+    return composeReport({
+      ...outcome,
       migrationId: this.#id,
-      success,
-      failure: success ? null : { code: why.code, text: `${why.message}; ${recovery.text}` },
-      outcome: recovery.outcome,
-      arrangement: 'single',
-      strategy: this.#options.strategy.name,
-      parameters: this.#options.parameters,
-      workload: null,
-      seed: null,
-      qemuVersion: `${version.major}.${version.minor}.${version.micro}`,
-      accelerator: facts.accelerator,
-      guestMemoryBytes: 0,
-      dirtyBytesPerSecond: null,
-      linkBytesPerSecond: this.#options.linkBytesPerSecond ?? output?.bandwidthBytesPerSecond ?? null,
-      totalMigrationTimeMs: times ? times.endMs - this.#startMs : null,
-      downtimeMs: times?.downtimeMs ?? null,
-      downtimePredictedMs: ending?.kind === 'stop-and-copy' ? ending.downtimePredictedMs : null,
-      downtimeLimitMs: this.#options.strategy.promisesDowntimeLimit
-        ? this.#options.limits.downtimeMsMax
-        : null,
-      transferredBytes: output?.sentBytes ?? 0,
-      iterations: this.#iterations.map(reportIteration),
-      decision: ending?.decision ?? null,
-      verification: null,
-      stopAndCopy: times?.steps ?? {},
-      notes: [...this.#notes],
-    } satisfies MigrationReport);
+      options: this.#options,
+      preflight: this.#preflight,
+      output: this.#output?.facts ?? null,
+      startMs: this.#startMs,
+      iterations: this.#iterations,
+      notes: this.#notes,
+    });
   }
 }
 
-interface SourceFacts {
-  readonly features: QemuFeatures;
-  readonly guestWasRunning: boolean;
-  readonly accelerator: string;
-}
-
-interface Outcome {
-  readonly recovery: Recovery;
-  readonly ending: Ending | null;
-  readonly times: HandoverTimes | null;
-  readonly error: GodwitError | null;
-}
+/** Failures of the destination's load, of which QEMU there may know more. */
+const LOAD_FAILURES: ReadonlySet<string> = new Set([
+  'DESTINATION_CLOSED',
+  'DESTINATION_REFUSED',
+  'DESTINATION_NOT_STARTED',
+  'PREPARE_TIMEOUT',
+]);
+const LOAD_ERROR_TIMEOUT_MS = 500;
 
 function gone(side: 'source' | 'destination', cause: unknown): GodwitError {
   return new GodwitError(

@@ -24,6 +24,8 @@ export interface MigrateOptions {
   readonly sourceAfter: 'keep' | 'quit';
   /** Refuse the switchover-ack, to use the gate by withholding; for tests and QEMUs where the ack misbehaves. */
   readonly ackGate: 'auto' | 'off';
+  /** Codes of preflight refusals to override (FORCEABLE in preflight.ts). */
+  readonly force?: readonly string[];
   readonly stateDirectory: string;
 }
 

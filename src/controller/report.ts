@@ -1,6 +1,13 @@
 /** The frozen account of one migration: what `--json` prints and the lab collects. Unknown figures are null, never 0. */
 
+import { GodwitError } from '../base/index.ts';
+import type { OutputFacts } from '../gateway/index.ts';
 import type { Arrangement, Decision, IterationStats } from '../vm/index.ts';
+import type { Ending } from './drive.ts';
+import type { HandoverTimes } from './handover.ts';
+import type { MigrateOptions } from './options.ts';
+import type { Preflight } from './preflight.ts';
+import type { Recovery } from './recover.ts';
 
 export const REPORT_SCHEMA = 'godwit.report/1';
 
@@ -30,7 +37,8 @@ export interface MigrationReport {
   readonly seed: number | null;
   readonly qemuVersion: string;
   readonly accelerator: string | null;
-  readonly guestMemoryBytes: number;
+  /** RAM blocks as QEMU lists them; null where it does not. */
+  readonly guestMemoryBytes: number | null;
   /** Measured before the migration, unthrottled; null where nobody measured it. */
   readonly dirtyBytesPerSecond: number | null;
   /** As shaped or configured; else as measured while the link was busy. */
@@ -67,4 +75,58 @@ export function reportIteration(stats: IterationStats): IterationReport {
     queuedPages: stats.backlog.queuedPages,
     sentBytes: stats.sentBytes,
   };
+}
+
+/** How a migration ended, before it is told. */
+export interface Outcome {
+  readonly recovery: Recovery;
+  readonly ending: Ending | null;
+  /** null when it did not complete by itself: then nobody measured. */
+  readonly times: HandoverTimes | null;
+  readonly error: GodwitError | null;
+}
+
+export interface ReportFacts extends Outcome {
+  readonly migrationId: string;
+  readonly options: MigrateOptions;
+  readonly preflight: Preflight;
+  readonly output: OutputFacts | null;
+  readonly startMs: number;
+  readonly iterations: readonly IterationStats[];
+  readonly notes: readonly string[];
+}
+
+export function composeReport(facts: ReportFacts): MigrationReport {
+  const { recovery, ending, times, options, output } = facts;
+  const { features, source, memory } = facts.preflight;
+  const { major, minor, micro } = features.version;
+  const success = recovery.outcome === 'completed';
+  const why = facts.error ?? new GodwitError('ABORTED', recovery.text);
+  return Object.freeze({
+    schema: REPORT_SCHEMA,
+    migrationId: facts.migrationId,
+    success,
+    failure: success ? null : { code: why.code, text: `${why.message}; ${recovery.text}` },
+    outcome: recovery.outcome,
+    arrangement: 'single',
+    strategy: options.strategy.name,
+    parameters: options.parameters,
+    workload: null,
+    seed: null,
+    qemuVersion: `${major}.${minor}.${micro}`,
+    accelerator: source.accelerator,
+    guestMemoryBytes: memory.guestBytes,
+    dirtyBytesPerSecond: null,
+    linkBytesPerSecond: options.linkBytesPerSecond ?? output?.bandwidthBytesPerSecond ?? null,
+    totalMigrationTimeMs: times ? times.endMs - facts.startMs : null,
+    downtimeMs: times?.downtimeMs ?? null,
+    downtimePredictedMs: ending?.kind === 'stop-and-copy' ? ending.downtimePredictedMs : null,
+    downtimeLimitMs: options.strategy.promisesDowntimeLimit ? options.limits.downtimeMsMax : null,
+    transferredBytes: output?.sentBytes ?? 0,
+    iterations: facts.iterations.map(reportIteration),
+    decision: ending?.decision ?? null,
+    verification: null,
+    stopAndCopy: times?.steps ?? {},
+    notes: [...facts.notes],
+  });
 }

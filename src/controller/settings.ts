@@ -26,8 +26,9 @@ export function sourceSettings(features: QemuFeatures, ackGate: boolean): Previo
       // Small but not 0: with 0 QEMU makes one pass and sends everything dirty as downtime.
       'downtime-limit': 1,
       'max-bandwidth': DRAIN_BYTES_PER_SECOND,
-      // QEMU would take our memory's speed for the link's; with 1 byte/s it only completes when nothing is pending.
-      ...(capped ? { 'avail-switchover-bandwidth': 1 } : {}),
+      // QEMU would take our memory's speed for the link's; with a threshold of a few bytes it only completes when a dirty
+      // sync finds nothing. Not smaller: with a threshold of 0 QEMU skips that sync and stops after one pass (measured).
+      ...(capped ? { 'avail-switchover-bandwidth': 4096 } : {}),
     },
   };
 }

@@ -157,13 +157,14 @@ export async function migrate(qemu: QmpExecutor, uri: string, options?: ExecuteO
   await tell(qemu, 'migrate', { uri }, options);
 }
 
-/** Lets a QEMU that was started with `-incoming defer` listen. */
+/** Lets a QEMU that was started with `-incoming defer` listen. `exitOnError: false` keeps it alive after a failed load (9.1+). */
 export async function migrateIncoming(
   qemu: QmpExecutor,
   uri: string,
-  options?: ExecuteOptions,
+  options: ExecuteOptions & { readonly exitOnError?: boolean } = {},
 ): Promise<void> {
-  await tell(qemu, 'migrate-incoming', { uri }, options);
+  const { exitOnError = true, ...rest } = options;
+  await tell(qemu, 'migrate-incoming', { uri, ...(exitOnError ? {} : { 'exit-on-error': false }) }, rest);
 }
 
 /** Succeeds also when there is nothing to cancel. */

@@ -1,0 +1,28 @@
+/** The moments of a migration that an observer is told of, in order. Handover tests strike at them. */
+
+export const MIGRATE_STEPS = [
+  'begin',
+  'settings',
+  'incoming',
+  'connected',
+  'listening',
+  'migrate',
+  'layout',
+  'decision',
+  'stopping',
+  'stopped',
+  'stop-and-copy',
+  'drained',
+  'loaded',
+  'prepared',
+  'ready',
+  'commit',
+  'cont-sent',
+  'cont-answered',
+  'running',
+  'released',
+  'settled',
+  'end',
+] as const;
+
+export type MigrateStep = (typeof MIGRATE_STEPS)[number];
