@@ -1,0 +1,46 @@
+/** Physical bounds: what no rule can beat. Pure arithmetic on the guest's true rates. */
+
+import type { GuestModel } from '../trace/index.ts';
+import type { Coding } from './coding.ts';
+import type { Bounds } from './types.ts';
+
+/**
+ * Data: each page once. Time: that over the link. Downtime: with whole pages the link keeps only the coldest pages current whose rates sum
+ * to what it carries; the hotter ones are dirty at any moment. A quiet phase gives the link that long to catch up.
+ */
+export function boundsOf(
+  guest: GuestModel,
+  coding: Coding,
+  linkBytesPerSecond: number,
+  fixedMs: number,
+): Bounds {
+  const contentPages = guest.content.pageCount;
+  const transferredBytesMin =
+    contentPages * coding.wholeBytes + (guest.pageCount - contentPages) * coding.zeroBytes;
+  const perPage = coding.againBytes;
+  let downtimeMsMin: number | null = null;
+  if (guest.rates !== null) {
+    const hotter = irreduciblePages(guest.rates, linkBytesPerSecond / perPage);
+    const caughtUp = (guest.quietMs * linkBytesPerSecond) / 1000 / perPage;
+    downtimeMsMin = (Math.max(0, hotter - caughtUp) * perPage * 1000) / linkBytesPerSecond + fixedMs;
+  }
+  return {
+    transferredBytesMin,
+    totalMigrationTimeMsMin: (transferredBytesMin * 1000) / linkBytesPerSecond + fixedMs,
+    downtimeMsMin,
+  };
+}
+
+export function irreduciblePages(
+  rates: readonly { readonly pages: number; readonly perSecond: number }[],
+  linkPagesPerSecond: number,
+): number {
+  let load = 0;
+  let hotter = 0;
+  for (const { pages, perSecond } of [...rates].sort((left, right) => left.perSecond - right.perSecond)) {
+    const kept = perSecond > 0 ? Math.min(pages, Math.max(0, linkPagesPerSecond - load) / perSecond) : pages;
+    load += kept * perSecond;
+    hotter += pages - kept;
+  }
+  return hotter;
+}

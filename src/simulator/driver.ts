@@ -1,0 +1,146 @@
+/**
+ * The virtual driver: tells the engine what happens in the world, tick by tick, and carries its commands out, as src/controller/drive.ts
+ * does for real machines. Ends with the engine's decision, or when time is up. Not responsible for what follows a stop (ending.ts).
+ */
+
+import { assert } from '../base/index.ts';
+import {
+  type Command,
+  type EngineState,
+  engineReport,
+  type Fact,
+  startEngine,
+  step,
+} from '../engine/index.ts';
+import type { Decision, ParameterValues } from '../vm/index.ts';
+import { MODEL, type SimulationOptions } from './types.ts';
+import { World } from './world.ts';
+
+export const TICK_MS = 50;
+
+export type Ending =
+  | {
+      readonly kind: 'stop-and-copy' | 'post-copy' | 'abort';
+      readonly decision: Decision;
+      readonly downtimePredictedMs: number | null;
+    }
+  | { readonly kind: 'timed-out' };
+
+export class Driver {
+  readonly world: World;
+  readonly #timeLimitMs: number;
+  #engine: EngineState;
+  #ending: Ending | null = null;
+  #throttleShareMax = 0;
+  #passesAtIterationStart = 1;
+
+  constructor(options: SimulationOptions, timeLimitMs: number) {
+    this.world = new World(options, passDonePages(options));
+    this.#timeLimitMs = timeLimitMs;
+    this.#engine = startEngine({
+      strategy: options.strategy,
+      parameters: options.parameters,
+      limits: options.limits,
+      pageCount: options.guest.pageCount,
+      linkBytesPerSecondConfigured: null,
+      fixedDowntimeMs: fixedDowntimeMs(options),
+      ackGate: true,
+    });
+  }
+
+  get throttleShareMax(): number {
+    return this.#throttleShareMax;
+  }
+
+  report() {
+    return engineReport(this.#engine);
+  }
+
+  /** Runs to the decision. `onTick` sees every moment at which the VM might be stopped; true ends the run there. */
+  run(onTick?: (world: World) => boolean): Ending {
+    const { world } = this;
+    while (this.#ending === null) {
+      if (world.nowMs >= this.#timeLimitMs) return { kind: 'timed-out' };
+      const before = world.nowMs;
+      world.advance(TICK_MS);
+      assert(world.nowMs > before, 'time is monotone');
+      if (world.passIsDue) {
+        world.beginPass();
+        this.#tell({ kind: 'pass', snapshot: world.snapshot() });
+      }
+      this.#tell({ kind: 'tick', snapshot: world.snapshot() });
+      if (onTick?.(world)) return { kind: 'timed-out' };
+    }
+    return this.#ending;
+  }
+
+  #tell(fact: Fact): void {
+    if (this.#ending !== null) return;
+    const { state, commands } = step(this.#engine, fact, this.world.nowMs);
+    this.#engine = state;
+    for (const command of commands) this.#obey(command);
+  }
+
+  #obey(command: Command): void {
+    const { world } = this;
+    switch (command.kind) {
+      case 'set-rules':
+        world.index.setHold(command.hold);
+        world.index.setOrder(command.order);
+        return;
+      case 'end-iteration':
+        this.#endIteration();
+        return;
+      case 'throttle':
+        world.throttleShare = command.share;
+        this.#throttleShareMax = Math.max(this.#throttleShareMax, command.share);
+        return;
+      case 'stop-and-copy':
+        this.#ending ??= command;
+        return;
+      case 'post-copy':
+      case 'abort':
+        this.#ending ??= { kind: command.kind, decision: command.decision, downtimePredictedMs: null };
+        return;
+      // The acknowledgement is the gate here, and nobody watches a live view.
+      case 'pass-end':
+      case 'explain':
+        return;
+    }
+  }
+
+  #endIteration(): void {
+    const { world } = this;
+    const stats = world.index.endIteration({
+      nowMs: world.nowMs,
+      passes: world.passes - this.#passesAtIterationStart,
+      bandwidthBytesPerSecond: world.link.measuredBytesPerSecond,
+    });
+    this.#passesAtIterationStart = world.passes;
+    this.#tell({ kind: 'iteration', stats, snapshot: world.snapshot() });
+  }
+}
+
+/** Device state, proof of loading and the round trips of a handover with an empty backlog. */
+export function fixedDowntimeMs(options: SimulationOptions): number {
+  const gateway = options.strategy.mechanism === 'gateway';
+  const fixed = gateway ? MODEL.fixedDowntimeMs : MODEL.qemuFixedDowntimeMs;
+  const trips = gateway ? MODEL.roundTripsAtStop : MODEL.qemuRoundTripsAtStop;
+  return fixed + trips * options.roundTripMs;
+}
+
+/**
+ * Without a gateway QEMU synchronises and asks again as soon as less is pending than the downtime limit lets through. Which limit that is
+ * the strategy's parameters say where they name one.
+ */
+function passDonePages(options: SimulationOptions): number {
+  const { strategy, parameters, limits, linkBytesPerSecond } = options;
+  if (strategy.mechanism === 'gateway' || strategy.mechanism === 'model-only') return 0;
+  const pendingBytes = (linkBytesPerSecond * limitOf(parameters, limits.downtimeMsMax)) / 1000;
+  return Math.floor(pendingBytes / 4104);
+}
+
+function limitOf(parameters: ParameterValues, otherwiseMs: number): number {
+  const { downtimeMs, doublings } = parameters;
+  return downtimeMs === undefined ? otherwiseMs : downtimeMs * 2 ** (doublings ?? 0);
+}

@@ -1,0 +1,52 @@
+/** What follows the decision: the rest flows with the VM stopped, or after it has moved. Not responsible for deciding or judging. */
+
+import { assert } from '../base/index.ts';
+import { fixedDowntimeMs } from './driver.ts';
+import { MODEL, type SimulationOptions } from './types.ts';
+import type { World } from './world.ts';
+
+export interface Ended {
+  readonly totalMigrationTimeMs: number;
+  readonly downtimeMs: number;
+}
+
+/** A stretch while the VM is stopped: the last one is timed exactly by the link. */
+const STRETCH_MS = 10;
+
+/** Dirty set and rest of the pass arrive, held pages go last; the destination runs when all is loaded. */
+export function stopAndCopy(world: World, options: SimulationOptions): Ended {
+  const stoppedMs = world.nowMs;
+  world.stop();
+  // QEMU ends its pass before it looks at what is dirty; alone it sends each page once.
+  if (!world.gateway) world.beginPass();
+  for (let last = !world.gateway; ; ) {
+    while (!world.drained) world.advance(STRETCH_MS);
+    if (last) break;
+    world.beginPass();
+    last = true;
+  }
+  return afterLastByte(world, options, stoppedMs);
+}
+
+function afterLastByte(world: World, options: SimulationOptions, stoppedMs: number): Ended {
+  world.link.send(MODEL.deviceBytes, stoppedMs);
+  const endMs = Math.max(stoppedMs, world.link.freeAtMs) + fixedDowntimeMs(options);
+  checkEnd(world);
+  return { totalMigrationTimeMs: endMs, downtimeMs: endMs - stoppedMs };
+}
+
+/** The VM moves with its device state; its remaining pages follow, pushed and on demand: the migration ends with the last of them. */
+export function postCopy(world: World, options: SimulationOptions): Ended {
+  const stoppedMs = world.nowMs;
+  world.link.send(MODEL.deviceBytes, stoppedMs);
+  const downtimeMs = world.link.freeAtMs - stoppedMs + fixedDowntimeMs(options);
+  world.link.send(world.staleBytes, stoppedMs + downtimeMs);
+  world.ledger.deliverAll();
+  return { totalMigrationTimeMs: world.link.freeAtMs + options.roundTripMs, downtimeMs };
+}
+
+/** The invariants of a finished run: everything arrived as last written, and nothing was forgotten in a queue or a hold. */
+function checkEnd(world: World): void {
+  world.ledger.assertConserved();
+  assert(world.index.queuedPages === 0 && world.index.heldPages === 0, 'no page is lost by holding');
+}

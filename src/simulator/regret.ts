@@ -1,0 +1,63 @@
+/**
+ * Regret: what a run cost, over what it would have cost with the best moment to stop on the same run.
+ *
+ * Cost = total time + DOWNTIME_WEIGHT x the downtime beyond the operator's limit: what is within the limit has been agreed to. The weight is
+ * the one `adaptive` takes by default (src/strategy). The run is repeated with the same seed and rules, its stop ignored; at every tick the
+ * cost of stopping there is known exactly from what the destination lacks. It ends when time alone costs more than the best stop found.
+ */
+
+import type { AnyStrategy } from '../strategy/index.ts';
+import type { Verdict } from '../vm/index.ts';
+import { Driver, fixedDowntimeMs } from './driver.ts';
+import type { ClairvoyantStop, SimulationOptions } from './types.ts';
+
+export const DOWNTIME_WEIGHT = 5;
+
+export interface Stop {
+  readonly totalMigrationTimeMs: number;
+  readonly downtimeMs: number;
+}
+
+export function costOf(stop: Stop, limitMs: number): number {
+  return stop.totalMigrationTimeMs + DOWNTIME_WEIGHT * Math.max(0, stop.downtimeMs - limitMs);
+}
+
+/** Share by which `stop` cost more than `best`; 0 when it was as good. */
+export function regretOf(stop: Stop, best: Stop, limitMs: number): number {
+  return Math.max(0, costOf(stop, limitMs) / costOf(best, limitMs) - 1);
+}
+
+/** The best of all moments at which this run could have been stopped; null if it never passed QEMU's first pass. */
+export function clairvoyantStop(options: SimulationOptions, timeLimitMs: number): ClairvoyantStop | null {
+  const limitMs = options.limits.downtimeMsMax;
+  const fixedMs = fixedDowntimeMs(options);
+  let best: ClairvoyantStop | null = null;
+  const { iterationsMax: _, ...parameters } = options.parameters;
+  const patient = { ...options, strategy: neverStopping(options.strategy), parameters };
+  new Driver(patient, timeLimitMs).run((world) => {
+    const atMs = world.nowMs;
+    const downtimeMs = (world.staleBytes * 1000) / options.linkBytesPerSecond + fixedMs;
+    const stop = { atMs, downtimeMs, totalMigrationTimeMs: atMs + downtimeMs };
+    if (best === null || costOf(stop, limitMs) < costOf(best, limitMs)) best = stop;
+    return atMs + fixedMs >= costOf(best, limitMs);
+  });
+  return best;
+}
+
+/** Holds and orders as `strategy` does, and lets the run go on. */
+function neverStopping(strategy: AnyStrategy): AnyStrategy {
+  const goOn = (verdict: Verdict<unknown>): Verdict<unknown> =>
+    verdict.decision.action === 'stop-and-copy' || verdict.decision.action === 'abort'
+      ? { ...verdict, decision: { ...verdict.decision, action: 'continue' } }
+      : verdict;
+  return {
+    ...strategy,
+    start: (parameters) => strategy.start(parameters),
+    iterationMs: (outlook, parameters) => strategy.iterationMs(outlook, parameters),
+    atIteration: (outlook, memory, parameters) => goOn(strategy.atIteration(outlook, memory, parameters)),
+    atTick: (outlook, memory, parameters) => {
+      const verdict = strategy.atTick(outlook, memory, parameters);
+      return verdict === null ? null : goOn(verdict);
+    },
+  };
+}

@@ -1,0 +1,118 @@
+/** Every strategy with every workload, small and seeded: each run ends with its invariants checked, and repeats itself. */
+
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { MIB } from '../base/index.ts';
+import { readParameters, strategies, strategyByName } from '../strategy/index.ts';
+import { makeGuest, WORKLOADS, type WorkloadName, type WorkloadOptions } from '../trace/index.ts';
+import { SIMULATION_DEFAULTS, type SimulationOptions, type SimulationResult, simulate } from './index.ts';
+
+const PAGES = 8192;
+
+function optionsFor(
+  name: string,
+  workload: WorkloadName,
+  seed: number,
+  guest: Partial<WorkloadOptions> = {},
+  over: Partial<SimulationOptions> = {},
+): SimulationOptions {
+  const strategy = strategyByName(name);
+  const settings = name === 'checkpoint' ? ['epochs=100'] : [];
+  return {
+    ...SIMULATION_DEFAULTS,
+    strategy,
+    parameters: readParameters(strategy, settings),
+    guest: makeGuest(PAGES, {
+      workload,
+      seed,
+      hotBytes: 8 * MIB,
+      rateBytesPerSecond: 12 * MIB,
+      ...guest,
+    }),
+    linkBytesPerSecond: 8 * MIB,
+    timeLimitMs: 60_000,
+    regret: false,
+    ...over,
+  };
+}
+
+function check(result: SimulationResult, where: string): void {
+  if (result.outcome !== 'completed') {
+    assert.ok(result.reason, `${where}: a run that does not complete says why`);
+    return;
+  }
+  const { totalMigrationTimeMs, downtimeMs, stoppedAtMs } = result;
+  assert.ok(totalMigrationTimeMs !== null && downtimeMs !== null && stoppedAtMs !== null, where);
+  assert.ok(downtimeMs > 0 && totalMigrationTimeMs >= downtimeMs, where);
+  assert.ok(result.transferredBytes > 0, where);
+}
+
+test('every strategy with every workload ends with its invariants held', () => {
+  for (const { name } of strategies) {
+    for (const workload of WORKLOADS) {
+      const where = `godwit simulate --strategy ${name} --workload ${workload} --memory 32M --seed 3`;
+      try {
+        check(simulate(optionsFor(name, workload, 3)), where);
+      } catch (error) {
+        throw new Error(`${where}: ${String(error)}`, { cause: error });
+      }
+    }
+  }
+});
+
+test('the same seed gives the same run, another seed another one', () => {
+  for (const name of ['frs', 'mp', 'adaptive', 'hyperv']) {
+    const first = simulate(optionsFor(name, 'uniform', 7));
+    assert.deepEqual(simulate(optionsFor(name, 'uniform', 7)), first);
+    assert.notEqual(simulate(optionsFor(name, 'uniform', 8)).transferredBytes, first.transferredBytes, name);
+  }
+});
+
+test('an idle guest moves in about the time its memory takes, whatever the rule', () => {
+  for (const name of ['precopy', 'frs', 'mp', 'adaptive', 'xen-classic']) {
+    const result = simulate(optionsFor(name, 'idle', 1));
+    assert.equal(result.success, true, `${name}: ${result.reason}`);
+    const { totalMigrationTimeMsMin, transferredBytesMin } = result.bounds;
+    assert.ok(result.totalMigrationTimeMs! >= totalMigrationTimeMsMin * 0.95, name);
+    assert.ok(
+      result.totalMigrationTimeMs! <= totalMigrationTimeMsMin + 3500,
+      `${name} ${result.totalMigrationTimeMs}`,
+    );
+    assert.ok(result.transferredBytes <= transferredBytesMin * 1.1, name);
+    assert.ok(result.downtimeMs! < 330, name);
+  }
+});
+
+test("a hot set that outruns the link never fits QEMU's limit; frs and mp end all the same", () => {
+  const busy = { hotBytes: 16 * MIB, rateBytesPerSecond: 40 * MIB };
+  assert.equal(simulate(optionsFor('precopy', 'uniform', 1, busy)).outcome, 'timed-out');
+  for (const name of ['frs', 'mp']) {
+    const result = simulate(optionsFor(name, 'uniform', 1, busy));
+    assert.equal(result.success, true, `${name}: ${result.reason}`);
+    assert.ok(result.downtimeMs! >= result.bounds.downtimeMsMin! * 0.9, name);
+  }
+});
+
+test('a gateway with little memory still moves every page', () => {
+  for (const name of ['frs', 'mp', 'adaptive', 'hierarchical']) {
+    const memory = { gatewayMemoryBytesMax: 18 * MIB };
+    const result = simulate(optionsFor(name, 'uniform', 2, { hotBytes: 24 * MIB }, memory));
+    assert.equal(result.outcome, 'completed', `${name}: ${result.reason}`);
+  }
+});
+
+test('a zero page costs next to nothing, deltas shrink what one word changed', () => {
+  const zero = simulate(optionsFor('frs', 'idle', 1, { fillBytes: 4 * MIB }));
+  assert.ok(zero.transferredBytes < 8 * MIB, `${zero.transferredBytes}`);
+  const single = simulate(optionsFor('frs', 'stress', 1));
+  const paired = simulate(optionsFor('frs', 'stress', 1, {}, { arrangement: 'paired' }));
+  assert.ok(paired.downtimeMs! < single.downtimeMs! / 2, `${paired.downtimeMs} and ${single.downtimeMs}`);
+});
+
+test('regret: the clairvoyant is never beaten by the rule whose run it watches', () => {
+  for (const name of ['frs', 'mp', 'adaptive']) {
+    const result = simulate(optionsFor(name, 'uniform', 4, {}, { regret: true }));
+    assert.ok(result.clairvoyant, name);
+    assert.ok(result.regret !== null && result.regret >= 0 && result.regret < 1, `${name}: ${result.regret}`);
+  }
+});

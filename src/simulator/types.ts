@@ -1,0 +1,100 @@
+/** What a simulated run is told and what it answers. Types and defaults only. */
+
+import { GIB } from '../base/index.ts';
+import type { AnyStrategy } from '../strategy/index.ts';
+import type { GuestModel } from '../trace/index.ts';
+import type { Arrangement, DecisionAction, Limits, ParameterValues } from '../vm/index.ts';
+
+export interface SimulationOptions {
+  readonly strategy: AnyStrategy;
+  /** From readParameters. */
+  readonly parameters: ParameterValues;
+  readonly guest: GuestModel;
+  readonly linkBytesPerSecond: number;
+  readonly roundTripMs: number;
+  readonly limits: Limits;
+  /** The run has failed when it takes longer; null: max(60 s, 5 x RAM / link), as in the lab. */
+  readonly timeLimitMs: number | null;
+  readonly gatewayMemoryBytesMax: number;
+  /** `paired` packs pages and sends deltas where the strategy does; `single` sends pages as they are. */
+  readonly arrangement: Arrangement;
+  /** Also look for the clairvoyant stop: costs about one more run. */
+  readonly regret: boolean;
+}
+
+/** Model constants; each with its source. */
+export const MODEL = {
+  /** QEMU's drain as godwit sets it (max-bandwidth, src/controller/settings.ts). */
+  drainBytesPerSecond: GIB,
+  /** The VM is stopped: what a unix socket and a decoder carry (bench stream-decode). */
+  drainStoppedBytesPerSecond: 2 * GIB,
+  /** Passes begin at least this far apart: the gateway's pacing, and QEMU's own rate-limit window without one. */
+  passSpacingMs: 250,
+  qemuPassSpacingMs: 100,
+  /** Pages kept by a gateway that does not absorb, and by a socket without a gateway. */
+  noAbsorbPages: 1024,
+  socketPages: 64,
+  /** `stop`, last sync, device state, proof of loading, `cont`: with an empty backlog and no latency. */
+  fixedDowntimeMs: 80,
+  qemuFixedDowntimeMs: 60,
+  /** PING and PONG, then `cont`; QEMU alone closes with one exchange. */
+  roundTripsAtStop: 2,
+  qemuRoundTripsAtStop: 1,
+  /** Sections behind RAM on a plain machine. */
+  deviceBytes: 100_000,
+  timeLimitMsMin: 60_000,
+  timeLimitRams: 5,
+} as const;
+
+export const SIMULATION_DEFAULTS = {
+  linkBytesPerSecond: 125e6,
+  roundTripMs: 0.2,
+  limits: { downtimeMsMax: 300, timeoutMs: null, onTimeout: 'switch' },
+  timeLimitMs: null,
+  gatewayMemoryBytesMax: 8 * GIB,
+  arrangement: 'single',
+  regret: true,
+} as const satisfies Omit<SimulationOptions, 'strategy' | 'parameters' | 'guest'>;
+
+export type Outcome = 'completed' | 'timed-out' | 'aborted';
+
+/** null: not known, or the run did not get there. */
+export interface SimulationResult {
+  readonly outcome: Outcome;
+  /** Completed, and within the limits that the strategy promises. */
+  readonly success: boolean;
+  /** Why it is no success. */
+  readonly reason: string | null;
+  readonly decision: { readonly action: DecisionAction; readonly rule: string; readonly text: string } | null;
+  readonly stoppedAtMs: number | null;
+  readonly totalMigrationTimeMs: number | null;
+  readonly downtimeMs: number | null;
+  readonly downtimePredictedMs: number | null;
+  readonly transferredBytes: number;
+  readonly iterations: number;
+  readonly passes: number;
+  readonly sentPages: number;
+  readonly resentPages: number;
+  /** Share of guest time taken away at most. */
+  readonly throttleShareMax: number;
+  readonly bounds: Bounds;
+  /** Cost over the clairvoyant's, less 1; null where the run did not complete or was not asked. */
+  readonly regret: number | null;
+  readonly clairvoyant: ClairvoyantStop | null;
+  /** Pages written, taken out of QEMU, and sent: what the simulator worked through. */
+  readonly pageEvents: number;
+}
+
+/** What no rule can beat with this guest on this link (docs/strategies.md, bounds). */
+export interface Bounds {
+  readonly transferredBytesMin: number;
+  readonly totalMigrationTimeMsMin: number;
+  /** With whole pages; null: the guest's rates are not known. */
+  readonly downtimeMsMin: number | null;
+}
+
+export interface ClairvoyantStop {
+  readonly atMs: number;
+  readonly totalMigrationTimeMs: number;
+  readonly downtimeMs: number;
+}

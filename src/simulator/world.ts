@@ -1,0 +1,227 @@
+/**
+ * Guest, QEMU, gateway and link on a virtual clock: what moves in a stretch of time. The page index is the live one; QEMU is its way of
+ * scanning (passes over the dirty bitmap in address order, a sync when one is done), the link a queue of bytes.
+ * Not responsible for asking the engine (driver.ts), nor for judging the end (run.ts).
+ */
+
+import { assert } from '../base/index.ts';
+import { PageIndex, tickOfMs } from '../pages/index.ts';
+import { STEP_MS } from '../trace/index.ts';
+import { PAGE_SIZE_BYTES, type Snapshot } from '../vm/index.ts';
+import { bytesOfStale, type Coding, codingOf } from './coding.ts';
+import { Ledger } from './ledger.ts';
+import { LinkModel } from './link.ts';
+import { MODEL, type SimulationOptions } from './types.ts';
+
+const BATCH_PAGES = 4096;
+/** Of a batch in the estimate of what a page costs. */
+const ESTIMATE_WEIGHT = 0.1;
+
+export class World {
+  readonly options: SimulationOptions;
+  readonly ledger: Ledger;
+  readonly index: PageIndex;
+  readonly link: LinkModel;
+  readonly coding: Coding;
+  /** Pages go through a gateway; without one the index stands for QEMU's socket. */
+  readonly gateway: boolean;
+  readonly passSpacingMs: number;
+  /** A pass counts as done with this many pages left: QEMU without a gateway looks at what is pending. */
+  readonly passDonePages: number;
+  readonly #batch = new Uint32Array(BATCH_PAGES);
+  readonly #slotsMax: number;
+  readonly #waitingPagesMax: number;
+  #nowMs = 0;
+  #guestSteps = 0;
+  #guestCredit = 0;
+  #throttleShare = 0;
+  #passes = 1;
+  #syncMs = 0;
+  #stopped = false;
+  #takenPages = 0;
+  #encodedBytes: number;
+
+  constructor(options: SimulationOptions, passDonePages: number) {
+    const { guest, strategy } = options;
+    this.options = options;
+    this.gateway = strategy.mechanism === 'gateway';
+    this.passSpacingMs = this.gateway ? MODEL.passSpacingMs : MODEL.qemuPassSpacingMs;
+    this.passDonePages = passDonePages;
+    this.ledger = new Ledger(guest.pageCount, guest.content.firstPage + guest.content.pageCount);
+    this.index = new PageIndex(guest.pageCount);
+    this.link = new LinkModel(options.linkBytesPerSecond);
+    this.coding = codingOf(guest.cost, this.gateway ? options.arrangement : 'single', strategy.delta);
+    this.#slotsMax = Math.floor((options.gatewayMemoryBytesMax - this.#bookkeepingBytes) / PAGE_SIZE_BYTES);
+    assert(this.#slotsMax > BATCH_PAGES || !this.gateway, 'the gateway has memory for a batch of pages');
+    if (!this.gateway) this.#waitingPagesMax = MODEL.socketPages;
+    else this.#waitingPagesMax = strategy.absorb ? Number.POSITIVE_INFINITY : MODEL.noAbsorbPages;
+    this.#encodedBytes = this.coding.wholeBytes;
+    this.index.setEncodedBytesEstimate(this.#encodedBytes);
+  }
+
+  get nowMs(): number {
+    return this.#nowMs;
+  }
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+  get throttleShare(): number {
+    return this.#throttleShare;
+  }
+  set throttleShare(share: number) {
+    this.#throttleShare = share;
+  }
+  get passes(): number {
+    return this.#passes;
+  }
+  get sentPages(): number {
+    return this.index.snapshot().sentPages;
+  }
+  /** Pages written, taken out of QEMU, and sent. */
+  get pageEvents(): number {
+    return this.ledger.dirtiedPages + this.#takenPages + this.sentPages;
+  }
+
+  // As the live store: index, and a slot number a page.
+  get #bookkeepingBytes(): number {
+    return this.index.byteLength + this.options.guest.pageCount * 4;
+  }
+
+  get memoryBytes(): number {
+    return this.#bookkeepingBytes + this.#waitingPages * PAGE_SIZE_BYTES;
+  }
+
+  get #waitingPages(): number {
+    return this.index.queuedPages + this.index.heldPages;
+  }
+
+  /** All that the destination lacks, as bytes on the link, were the VM stopped now. */
+  get staleBytes(): number {
+    return bytesOfStale(this.coding, this.ledger);
+  }
+
+  get drained(): boolean {
+    return this.ledger.passPages === 0 && this.#waitingPages === 0;
+  }
+
+  /** `durationMs` of guest time (less what a throttle takes), QEMU and link. */
+  advance(durationMs: number): void {
+    assert(durationMs > 0, 'time goes on');
+    const fromMs = this.#nowMs;
+    this.#nowMs += durationMs;
+    if (!this.#stopped) this.#runGuest(durationMs);
+    this.#transfer(fromMs);
+    assert(
+      !this.gateway || this.#waitingPages <= this.#slotsMax,
+      `the gateway keeps to its memory: ${this.#waitingPages} pages, at most ${this.#slotsMax}`,
+    );
+  }
+
+  #runGuest(durationMs: number): void {
+    this.#guestCredit += (durationMs * (1 - this.#throttleShare)) / STEP_MS;
+    while (this.#guestCredit >= 1 - 1e-9) {
+      this.#guestCredit -= 1;
+      this.options.guest.writeStep(this.#guestSteps++, this.ledger);
+    }
+  }
+
+  /** QEMU and the link take turns, so that back-pressure is felt within the stretch. */
+  #transfer(fromMs: number): void {
+    const drain = this.#stopped ? MODEL.drainStoppedBytesPerSecond : MODEL.drainBytesPerSecond;
+    let readable = Math.ceil((drain * (this.#nowMs - fromMs)) / 1000 / PAGE_SIZE_BYTES);
+    for (;;) {
+      const read = this.#read(Math.min(readable, BATCH_PAGES));
+      readable -= read;
+      // Absorbed pages are all read before any is sent: what comes in one stretch is coalesced.
+      if (read === BATCH_PAGES && this.#waitingPagesMax === Number.POSITIVE_INFINITY) continue;
+      if (!this.#send(fromMs) && read === 0) return;
+    }
+  }
+
+  #read(pages: number): number {
+    const most = this.#stopped ? Number.POSITIVE_INFINITY : this.#waitingPagesMax;
+    const room = Math.min(this.#slotsMax - this.#waitingPages, most - this.index.queuedPages);
+    const count = this.ledger.take(Math.min(pages, room), this.#batch);
+    const tick = tickOfMs(this.#nowMs);
+    for (let at = 0; at < count; at++) {
+      const page = this.#batch[at]!;
+      this.index.arrive(page, tick, this.ledger.isZero(page));
+    }
+    this.#takenPages += count;
+    return count;
+  }
+
+  /** One batch as far as the stretch carries it; false when nothing could go. */
+  #send(fromMs: number): boolean {
+    const roomBytes = this.link.roomBytes(fromMs, this.#nowMs);
+    if (roomBytes <= 0) return false;
+    const { queuedPages, queuedBytes } = this.index.backlog();
+    const average = queuedPages > 0 ? queuedBytes / queuedPages : this.coding.wholeBytes;
+    const most = Math.max(1, Math.min(BATCH_PAGES, Math.ceil(roomBytes / Math.max(1, average))));
+    let count = this.index.take(most, this.#batch);
+    if (count === 0 && this.#stopped) count = this.index.takeHeld(most, this.#batch);
+    if (count === 0) return this.#spill(most);
+    const bytes = this.#deliver(count);
+    this.link.send(bytes, fromMs);
+    this.index.countSentBytes(bytes);
+    return true;
+  }
+
+  /** The batch's first `count` pages arrive; returns what they cost on the link. */
+  #deliver(count: number): number {
+    const { coding, ledger } = this;
+    let zero = 0;
+    let again = 0;
+    for (let at = 0; at < count; at++) {
+      const page = this.#batch[at]!;
+      if (ledger.isZero(page)) zero++;
+      // Both ends keep the last copy of pages that are likely to come again (src/pages/references.ts).
+      else if (ledger.wasDelivered(page) && this.index.isRecent(page)) again++;
+      ledger.deliver(page);
+    }
+    const whole = count - zero - again;
+    const bytes = whole * coding.wholeBytes + again * coding.againBytes;
+    if (count > zero) {
+      this.#encodedBytes += ESTIMATE_WEIGHT * (bytes / (count - zero) - this.#encodedBytes);
+      this.index.setEncodedBytesEstimate(this.#encodedBytes);
+    }
+    return bytes + zero * coding.zeroBytes;
+  }
+
+  /** Everything kept is held and nothing more fits: sending something is the only way on. As in src/gateway/source.ts. */
+  #spill(pages: number): boolean {
+    return this.#waitingPages >= this.#slotsMax && this.index.spill(pages) > 0;
+  }
+
+  /** QEMU has sent the running pass, and the next may begin. */
+  get passIsDue(): boolean {
+    return this.ledger.passPages <= this.passDonePages && this.#nowMs - this.#syncMs >= this.passSpacingMs;
+  }
+
+  beginPass(): void {
+    this.ledger.sync();
+    this.#passes++;
+    this.#syncMs = this.#nowMs;
+  }
+
+  /** The VM is stopped: what is dirty now is final, and everything goes. */
+  stop(): void {
+    this.#stopped = true;
+    this.index.setStopAndCopy(true);
+  }
+
+  snapshot(): Snapshot {
+    return {
+      ...this.index.snapshot(),
+      firstPassDone: this.#passes >= 2,
+      passes: this.#passes,
+      sinceSyncMs: this.#nowMs - this.#syncMs,
+      bandwidthBytesPerSecond: this.link.measuredBytesPerSecond,
+      roundTripMs: this.options.roundTripMs,
+      memoryBytes: this.memoryBytes,
+      memoryBytesMax: this.options.gatewayMemoryBytesMax,
+      gateHeld: true,
+      sourceRemainingPages: this.ledger.passPages,
+    };
+  }
+}
