@@ -33,13 +33,19 @@ test('the exponential average finds the rate of periodic and of random rewrites'
     const off = (ratePerSecondOfCode(periodic) * meanTicks * TICK_MS) / 1000;
     assert.ok(off > 0.85 && off < 1.15, `periodic ${meanTicks}: ${off}`);
     let sum = 0;
+    let squares = 0;
     let random = intervalCodeOfTicks(meanTicks);
     for (let sample = 0; sample < 20_000; sample++) {
       random = blendIntervalCode(random, Math.max(1, Math.round(prng.exponential() * meanTicks)));
-      sum += 1 / ratePerSecondOfCode(random);
+      const relative = 1000 / (ratePerSecondOfCode(random) * meanTicks * TICK_MS);
+      sum += relative;
+      squares += (relative - 1) ** 2;
     }
-    const ratio = (sum / 20_000) * (1000 / (meanTicks * TICK_MS));
+    const ratio = sum / 20_000;
     assert.ok(ratio > 0.85 && ratio < 1.15, `random ${meanTicks}: ${ratio}`);
+    // Of single samples the variance is 1; an average of weight w has w / (2 - w) = 1/7 of it.
+    const variance = squares / 20_000;
+    assert.ok(variance > 0.08 && variance < 0.22, `random ${meanTicks}: variance ${variance}`);
   }
 });
 

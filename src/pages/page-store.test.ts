@@ -232,6 +232,10 @@ test('a slot handed to a worker keeps its content while a newer copy arrives', (
   assert.notEqual(store.slotOf(8), slot);
   store.keepReference(8, slot);
   assert.equal(store.referenceSlot(8), slot);
+  const room = store.roomPages;
+  store.index.take(4, out);
+  store.keepReference(8, store.takeSlot(8));
+  assert.equal(store.roomPages, room + 1, 'the older reference is free again');
   assert.throws(() => store.releaseSlot(store.slotCount - 1), { code: 'ASSERTION' });
 });
 
