@@ -20,6 +20,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./inspect.ts')).command,
   },
   {
+    name: 'migrate',
+    summary: 'move a VM of yours to another QEMU, or check whether it could be moved',
+    load: async () => (await import('./migrate.ts')).command,
+  },
+  {
+    name: 'resolve',
+    summary: 'end a migration that was interrupted, or list those there are',
+    load: async () => (await import('./resolve.ts')).command,
+  },
+  {
     name: 'strategies',
     summary: 'list the strategies, or show one with its rules and parameters',
     load: async () => (await import('./strategies.ts')).command,
