@@ -37,6 +37,8 @@ export interface DriveOptions {
   /** When `migrate` was sent. */
   readonly startMs: number;
   readonly ackGate: boolean;
+  /** false: nothing is written, so the first pass holds everything and there is nothing to wait for. */
+  readonly guestRuns: boolean;
   readonly onProgress: (view: ProgressView) => void;
   readonly onIteration: (stats: IterationStats) => void;
 }
@@ -114,6 +116,15 @@ export class Drive {
     this.#end({ kind: 'stop-and-copy', decision, downtimePredictedMs: this.#downtimePredictedMs });
   }
 
+  #endPaused(): void {
+    const decision: Decision = {
+      action: 'stop-and-copy',
+      rule: 'paused-guest',
+      text: 'the guest is paused, so one pass holds all of its memory',
+    };
+    this.#end({ kind: 'stop-and-copy', decision, downtimePredictedMs: null });
+  }
+
   #onTick(): void {
     const { gateway, clock, startMs, onProgress } = this.#options;
     const snapshot = gateway.snapshot();
@@ -163,6 +174,7 @@ export class Drive {
       case 'end-iteration': {
         const stats = gateway.endIteration();
         this.#options.onIteration(stats);
+        if (!this.#options.guestRuns) this.#endPaused();
         this.#tell({ kind: 'iteration', stats, snapshot: gateway.snapshot()! });
         break;
       }

@@ -265,6 +265,7 @@ class Migration {
       clock: systemClock,
       startMs: this.#startMs,
       ackGate,
+      guestRuns: this.#guestWasRunning,
       engine: startEngine({
         strategy,
         parameters,
