@@ -23,6 +23,7 @@ export type { LinkEvent, LinkOptions } from './link-types.ts';
 export type { Message, MessageKind } from './message.ts';
 export type { Dial, Transport, TransportHandlers } from './transport.ts';
 export { memoryPair } from './transports/memory.ts';
+export { type RelayedBytes, relay } from './transports/relay.ts';
 export {
   type Stall,
   withBandwidth,

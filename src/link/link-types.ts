@@ -14,6 +14,8 @@ export interface LinkOptions extends SessionOptions {
   /** One at a time per lane; the next one of the lane comes when the promise resolves. A rejection ends the link. */
   readonly onMessage: (message: Message, lane: number) => void | Promise<void>;
   readonly onEvent?: (event: LinkEvent) => void;
+  /** Bytes of `lane` were acknowledged: its capacity has grown. */
+  readonly onRoom?: (lane: number) => void;
   readonly clock?: Clock;
 }
 

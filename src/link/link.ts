@@ -250,7 +250,9 @@ export class Link {
   #receive(lane: number, transport: Transport, chunk: Uint8Array): void {
     if (this.#wires[lane]!.transport !== transport) return;
     const before = this.#session.connectionState(lane);
+    const capacityBytes = this.#session.capacityBytes(lane);
     this.#session.receive(lane, chunk, this.#clock.nowMs());
+    if (this.#session.capacityBytes(lane) > capacityBytes) this.#options.onRoom?.(lane);
     if (before === 'greeting' && this.#session.connectionState(lane) === 'open') {
       this.#event({
         kind: 'connected',

@@ -43,14 +43,15 @@ export class ParallelCodec {
     }
   }
 
+  /** Resolves when it is done, in any order. Errors: LINK_WORKER. */
+  async encode(request: BatchRequest): Promise<ParallelBatch> {
+    const { value, workMs } = await this.#dispatch({ kind: 'encode', request }, request.pages.length, []);
+    return { ...(value as EncodedBatch), encodeMs: workMs };
+  }
+
   /** Resolves in the order of calls for `lane`. Errors: LINK_WORKER. */
   encodeBatch(lane: number, request: BatchRequest): Promise<ParallelBatch> {
-    const task: CodecTask = { kind: 'encode', request };
-    const done = this.#dispatch(task, request.pages.length, []).then(({ value, workMs }) => ({
-      ...(value as EncodedBatch),
-      encodeMs: workMs,
-    }));
-    return this.#inOrder(lane, done);
+    return this.#inOrder(lane, this.encode(request));
   }
 
   /** Of a batch whose memory is given away: it arrived in a frame of its own. Errors: CODEC_*, LINK_WORKER. */

@@ -1,0 +1,158 @@
+/** What relay and link cost: against a plain byte relay, and against the same connection with nothing around the bytes. */
+
+import { randomBytes } from 'node:crypto';
+import { crc32 } from 'node:zlib';
+import { MIB, median } from '../src/base/index.ts';
+import {
+  type Capabilities,
+  Link,
+  type LinkRole,
+  relay,
+  streamTransport,
+  type Transport,
+  tlsDial,
+  tlsListen,
+} from '../src/link/index.ts';
+import type { Bench, BenchOptions } from './registry.ts';
+import { rateOf, relayRate, socketPair } from './relay.ts';
+
+function capabilities(role: LinkRole): Capabilities {
+  return { role, codecMask: 1, pageSizeBytes: 4096, referencePagesMax: 0 };
+}
+
+type Road = (
+  accept: (transport: Transport) => void,
+) => Promise<{ dial: () => Promise<Transport>; close(): void }>;
+
+const unixRoad: Road = async (accept) => ({
+  dial: async () => {
+    const { near, far } = await socketPair();
+    accept(streamTransport(far, 'unix'));
+    return streamTransport(near, 'unix');
+  },
+  close: () => {},
+});
+
+const tlsRoad: Road = async (accept) => {
+  const credentials = { kind: 'psk', key: randomBytes(32) } as const;
+  const listener = await tlsListen({ host: '127.0.0.1', port: 0 }, credentials, accept);
+  const dial = tlsDial(listener.address, credentials);
+  return { dial: () => dial(0, new AbortController().signal), close: () => void listener.close() };
+};
+
+const BATCH_BYTES = 1024 * 1024;
+
+/** Batches from `send` to the other end's owner. Their checksums come with them, as from the encoders. */
+async function linkRate(bytes: number, road: Road): Promise<number> {
+  const migrationId = randomBytes(16);
+  const destination = new Link({
+    migrationId,
+    laneCount: 1,
+    capabilities: capabilities('destination'),
+    onMessage: () => {},
+  });
+  const source = new Link({
+    migrationId,
+    laneCount: 1,
+    capabilities: capabilities('source'),
+    onMessage: () => {},
+  });
+  const { dial, close } = await road((transport) => destination.accept(transport));
+  source.dial(dial);
+  await source.connected();
+  const batch = Buffer.alloc(BATCH_BYTES, 0x5a);
+  const check = crc32(batch);
+  const startMs = performance.now();
+  for (let left = bytes; left > 0; left -= BATCH_BYTES) {
+    await source.writable(0, BATCH_BYTES);
+    source.send(0, { kind: 'pages', batch }, check);
+  }
+  await source.barrier();
+  const rate = (bytes * 1000) / (performance.now() - startMs);
+  source.abort(new Error('the round is over'));
+  destination.abort(new Error('the round is over'));
+  close();
+  return rate;
+}
+
+/** The same bytes over the same kind of connection with nothing around them. */
+async function bareRate(bytes: number, road: Road): Promise<number> {
+  let arrived = 0;
+  let finish = (_atMs: number) => {};
+  const done = new Promise<number>((resolve) => {
+    finish = resolve;
+  });
+  const { dial, close } = await road((transport) =>
+    transport.open({
+      onData: (chunk) => {
+        arrived += chunk.length;
+        if (arrived === bytes) finish(performance.now());
+      },
+      onWritable: () => {},
+      onClosed: () => {},
+    }),
+  );
+  const near = await dial();
+  let resume = () => {};
+  near.open({ onData: () => {}, onWritable: () => resume(), onClosed: () => {} });
+  const batch = Buffer.alloc(BATCH_BYTES, 0x5a);
+  const startMs = performance.now();
+  for (let left = bytes; left > 0; left -= BATCH_BYTES) {
+    if (near.write([batch])) continue;
+    await new Promise<void>((resolve) => {
+      resume = resolve;
+    });
+  }
+  const rate = (bytes * 1000) / ((await done) - startMs);
+  near.destroy();
+  close();
+  return rate;
+}
+
+async function compare(
+  { quick, log }: BenchOptions,
+  ours: (bytes: number) => Promise<number>,
+  plain: (bytes: number) => Promise<number>,
+): Promise<Record<string, unknown>> {
+  const bytes = (quick ? 128 : 512) * MIB;
+  const ourRates: number[] = [];
+  const plainRates: number[] = [];
+  for (let round = 0; round < (quick ? 3 : 9); round++) {
+    plainRates.push(await plain(bytes));
+    ourRates.push(await ours(bytes));
+    log(`${(ourRates.at(-1)! / plainRates.at(-1)!).toFixed(2)} of the plain one`);
+  }
+  return {
+    bytesPerSecond: Math.round(median(ourRates)!),
+    baselineBytesPerSecond: Math.round(median(plainRates)!),
+    ratio: Number(median(ourRates.map((rate, round) => rate / plainRates[round]!))!.toFixed(3)),
+  };
+}
+
+/** The product's relay in the place of the plain one. */
+function productRelayRate(bytes: number): Promise<number> {
+  return rateOf(bytes, async (from, onBytes) => {
+    const { near, far } = await socketPair();
+    far.on('data', (chunk: Buffer) => onBytes(chunk.length));
+    relay(from, near).catch(() => undefined);
+    return () => {
+      near.destroy();
+      far.destroy();
+    };
+  });
+}
+
+function linkOver(road: Road): (options: BenchOptions) => Promise<Record<string, unknown>> {
+  return (options) =>
+    compare(
+      options,
+      (bytes) => linkRate(bytes, road),
+      (bytes) => bareRate(bytes, road),
+    );
+}
+
+export const benches: readonly Bench[] = [
+  { name: 'relay', needsQemu: false, run: (options) => compare(options, productRelayRate, relayRate) },
+  { name: 'link', needsQemu: false, run: linkOver(unixRoad) },
+  { name: 'link-tls', needsQemu: false, run: linkOver(tlsRoad) },
+];
