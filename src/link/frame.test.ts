@@ -179,7 +179,7 @@ const MESSAGES: Message[] = [
     ],
   },
   { kind: 'prologue', last: false, bytes: Buffer.from('QEVM') },
-  { kind: 'pages', batch: Buffer.from([1, 2, 3]) },
+  { kind: 'pages', batch: Buffer.from([1, 2, 3]), checksum: 5 },
   { kind: 'drop', pages: Uint32Array.of(0, 7, 2 ** 32 - 1) },
   { kind: 'barrier', id: 4 },
   { kind: 'barrier-done', id: 4 },
@@ -196,17 +196,17 @@ test('each message round-trips, and each prefix of it is refused or another mess
   const opaque = new Set(['pages', 'return-path', 'control', 'prologue', 'tail']);
   for (const message of MESSAGES) {
     const { type, payload } = encodeMessage(message);
-    assert.deepEqual(decodeMessage(type, payload), message);
+    assert.deepEqual(decodeMessage(type, payload, 5), message);
     for (let length = 0; length < payload.length; length++) {
       try {
-        decodeMessage(type, payload.subarray(0, length));
+        decodeMessage(type, payload.subarray(0, length), 5);
         assert.ok(opaque.has(message.kind), `${message.kind} cut to ${length}`);
       } catch (error) {
         assert.equal(errorCode(error), 'LINK_MESSAGE');
       }
     }
     if (opaque.has(message.kind)) continue;
-    assert.throws(() => decodeMessage(type, Buffer.concat([payload, Buffer.alloc(1)])), {
+    assert.throws(() => decodeMessage(type, Buffer.concat([payload, Buffer.alloc(1)]), 5), {
       code: 'LINK_MESSAGE',
     });
   }

@@ -42,6 +42,8 @@ export interface Frame {
   /** 0 for connection frames. */
   readonly sequence: number;
   readonly payload: Uint8Array;
+  /** CRC-32 of the payload, checked. */
+  readonly payloadCheck: number;
 }
 
 export function isKnownType(type: number): boolean {
@@ -87,6 +89,8 @@ export function encodeFrame(fields: FrameFields): Uint8Array {
 export class FrameDecoder {
   /** Raised by the owner once the other end is known. */
   payloadBytesMax = PAYLOAD_BYTES_MAX_UNKNOWN;
+  /** Where payloads are put; a session has a pool. */
+  takeMemory: (length: number) => Uint8Array = Buffer.allocUnsafeSlow;
   readonly #header = Buffer.allocUnsafeSlow(FRAME_HEADER_BYTES);
   #headerFilled = 0;
   #payload: Uint8Array | null = null;
@@ -112,7 +116,8 @@ export class FrameDecoder {
     const length = this.#header.readUInt32BE(4);
     const payload = this.#fillPayload(length);
     if (payload === null) return null;
-    if (crc32(payload) !== this.#header.readUInt32BE(16)) {
+    const payloadCheck = this.#header.readUInt32BE(16);
+    if (crc32(payload) !== payloadCheck) {
       throw linkError('LINK_FRAME_PAYLOAD', `payload checksum of frame type ${this.#header[2]} is wrong`);
     }
     this.#headerFilled = 0;
@@ -123,6 +128,7 @@ export class FrameDecoder {
       flags: this.#header[3]!,
       sequence: this.#header.readUInt32BE(8) * 2 ** 32 + this.#header.readUInt32BE(12),
       payload,
+      payloadCheck,
     };
   }
 
@@ -138,7 +144,7 @@ export class FrameDecoder {
 
   /** Copied always: a transport may use the chunk's memory again, and a small message must not pin a large chunk. */
   #fillPayload(length: number): Uint8Array | null {
-    this.#payload ??= Buffer.allocUnsafeSlow(length);
+    this.#payload ??= this.takeMemory(length);
     const count = Math.min(length - this.#payloadFilled, this.#chunk.length - this.#at);
     this.#payload.set(this.#chunk.subarray(this.#at, this.#at + count), this.#payloadFilled);
     this.#payloadFilled += count;

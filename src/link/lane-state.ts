@@ -58,3 +58,15 @@ export function isSilent(
   }
   return connection.state === 'greeting' && nowMs - connection.sinceMs > limits.helloTimeoutMs;
 }
+
+export function statsOf(state: LaneState): SessionStats {
+  const { lane, connection, epoch, roundTripMs, roundTripMsMin } = state;
+  return {
+    lane: lane.index,
+    connected: connection.state === 'open',
+    epoch,
+    roundTripMs,
+    roundTripMsMin,
+    ...lane.stats(),
+  };
+}

@@ -201,7 +201,7 @@ export class Lane {
   }
 
   /** The frame at the head is done with: its bytes become credit again. */
-  consume(nowMs: number): void {
+  consume(nowMs: number): Frame {
     const frame = this.#inbox[this.#inboxHead];
     assert(frame !== undefined, 'only a frame that is there is consumed');
     this.#inboxHead++;
@@ -212,6 +212,7 @@ export class Lane {
     const sizeBytes = FRAME_HEADER_BYTES + frame.payload.length;
     this.#consumedBytes += sizeBytes;
     this.#noteAck(sizeBytes, nowMs);
+    return frame;
   }
 
   #noteAck(bytes: number, nowMs: number): void {

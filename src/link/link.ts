@@ -77,9 +77,10 @@ export class Link {
   }
 
   /** Queues a message. Does not wait: ask `capacityBytes` or `writable` before page batches. */
-  send(lane: number, message: Message, payloadCheck?: number): void {
+  send(lane: number, message: Message, checksum?: number): void {
     this.#ended.signal.throwIfAborted();
-    this.#session.send(lane, message, this.#clock.nowMs(), payloadCheck);
+    const known = message.kind === 'pages' && checksum !== undefined ? { ...message, checksum } : message;
+    this.#session.send(lane, known, this.#clock.nowMs());
     this.#guard(() => this.#pump(lane));
   }
 

@@ -13,7 +13,13 @@ export type Message =
       readonly blocks: readonly { readonly id: string; readonly sizeBytes: number }[];
     }
   | { readonly kind: 'prologue' | 'tail'; readonly last: boolean; readonly bytes: Uint8Array }
-  | { readonly kind: 'pages'; readonly batch: Uint8Array }
+  | {
+      readonly kind: 'pages';
+      /** What arrives is valid until its handler is done: the memory is used again. */
+      readonly batch: Uint8Array;
+      /** CRC-32 of `batch`. What arrives has it, checked; what is sent may have it, where a worker made it. */
+      readonly checksum?: number;
+    }
   | { readonly kind: 'drop'; readonly pages: Uint32Array }
   | { readonly kind: 'barrier' | 'barrier-done'; readonly id: number }
   | {
@@ -130,19 +136,18 @@ function checksumBytes(checksum: string): Uint8Array {
 }
 
 /** The message of a lane frame, or null for an optional type that this version does not know. */
-export function decodeMessage(type: number, payload: Uint8Array): Message | null {
+export function decodeMessage(type: number, payload: Uint8Array, payloadCheck: number): Message | null {
   const kind = KIND_OF_TYPE.get(type);
   if (kind === undefined) return null;
+  if (kind === 'pages') return { kind, batch: payload, checksum: payloadCheck };
   const reader = new Reader(payload, kind.toUpperCase());
   const message = decodePayload(kind, reader);
   reader.end();
   return message;
 }
 
-function decodePayload(kind: MessageKind, reader: Reader): Message {
+function decodePayload(kind: Exclude<MessageKind, 'pages'>, reader: Reader): Message {
   switch (kind) {
-    case 'pages':
-      return { kind, batch: reader.rest() };
     case 'return-path':
       return { kind, bytes: reader.rest() };
     case 'control':

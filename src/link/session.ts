@@ -31,7 +31,7 @@ import {
   type ProtocolVersion,
 } from './hello.ts';
 import { Lane } from './lane.ts';
-import { isSilent, type LaneState, type SessionOptions, type SessionStats } from './lane-state.ts';
+import { isSilent, type LaneState, type SessionOptions, type SessionStats, statsOf } from './lane-state.ts';
 import {
   DEFAULT_LIMITS,
   LANES_MAX,
@@ -41,6 +41,7 @@ import {
   PROTOCOL_MINOR,
 } from './limits.ts';
 import { checkPlace, decodeMessage, encodeMessage, type Message } from './message.ts';
+import { PayloadPool } from './payload-pool.ts';
 
 export class Session {
   readonly role: LinkRole;
@@ -50,6 +51,7 @@ export class Session {
   readonly #migrationId: Uint8Array;
   readonly #capabilities: Capabilities;
   readonly #lanes: LaneState[];
+  readonly #pool: PayloadPool;
   #peer: Hello | null = null;
   #barrierSent = 0;
   #barrierPassed = 0;
@@ -65,6 +67,7 @@ export class Session {
       'the window holds one largest frame at least',
     );
     this.#linkTimeoutMs = this.limits.linkTimeoutMs;
+    this.#pool = new PayloadPool(this.limits.windowBytes);
     this.role = options.capabilities.role;
     this.laneCount = options.laneCount;
     this.version = options.version ?? { major: PROTOCOL_MAJOR, minor: PROTOCOL_MINOR };
@@ -161,6 +164,7 @@ export class Session {
 
   #open(state: LaneState, hello: Hello, decoder: FrameDecoder, nowMs: number): void {
     decoder.payloadBytesMax = PAYLOAD_BYTES_MAX;
+    decoder.takeMemory = (length) => this.#pool.take(length);
     // The first connection of all starts the clock for the lanes that nobody has called yet.
     if (this.#peer === null) for (const other of this.#lanes) other.downSinceMs ??= nowMs;
     this.#peer = hello;
@@ -264,12 +268,13 @@ export class Session {
     return this.#lanes.every(({ lane }) => lane.idle);
   }
 
-  /** Queues a message; `payloadCheck` is the CRC-32 of a page batch where it is known. Errors: LINK_PROTOCOL, LINK_FRAME_LENGTH. */
-  send(lane: number, message: Message, nowMs: number, payloadCheck?: number): void {
+  /** Queues a message. Errors: LINK_PROTOCOL, LINK_FRAME_LENGTH. */
+  send(lane: number, message: Message, nowMs: number): void {
     checkPlace(message.kind, this.role, lane);
     if (this.#finishing) throw linkError('LINK_CLOSED', `${message.kind} after the end`);
     const { type, payload } = encodeMessage(message);
-    this.#state(lane).lane.enqueue(type, payload, payloadCheck, nowMs);
+    const check = message.kind === 'pages' ? message.checksum : undefined;
+    this.#state(lane).lane.enqueue(type, payload, check, nowMs);
   }
 
   /** Queues a barrier on every lane; its BARRIER_DONE comes back as a message. Returns its id. */
@@ -285,7 +290,7 @@ export class Session {
     while (!state.busy && !state.atBarrier) {
       const frame = state.lane.peek();
       if (frame === null) return null;
-      const message = decodeMessage(frame.type, frame.payload);
+      const message = decodeMessage(frame.type, frame.payload, frame.payloadCheck);
       if (message === null) {
         state.lane.consume(nowMs);
         continue;
@@ -312,7 +317,8 @@ export class Session {
     assert(state.busy, 'only a message that was taken is consumed');
     state.busy = false;
     if (!state.atBarrier) {
-      state.lane.consume(nowMs);
+      const frame = state.lane.consume(nowMs);
+      if (frame.type === FRAME.PAGES) this.#pool.give(frame.payload);
       return;
     }
     this.#barrierPassed++;
@@ -388,13 +394,6 @@ export class Session {
   }
 
   stats(): SessionStats[] {
-    return this.#lanes.map(({ lane, connection, epoch, roundTripMs, roundTripMsMin }) => ({
-      lane: lane.index,
-      connected: connection.state === 'open',
-      epoch,
-      roundTripMs,
-      roundTripMsMin,
-      ...lane.stats(),
-    }));
+    return this.#lanes.map(statsOf);
   }
 }

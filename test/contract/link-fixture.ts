@@ -90,7 +90,8 @@ export async function makePair(makeRoad: RoadMaker, options: PairOptions = {}): 
     laneCount,
     capabilities: capabilities('destination'),
     onMessage: (message, lane) => {
-      received.push({ lane, message });
+      const kept = message.kind === 'pages' ? { ...message, batch: Uint8Array.from(message.batch) } : message;
+      received.push({ lane, message: kept });
     },
     onEvent: (event) => events.push(event),
     ...options.destination,

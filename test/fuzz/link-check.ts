@@ -84,7 +84,7 @@ export function checkMessages(seed: number): void {
   const prng = new Prng(seed);
   for (const type of TYPES) {
     try {
-      decodeMessage(type, randomBytes(prng, 60));
+      decodeMessage(type, randomBytes(prng, 60), 0);
     } catch (error) {
       assert.equal(errorCode(error), 'LINK_MESSAGE');
     }
