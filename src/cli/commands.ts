@@ -25,9 +25,19 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./migrate.ts')).command,
   },
   {
+    name: 'receive',
+    summary: 'the far side of a migration between two hosts (godwit migrate starts it)',
+    load: async () => (await import('./receive.ts')).command,
+  },
+  {
     name: 'resolve',
     summary: 'end a migration that was interrupted, or list those there are',
     load: async () => (await import('./resolve.ts')).command,
+  },
+  {
+    name: 'lab',
+    summary: 'run a plan of measurements on real VMs, and report it',
+    load: async () => (await import('./lab.ts')).command,
   },
   {
     name: 'strategies',

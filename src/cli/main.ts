@@ -3,7 +3,6 @@
  * message and an exit code. Not responsible for anything a command does.
  */
 
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { GodwitError, systemClock } from '../base/index.ts';
 import type { CommandContext, CommandEntry, Output } from './command.ts';
@@ -11,6 +10,7 @@ import { COMMANDS } from './commands.ts';
 import { EXIT } from './exit.ts';
 import { type Interrupts, listenForInterrupts } from './interrupts.ts';
 import { renderError } from './output.ts';
+import { packageVersion } from './version.ts';
 
 export interface MainOptions {
   readonly out: Output;
@@ -124,9 +124,4 @@ function endQuietlyWhenReaderLeaves(): void {
     if (error.code === 'EPIPE') process.exit(EXIT.ok);
     throw error;
   });
-}
-
-function packageVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
 }

@@ -99,8 +99,8 @@ async function resolve(out: Output, name: string, json: boolean): Promise<number
     });
   }
   const { source, destination } = state.begin;
-  const here = qmpMachine(source.qmpPath, source.identity);
-  const there = qmpMachine(destination.qmpPath, destination.identity);
+  const here = qmpMachine(source);
+  const there = qmpMachine(destination);
   const recovery = await recover(state, here, there, (delayMs) => sleep(delayMs));
   await here.close();
   await there.close();

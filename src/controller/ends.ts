@@ -2,6 +2,7 @@
 
 import { connectQmp, type QmpClient, refuseLibvirtSocket } from '../qmp/index.ts';
 import type { MigrateOptions } from './options.ts';
+import { forwardSocket } from './reach.ts';
 import { checkEnds, type Preflight } from './preflight.ts';
 
 /** What `migrate` would find, without touching anything. Errors: those of connecting. */
@@ -13,20 +14,15 @@ export async function preflight(options: MigrateOptions, signal: AbortSignal): P
 
 /** Errors: those of connecting; QMP_LIBVIRT before that. */
 export async function withEnds<Result>(
-  { sourceQmpPath, destinationQmpPath }: MigrateOptions,
+  { sourceQmpPath, destinationQmpPath, far }: MigrateOptions,
   signal: AbortSignal,
   use: (source: QmpClient, destination: QmpClient) => Promise<Result>,
 ): Promise<Result> {
   for (const path of [sourceQmpPath, destinationQmpPath]) await refuseLibvirtSocket(path);
-  const source = await connectQmp({ path: sourceQmpPath, signal });
-  try {
-    const destination = await connectQmp({ path: destinationQmpPath, signal });
-    try {
-      return await use(source, destination);
-    } finally {
-      await destination.close();
-    }
-  } finally {
-    await source.close();
-  }
+  await using ends = new AsyncDisposableStack();
+  const source = ends.use(await connectQmp({ path: sourceQmpPath, signal }));
+  const forward = far == null ? null : await forwardSocket(far.reach, destinationQmpPath, signal);
+  if (forward) ends.defer(() => forward.close());
+  const destination = ends.use(await connectQmp({ path: forward?.path ?? destinationQmpPath, signal }));
+  return await use(source, destination);
 }

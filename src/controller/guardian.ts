@@ -69,8 +69,8 @@ async function watch(journalPath: string): Promise<void> {
   if (dismissed) return;
   const state = readJournal(journalPath);
   if (state.end && state.end.outcome !== 'in-doubt') return;
-  const source = qmpMachine(state.begin.source.qmpPath, state.begin.source.identity);
-  const destination = qmpMachine(state.begin.destination.qmpPath, state.begin.destination.identity);
+  const source = qmpMachine(state.begin.source);
+  const destination = qmpMachine(state.begin.destination);
   const recovery = await recover(state, source, destination, (delayMs) => sleep(delayMs));
   const journal = new Journal(journalPath);
   journal.write({ step: 'end', outcome: recovery.outcome, text: `guardian: ${recovery.text}` });

@@ -35,3 +35,7 @@ export { isAlive, processIdentity, qemuIdentity } from './process-identity.ts';
 export { type Machine, type MachineStatus, type Recovery, recover } from './recover.ts';
 export { type IterationReport, type MigrationReport, REPORT_SCHEMA } from './report.ts';
 export { MIGRATE_STEPS, type MigrateStep } from './steps.ts';
+export { defaultWorkers } from './arrangement.ts';
+export { FAR_DEFAULTS, type FarOptions } from './options.ts';
+export type { ReachSpec } from './reach.ts';
+export { type ReceiveChannel, receive } from './receive.ts';

@@ -3,16 +3,21 @@
 import { errorCode, errorMessage, GodwitError, sleep, systemClock } from '../base/index.ts';
 import { connectQmp, type QmpClient, type QmpExecutor } from '../qmp/index.ts';
 import { isAlive, qemuIdentity } from './process-identity.ts';
+import type { Endpoint } from './journal.ts';
+import { type Forward, forwardSocket } from './reach.ts';
 import type { Machine, MachineStatus } from './recover.ts';
 
 const POLL_MS = 10;
 /** QEMU serves one client at a time; a dead controller's connection is closed by the kernel within moments. */
 const CONNECT_TIMEOUT_MS = 5_000;
+const FORWARD_TIMEOUT_MS = 20_000;
 /** The first may find a connection that has just ended, the second one that ends under it. */
 const ATTEMPTS = 3;
 
 /** Nobody listens on the socket any more, or another QEMU does. */
-function isRefused(error: unknown): boolean {
+function isRefused(error: unknown, forwarded: boolean): boolean {
+  // ssh accepts here and is refused there: the connection ends before QEMU's greeting.
+  if (forwarded && errorCode(error) === 'QMP_CLOSED') return true;
   const code = errorCode((error as { cause?: unknown }).cause);
   return errorCode(error) === 'QEMU_REPLACED' || code === 'ECONNREFUSED' || code === 'ENOENT';
 }
@@ -22,16 +27,18 @@ function isSlow(error: unknown): boolean {
   return ['QMP_BUSY', 'QMP_TIMEOUT'].includes(errorCode(error));
 }
 
-/** `identity`: the process that must be behind the socket; null: whichever is. */
+/** `identity` of the endpoint: the process that must be behind the socket; null: whichever is. */
 export function qmpMachine(
-  qmpPath: string,
-  identity: string | null,
+  { qmpPath, identity, reach }: Endpoint,
   existing: QmpClient | null = null,
 ): Machine & { close(): Promise<void> } {
   let client = existing;
+  let forward: Forward | null = null;
   const open = async (): Promise<QmpExecutor> => {
     if (client) return client;
-    const opened = await connectQmp({ path: qmpPath, timeoutMs: CONNECT_TIMEOUT_MS });
+    const signal = AbortSignal.timeout(FORWARD_TIMEOUT_MS);
+    forward ??= reach === null ? null : await forwardSocket(reach, qmpPath, signal);
+    const opened = await connectQmp({ path: forward?.path ?? qmpPath, timeoutMs: CONNECT_TIMEOUT_MS });
     const found = identity === null ? null : await qemuIdentity(opened);
     if (found !== null && found !== identity) {
       await opened.close();
@@ -58,7 +65,7 @@ export function qmpMachine(
     await dropped?.close();
   };
   const isGone = async (error: unknown) =>
-    isRefused(error) && (identity === null || !(await isAlive(identity)));
+    isRefused(error, reach?.host != null) && (identity === null || !(await isAlive(identity)));
   const status = async (): Promise<MachineStatus> => {
     for (let attempt = 1; ; attempt++) {
       try {
@@ -87,6 +94,9 @@ export function qmpMachine(
       }
       return false;
     },
-    close: drop,
+    async close() {
+      await drop();
+      forward?.close();
+    },
   };
 }

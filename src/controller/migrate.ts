@@ -9,9 +9,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { errorCode, errorMessage, GodwitError, sleep, systemClock } from '../base/index.ts';
 import { startEngine } from '../engine/index.ts';
-import { SingleOutput, SourceGateway } from '../gateway/index.ts';
+import { SourceGateway } from '../gateway/index.ts';
 import {
-  migrateIncoming,
   migrateSetCapabilities,
   ParameterGuard,
   type QmpClient,
@@ -23,14 +22,15 @@ import {
   stop,
 } from '../qmp/index.ts';
 import type { IterationStats } from '../vm/index.ts';
+import { openWay, type Way } from './arrangement.ts';
 import { Drive, type Ending, type ProgressView } from './drive.ts';
 import { withEnds } from './ends.ts';
 import { type Guardian, startGuardian } from './guardian.ts';
 import { foreignStop, guestEnd } from './guest.ts';
 import { cancelledError, type HandoverTimes, handOver } from './handover.ts';
-import { Journal, journalPathOf, readJournal } from './journal.ts';
+import { type Endpoint, Journal, journalPathOf, readJournal } from './journal.ts';
 import { qmpMachine } from './machine.ts';
-import { FIXED_DOWNTIME_MS, LOAD_TIMEOUT_MS, type MigrateOptions } from './options.ts';
+import { FIXED_DOWNTIME_MS, type MigrateOptions } from './options.ts';
 import { checkEnds, type Preflight, refuseUnready } from './preflight.ts';
 import { processIdentity, qemuIdentity } from './process-identity.ts';
 import { recover } from './recover.ts';
@@ -78,7 +78,7 @@ class Migration {
   readonly #layout = Promise.withResolvers<number>();
   #identities: { source: string | null; destination: string | null } = { source: null, destination: null };
   #gateway: SourceGateway | null = null;
-  #output: SingleOutput | null = null;
+  #way: Way | null = null;
   #drive: Drive | null = null;
   #failure: GodwitError | null = null;
   #stoppedAtMs: number | null = null;
@@ -118,6 +118,7 @@ class Migration {
       signal.removeEventListener('abort', cancel);
       this.#drive?.close();
       this.#gateway?.close();
+      this.#way?.close();
       guardian?.dismiss();
       journal?.close();
       rmSync(this.#folder, { recursive: true, force: true });
@@ -125,20 +126,30 @@ class Migration {
   }
 
   async #begin(journal: Journal): Promise<void> {
-    const { sourceQmpPath, destinationQmpPath, sourceAfter } = this.#options;
+    const { sourceAfter, far } = this.#options;
     const source = await qemuIdentity(this.#source);
-    const destination = await qemuIdentity(this.#destination);
+    // Process numbers of another host mean nothing here.
+    const destination = far?.reach.host == null ? await qemuIdentity(this.#destination) : null;
     this.#identities = { source, destination };
     journal.write({
       step: 'begin',
       migrationId: this.#id,
       controller: await processIdentity(process.pid),
-      source: { qmpPath: sourceQmpPath, identity: source },
-      destination: { qmpPath: destinationQmpPath, identity: destination },
+      ...this.#endpoints(),
       sourceAfter,
       guestWasRunning: this.#guestWasRunning,
     });
     this.#step('begin');
+  }
+
+  #endpoints(): { source: Endpoint; destination: Endpoint } {
+    const { sourceQmpPath, destinationQmpPath, far } = this.#options;
+    const { source, destination } = this.#identities;
+    const reach = far == null ? null : { command: [...far.reach.command], host: far.reach.host };
+    return {
+      source: { qmpPath: sourceQmpPath, identity: source, reach: null },
+      destination: { qmpPath: destinationQmpPath, identity: destination, reach },
+    };
   }
 
   get #guestWasRunning(): boolean {
@@ -197,27 +208,29 @@ class Migration {
     await new ParameterGuard(this.#destination).setCapabilities(sharedCapabilities(ackGate));
     // In its incoming state `stop` only means: do not start by yourself (qmp_stop). Only our `cont` starts the VM there.
     await stop(this.#destination);
-    const address = this.#destinationAddress();
-    const exitOnError = !this.#preflight.destinationTellsWhy;
-    await migrateIncoming(this.#destination, address.listen, { exitOnError });
-    this.#step('incoming');
     const fail = (error: Error) => this.#onFailure(asGodwitError(error));
-    const output = new SingleOutput(
-      { address: address.connect, clock: systemClock, prepareTimeoutMs: LOAD_TIMEOUT_MS },
+    this.#way = await openWay(
       {
-        onRoom: () => this.#gateway?.pump(),
-        onReturnPath: (message, raw) => this.#gateway?.onReturnPath(message, raw),
-        onError: fail,
+        options: this.#options,
+        destination: this.#destination,
+        folder: this.#folder,
+        exitOnError: !this.#preflight.destinationTellsWhy,
+        events: {
+          onRoom: () => this.#gateway?.pump(),
+          onReturnPath: (message, raw) => this.#gateway?.onReturnPath(message, raw),
+          onError: fail,
+        },
+        onNote: (text) => this.#note(text),
+        onIncoming: () => this.#step('incoming'),
       },
+      signal,
     );
-    this.#output = output;
-    await output.connect(signal);
     this.#step('connected');
     const enabled = [...(await queryMigrateCapabilities(this.#source))]
       .filter(([, on]) => on)
       .map(([name]) => name);
     this.#gateway = new SourceGateway(
-      output,
+      this.#way.output,
       {
         listenPath: path.join(this.#folder, 'stream.sock'),
         ownerOf: this.#options.sourceQmpPath,
@@ -238,13 +251,6 @@ class Migration {
     await this.#gateway.listen();
     this.#step('listening');
     return this.#gateway;
-  }
-
-  #destinationAddress(): { listen: string; connect: string } {
-    const remote = this.#options.destinationAddress;
-    if (remote !== null) return { listen: `tcp:${remote.listen}`, connect: `tcp:${remote.connect}` };
-    const local = `unix:${path.join(this.#folder, 'incoming.sock')}`;
-    return { listen: local, connect: local };
   }
 
   /** `migrate` is sent and the stream has begun. */
@@ -321,10 +327,10 @@ class Migration {
     const told = await this.#withLoadError(this.#failure ?? error);
     this.#drive?.close();
     this.#gateway?.close();
-    this.#output?.close();
-    const { sourceQmpPath, destinationQmpPath } = this.#options;
-    const source = qmpMachine(sourceQmpPath, this.#identities.source, this.#source);
-    const destination = qmpMachine(destinationQmpPath, this.#identities.destination, this.#destination);
+    this.#way?.close();
+    const { source: sourceEnd, destination: destinationEnd } = this.#endpoints();
+    const source = qmpMachine(sourceEnd, this.#source);
+    const destination = qmpMachine(destinationEnd, this.#destination);
     const recovery = await recover(readJournal(journal.path), source, destination, (delayMs) =>
       sleep(delayMs),
     );
@@ -370,7 +376,7 @@ class Migration {
       migrationId: this.#id,
       options: this.#options,
       preflight: this.#preflight,
-      output: this.#output?.facts ?? null,
+      output: this.#way?.output.facts ?? null,
       startMs: this.#startMs,
       iterations: this.#iterations,
       notes: this.#notes,

@@ -2,6 +2,7 @@
 
 import path from 'node:path';
 import { GIB, GodwitError, MIB } from '../base/index.ts';
+import type { ReachSpec } from './reach.ts';
 import type { AnyStrategy } from '../strategy/index.ts';
 import type { Limits, ParameterValues } from '../vm/index.ts';
 
@@ -13,6 +14,8 @@ export interface MigrateOptions {
    * plain TCP to another host otherwise (single arrangement, --insecure). Both are `host:port`; they differ behind a relay.
    */
   readonly destinationAddress: { readonly listen: string; readonly connect: string } | null;
+  /** A gateway at the far side (paired arrangement); `destinationQmpPath` is then a path on that host. null: single. */
+  readonly far?: FarOptions | null;
   readonly strategy: AnyStrategy;
   readonly parameters: ParameterValues;
   readonly limits: Limits;
@@ -28,6 +31,26 @@ export interface MigrateOptions {
   readonly force?: readonly string[];
   readonly stateDirectory: string;
 }
+
+export interface FarOptions {
+  readonly reach: ReachSpec;
+  /** How godwit is started there. */
+  readonly remoteCommand: readonly string[];
+  /** `host` or `host:port` of the far side's data address; null: the host that ssh resolves. */
+  readonly dataAddress: string | null;
+  readonly connections: number;
+  /** Encoding threads; 0: none of its own. */
+  readonly workers: number;
+  /** Connections may be broken this long before the migration is given up. */
+  readonly linkTimeoutMs: number;
+}
+
+export const FAR_DEFAULTS = {
+  rsh: ['ssh'],
+  remoteCommand: ['godwit'],
+  connections: 2,
+  linkTimeoutMs: 60_000,
+} as const;
 
 export const MIGRATE_DEFAULTS = {
   strategy: 'mp',

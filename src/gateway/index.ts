@@ -1,6 +1,7 @@
 export { DeliveryMeter } from './delivery.ts';
 export { DestinationGateway, type DestinationGatewayOptions } from './destination.ts';
 export { InThreadEncoding } from './encoding.ts';
+export { WorkerEncoding } from './worker-encoding.ts';
 export { gatewayErrors } from './errors.ts';
 export { connectOptions, type FeedOptions } from './feed.ts';
 export { type BatchEncoding, PairedOutput, type PairedOutputOptions } from './paired.ts';

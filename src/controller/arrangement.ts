@@ -1,0 +1,103 @@
+/**
+ * Opens the way to the destination QEMU: straight into its incoming socket (single), or over the link to a gateway at
+ * its side (paired). Not responsible for what is sent.
+ */
+
+import os from 'node:os';
+import path from 'node:path';
+import { systemClock } from '../base/index.ts';
+import {
+  InThreadEncoding,
+  type OutputEvents,
+  PairedOutput,
+  type PageOutput,
+  SingleOutput,
+  WorkerEncoding,
+} from '../gateway/index.ts';
+import { migrateIncoming, type QmpClient } from '../qmp/index.ts';
+import { PAGE_SIZE_BYTES } from '../vm/index.ts';
+import { FarSide } from './far-side.ts';
+import { LOAD_TIMEOUT_MS, type MigrateOptions } from './options.ts';
+
+export interface Way {
+  readonly output: PageOutput;
+  close(): void;
+}
+
+export interface WayOptions {
+  readonly options: MigrateOptions;
+  readonly destination: QmpClient;
+  /** Private; for sockets. */
+  readonly folder: string;
+  readonly exitOnError: boolean;
+  readonly events: OutputEvents;
+  readonly onNote: (text: string) => void;
+  /** The destination QEMU listens. */
+  readonly onIncoming: () => void;
+}
+
+/** Half of the gateway's memory may hold copies that the destination has; a page needs one there and one here. */
+const REFERENCE_SHARE = 0.5;
+
+/** Errors: DESTINATION_UNREACHABLE, REACH_FAILED, those of the link. */
+export async function openWay(way: WayOptions, signal: AbortSignal): Promise<Way> {
+  return way.options.far == null ? openSingle(way, signal) : openPaired(way, signal);
+}
+
+async function openSingle(way: WayOptions, signal: AbortSignal): Promise<Way> {
+  const remote = way.options.destinationAddress;
+  const local = `unix:${path.join(way.folder, 'incoming.sock')}`;
+  await migrateIncoming(way.destination, remote ? `tcp:${remote.listen}` : local, { exitOnError: way.exitOnError });
+  way.onIncoming();
+  const address = remote ? `tcp:${remote.connect}` : local;
+  const output = new SingleOutput({ address, clock: systemClock, prepareTimeoutMs: LOAD_TIMEOUT_MS }, way.events);
+  await output.connect(signal);
+  return { output, close: () => output.close() };
+}
+
+async function openPaired(way: WayOptions, signal: AbortSignal): Promise<Way> {
+  const far = way.options.far!;
+  const referencePagesMax = way.options.strategy.delta
+    ? Math.floor((way.options.gatewayMemoryBytesMax * REFERENCE_SHARE) / PAGE_SIZE_BYTES)
+    : 0;
+  const side = await FarSide.start(
+    {
+      ...far,
+      referencePagesMax,
+      onNote: way.onNote,
+      onEvent: (event) => {
+        if (event.kind === 'disconnected') way.onNote(`connection ${event.lane} broke (${event.reason}); dialling again`);
+        if (event.kind === 'connected' && event.epoch > 1) way.onNote(`connection ${event.lane} is back`);
+      },
+    },
+    signal,
+  );
+  try {
+    await migrateIncoming(way.destination, side.incoming, { exitOnError: way.exitOnError });
+    way.onIncoming();
+    await side.feed(signal);
+  } catch (error) {
+    side.close();
+    throw error;
+  }
+  const encoding = far.workers > 0 ? new WorkerEncoding(far.workers) : new InThreadEncoding();
+  const output = new PairedOutput(
+    { link: side.link, encoding, clock: systemClock, prepareTimeoutMs: LOAD_TIMEOUT_MS, referencePagesMax },
+    way.events,
+  );
+  side.onMessage = (message) => output.onMessage(message);
+  void side.link.closed.then((error) => output.onClosed(error));
+  side.failed.catch((error: Error) => output.onClosed(error));
+  return {
+    output,
+    close() {
+      output.close();
+      side.close();
+    },
+  };
+}
+
+/** Encoding threads where nobody said: one core is the parser's. */
+export function defaultWorkers(): number {
+  return Math.max(1, Math.min(8, os.availableParallelism() - 1));
+}

@@ -1,0 +1,77 @@
+/**
+ * What the source's controller and `godwit receive --stdio` say over standard input and output: one JSON object a line.
+ * The key travels here and nowhere else. Lines are hostile until parsed.
+ */
+
+import { z } from 'zod';
+import { GodwitError } from '../base/index.ts';
+import { LANES_MAX, PSK_BYTES } from '../link/index.ts';
+
+const hex = (bytes: number) => z.string().regex(new RegExp(`^[0-9a-f]{${bytes * 2}}$`));
+
+/** First line to the far side. */
+export const receiveHello = z.object({
+  godwit: z.literal(1),
+  migrationId: hex(16),
+  /** The TLS 1.3 pre-shared key of every data connection. */
+  key: hex(PSK_BYTES),
+  lanes: z.int().min(1).max(LANES_MAX),
+  referencePagesMax: z.int().min(0),
+  linkTimeoutMs: z.number().positive(),
+  /** Where to listen for data; null: every address, any port. */
+  listen: z.object({ host: z.string().nullable(), port: z.int().min(0).max(65535) }),
+});
+export type ReceiveHello = z.infer<typeof receiveHello>;
+
+/** Later lines to the far side. */
+export const receiveRequest = z.discriminatedUnion('do', [
+  /** The destination QEMU listens now: connect to it. */
+  z.object({ do: z.literal('feed') }),
+]);
+
+/** Lines from the far side. */
+export const receiveEvent = z.discriminatedUnion('event', [
+  z.object({
+    event: z.literal('listening'),
+    version: z.string(),
+    port: z.int().min(1).max(65535),
+    /** Where the destination QEMU must listen: an address on the far host. */
+    incoming: z.string().regex(/^unix:\//),
+  }),
+  z.object({ event: z.literal('feeding') }),
+  z.object({ event: z.literal('complete'), pages: z.int() }),
+  z.object({ event: z.literal('error'), code: z.string(), text: z.string() }),
+]);
+export type ReceiveEvent = z.infer<typeof receiveEvent>;
+
+export const LINE_BYTES_MAX = 64 * 1024;
+
+/** Errors: RECEIVE_PROTOCOL. */
+export function parseLine<Schema extends z.ZodType>(schema: Schema, line: string): z.infer<Schema> {
+  try {
+    return schema.parse(JSON.parse(line));
+  } catch (cause) {
+    throw new GodwitError(
+      'RECEIVE_PROTOCOL',
+      `not a line of godwit receive: ${JSON.stringify(line.slice(0, 200))}`,
+      {
+        cause,
+        hint: 'is godwit of the same version installed on the far host? --remote-command says how it is started; its login must print nothing',
+      },
+    );
+  }
+}
+
+/** Cuts lines out of chunks. Errors: RECEIVE_PROTOCOL for a line above LINE_BYTES_MAX. */
+export class LineCutter {
+  #rest = '';
+
+  push(chunk: string): string[] {
+    const lines = (this.#rest + chunk).split('\n');
+    this.#rest = lines.pop() ?? '';
+    if (this.#rest.length > LINE_BYTES_MAX) {
+      throw new GodwitError('RECEIVE_PROTOCOL', `a line of more than ${LINE_BYTES_MAX} bytes`);
+    }
+    return lines.filter((line) => line.trim() !== '');
+  }
+}

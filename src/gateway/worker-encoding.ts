@@ -1,0 +1,30 @@
+/** Encodes batches on worker threads that read the store's shared memory. Not responsible for the order of results: the output is. */
+
+import { WorkerPool } from '../link/index.ts';
+import { type BatchRequest, codecTaskModule, type EncodedBatch, ParallelCodec } from '../pages/codec/index.ts';
+import { SLOTS_PER_CHUNK } from '../pages/index.ts';
+import type { BatchEncoding } from './paired.ts';
+
+export class WorkerEncoding implements BatchEncoding {
+  readonly encoders: number;
+  readonly #pool: WorkerPool;
+  readonly #codec: ParallelCodec;
+
+  constructor(workers: number) {
+    this.encoders = workers;
+    this.#pool = new WorkerPool({ size: workers, module: codecTaskModule, init: { slotsPerChunk: SLOTS_PER_CHUNK } });
+    this.#codec = new ParallelCodec(this.#pool);
+  }
+
+  onChunk(chunk: number, memory: SharedArrayBuffer | null): void {
+    this.#codec.setChunk(chunk, memory);
+  }
+
+  encode(request: BatchRequest): Promise<EncodedBatch> {
+    return this.#codec.encode(request);
+  }
+
+  close(): void {
+    void this.#pool.close();
+  }
+}
