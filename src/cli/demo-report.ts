@@ -150,12 +150,20 @@ const CHECK_NAMES: Readonly<Record<string, string>> = {
 export function checkLines(record: RunRecord): CheckLine[] {
   return record.checks.map((check) => {
     const name = CHECK_NAMES[check.id] ?? check.id;
-    const found = check.id === 'limits' ? limitsText(record) : check.evidence;
+    const found = check.id === 'limits' ? limitsText(record) : inWords(check);
     const text = check.holds
       ? found
       : `${check.complaints.join(', ')}${found === 'none' ? '' : ` (${found})`}`;
     return { holds: check.holds, text: printable(`${name}: ${text}`) };
   });
+}
+
+/** QEMU has many words for a VM that stands still. */
+function inWords({ id, evidence }: CheckResult): string {
+  if (id !== 'one-running') return evidence;
+  const stateOf = (_: string, side: string, state: string) =>
+    ['running', 'gone'].includes(state) ? `${side} ${state}` : `${side} stopped (${state})`;
+  return evidence.replace(/(source|destination) ([a-z-]+)/g, stateOf);
 }
 
 function limitsText(record: RunRecord): string {
@@ -188,6 +196,13 @@ export function comparison({ contestant, baseline }: DemoOutcome): string[] {
   );
 }
 
+const OUTCOMES: Readonly<Record<RunRecord['outcome'], string>> = {
+  completed: 'moved',
+  failed: 'failed',
+  'timed-out': 'given up',
+  cancelled: 'cancelled',
+};
+
 function row(title: string, record: RunRecord): Cell[] {
   const { totalMigrationTimeMs, downtimeMs, downtimePredictedMs, transferredBytes, success, outcome } =
     record;
@@ -198,7 +213,7 @@ function row(title: string, record: RunRecord): Cell[] {
     downtimeMs === null ? null : formatMs(downtimeMs),
     downtimePredictedMs === null ? null : formatMs(downtimePredictedMs),
     formatBytes(transferredBytes),
-    success ? 'yes' : `no, ${outcome === 'completed' ? brokenIds(record.checks) : outcome}`,
+    success ? 'yes' : `no: ${outcome === 'completed' ? brokenIds(record.checks) : OUTCOMES[outcome]}`,
   ];
 }
 
@@ -213,8 +228,7 @@ function brokenIds(checks: readonly CheckResult[]): string {
 export function closingSentence(outcome: DemoOutcome): string {
   const { baseline, contestant } = outcome;
   const moved = movedText(contestant);
-  if (baseline === null) return `${upperFirst(moved)}.`;
-  return `${upperFirst(baselineText(baseline))}; ${moved}.`;
+  return baseline === null ? `${moved}.` : `${upperFirst(baselineText(baseline))}; ${moved}.`;
 }
 
 function baselineText({ title, record, time }: BaselineRun): string {
@@ -223,7 +237,7 @@ function baselineText({ title, record, time }: BaselineRun): string {
     const down = record.downtimeMs === null ? '' : ` with ${formatMs(record.downtimeMs)} of downtime`;
     return `${title} got there too${down}, since this guest dirties only ${ratio} x what the link carries`;
   }
-  if (record.outcome !== 'timed-out') return `${title} ended as ${record.outcome}`;
+  if (record.outcome !== 'timed-out') return `${title} ended: ${OUTCOMES[record.outcome]}`;
   const short =
     time.timeLimitMs < time.cellTimeLimitMs
       ? ` (cut short: the lab allows ${formatMs(time.cellTimeLimitMs)})`
@@ -245,7 +259,7 @@ function movedText({ title, record }: ContestantRun): string {
   const predicted = downtimePredictedMs === null ? '' : ` (${formatMs(downtimePredictedMs)} predicted)`;
   const right = verification?.badPages === 0 ? ', and every page of it is right' : '';
   const but = record.success ? right : `, but not as it should: ${brokenIds(record.checks)}`;
-  return `${title} moved it${time}${down}${predicted}${but}`;
+  return `${title} moved the VM${time}${down}${predicted}${but}`;
 }
 
 function upperFirst(text: string): string {

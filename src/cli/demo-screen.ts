@@ -42,53 +42,68 @@ export interface ActOptions {
 export class DemoScreen {
   readonly #output: Output;
   readonly #clock: Clock;
-  readonly #canvas: Canvas;
 
   constructor(output: Output, clock: Clock) {
     this.#output = output;
     this.#clock = clock;
-    const columns = output.isTTY === true ? (output.columns ?? COLUMNS_DEFAULT) - 1 : COLUMNS_DEFAULT;
-    this.#canvas = { columns, paint: painter(wantsColour(output)) };
   }
 
   heading(title: string, facts: readonly (readonly [string, string])[]): void {
-    const { paint } = this.#canvas;
-    this.#output.write(`${paint('bold', title)}\n`);
-    for (const [name, text] of facts) this.#output.write(factLines(name, text, this.#canvas));
+    const canvas = canvasOf(this.#output);
+    this.#output.write(`${canvas.paint('bold', title)}\n`);
+    for (const [name, text] of facts) this.#output.write(`${factLines(name, text, canvas).join('\n')}\n`);
   }
 
   /** One contestant's run. */
   act(options: ActOptions): Act {
-    return new Act(options, this.#output, this.#clock, this.#canvas);
+    return new Act(options, this.#output, this.#clock);
   }
+}
+
+/** Asked for each time: a terminal may be resized. */
+function canvasOf(output: Output): Canvas {
+  const columns = output.isTTY === true ? (output.columns ?? COLUMNS_DEFAULT) - 1 : COLUMNS_DEFAULT;
+  return { columns, paint: painter(wantsColour(output)) };
 }
 
 const FACT_COLUMNS = 10;
 
-function factLines(name: string, text: string, canvas: Canvas): string {
-  return wrap(text, canvas.columns - FACT_COLUMNS)
-    .map((line, index) => {
-      const label = (index === 0 ? name : '').padEnd(FACT_COLUMNS - 2);
-      return `  ${canvas.paint('dim', label)}${line}\n`;
-    })
-    .join('');
+function factLines(name: string, text: string, { columns, paint }: Canvas): string[] {
+  return wrap(text, columns - FACT_COLUMNS).map(
+    (line, index) => `  ${paint('dim', (index === 0 ? name : '').padEnd(FACT_COLUMNS - 2))}${line}`,
+  );
+}
+
+/** A mark, and the text beside it however many lines it takes. */
+function markedLines(mark: string, text: string, indent: number, columns: number): string {
+  return wrap(text, columns - indent - 2)
+    .map((line, index) => `${' '.repeat(indent)}${index === 0 ? mark : ' '} ${line}`)
+    .join('\n');
 }
 
 export class Act {
   readonly #options: ActOptions;
-  readonly #canvas: Canvas;
+  readonly #output: Output;
   readonly #live: LiveView;
   readonly #leftBytes: (number | null)[] = [];
   #loggedIterations = 0;
   #lastProgress: BaselineProgress | null = null;
+  readonly #notes: string[] = [];
+  #rowPending = false;
   #leftSampledMs = Number.NEGATIVE_INFINITY;
 
-  constructor(options: ActOptions, output: Output, clock: Clock, canvas: Canvas) {
+  constructor(options: ActOptions, output: Output, clock: Clock) {
     this.#options = options;
-    this.#canvas = canvas;
+    this.#output = output;
     this.#live = liveView(output, clock);
-    this.#live.log(`\n${canvas.paint('bold', options.title)}`);
+    const { columns, paint } = this.#canvas;
+    const heading = wrap(options.title, columns).map((line) => paint('bold', line));
+    this.#live.log(`\n${heading.join('\n')}`);
     this.#live.update(['  booting the guest, which fills its memory']);
+  }
+
+  get #canvas(): Canvas {
+    return canvasOf(this.#output);
   }
 
   /** QEMU's own last word; null before it has said anything. */
@@ -108,6 +123,7 @@ export class Act {
         this.#live.update(['  starting the migration']);
         break;
       case 'moved':
+        this.#flushNotes();
         this.#live.update(['  checking: the guest verifies every page, heartbeats, disk log']);
         break;
     }
@@ -139,12 +155,18 @@ export class Act {
     this.#live.update(baselinePanel(progress, context, this.#canvas));
   }
 
-  readonly hooks: Pick<MigrateHooks, 'onProgress' | 'onNote'> = {
+  readonly hooks: MigrateHooks = {
     onProgress: (view) => this.#onProgress(view),
-    onNote: (text) => this.#fact('note', printable(text), 'dim'),
+    onIteration: () => {
+      this.#rowPending = true;
+    },
+    onNote: (text) => {
+      this.#notes.push(text);
+      if (!this.#rowPending) this.#flushNotes();
+    },
   };
 
-  // The row waits for the rule's word on its iteration, which comes with the next view.
+  // The row waits for the rule's word on its iteration, which comes with the next view; notes wait for the row.
   #onProgress(view: ProgressView): void {
     const fresh = view.iterations.filter((stats) => stats.index >= this.#loggedIterations);
     for (const stats of fresh) {
@@ -152,6 +174,8 @@ export class Act {
       this.#live.log(iterationRow(stats, last ? view.downtimePredictedMs : null));
       this.#loggedIterations = stats.index + 1;
     }
+    this.#rowPending = false;
+    this.#flushNotes();
     if (fresh.length > 0 && view.phase !== 'stop-and-copy' && view.decision !== null) {
       this.#fact('', `${view.decision.rule}: ${view.decision.text}`, 'dim');
     }
@@ -159,20 +183,24 @@ export class Act {
     this.#live.update(migrationPanel(view, { title: contestant.title, memoryBytes }, this.#canvas));
   }
 
+  #flushNotes(): void {
+    for (const text of this.#notes.splice(0)) this.#fact('note', printable(text), 'dim');
+  }
+
   #fact(name: string, text: string, style: 'dim' | null = null): void {
-    const lines = factLines(name, text, this.#canvas).trimEnd();
+    const lines = factLines(name, text, this.#canvas).join('\n');
     this.#live.log(style === null ? lines : this.#canvas.paint(style, lines));
   }
 
   /** How it ended and what the checks found. */
   finish(record: RunRecord): void {
-    const { paint } = this.#canvas;
+    const { columns, paint } = this.#canvas;
     this.#live.update([]);
     this.#live.close();
-    const mark = record.success ? paint('green', '✓') : paint('red', '✗');
-    this.#live.log(`  ${mark} ${this.#verdict(record)}`);
+    const mark = (holds: boolean) => (holds ? paint('green', '✓') : paint('red', '✗'));
+    this.#live.log(markedLines(mark(record.success), this.#verdict(record), 2, columns));
     for (const { holds, text } of checkLines(record)) {
-      this.#live.log(`    ${holds ? paint('green', '✓') : paint('red', '✗')} ${text}`);
+      this.#live.log(markedLines(mark(holds), text, 4, columns));
     }
   }
 

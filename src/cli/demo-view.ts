@@ -88,7 +88,7 @@ export function wrap(text: string, columns: number): string[] {
 const PHASES: Readonly<Record<ProgressView['phase'], string>> = {
   'first-pass': 'first pass',
   iterating: 'iterating',
-  'stop-and-copy': 'VM stopped, sending the rest',
+  'stop-and-copy': 'stop-and-copy',
 };
 
 export interface PanelContext {
@@ -106,8 +106,8 @@ export function migrationPanel(view: ProgressView, context: PanelContext, canvas
     canvas.paint('bold', `${context.title}  ${PHASES[view.phase]}`),
     formatMs(view.nowMs),
     `sent ${formatBytes(snapshot.sentBytes)}${rate === null ? '' : ` at ${formatRate(rate)}`}`,
-    `held ${formatBytes(pagesAsBytes(heldPages))}`,
     ...(view.phase === 'stop-and-copy' ? [] : [downText(view.downtimePredictedMs)]),
+    `held ${formatBytes(pagesAsBytes(heldPages))}`,
   ].join('  ');
   return [
     head,
@@ -136,17 +136,15 @@ function memoryLines(shares: MemoryShares, context: PanelContext, canvas: Canvas
   // RAM is more than the guest's: firmware blocks move too.
   const total = Math.max(context.memoryBytes, seen);
   const parts = [
-    { size: current, mark: '█' },
-    { size: queued, mark: '▒' },
-    { size: held, mark: '▓' },
-    { size: total - seen, mark: '·' },
+    { size: current, mark: '█', name: 'there' },
+    { size: queued, mark: '▒', name: 'queued' },
+    { size: held, mark: '▓', name: 'held' },
+    { size: total - seen, mark: '·', name: 'unread' },
   ];
-  const legend = [
-    `█ there ${formatBytes(current)}`,
-    `▒ queued ${formatBytes(queued)}`,
-    `▓ held ${formatBytes(held)}`,
-    ...(total > seen ? [`· unread ${formatBytes(total - seen)}`] : []),
-  ].join('   ');
+  const legend = parts
+    .filter(({ size }, index) => index === 0 || size > 0)
+    .map(({ mark, name, size }) => `${mark} ${name} ${formatBytes(size)}`)
+    .join('   ');
   return [
     `${label('memory', canvas)}${paint('cyan', stackedBar(parts, total, barColumns(canvas)))}`,
     `${label('', canvas)}${paint('dim', legend)}`,
@@ -175,36 +173,35 @@ function ruleLines(view: ProgressView, canvas: Canvas): string[] {
   return lines.map((line, index) => `${label(index === 0 ? 'rule' : '', canvas)}${line}`);
 }
 
-const ITERATION_COLUMNS = ['iter', 'took', 'dirty', 'dirty/s', 'sent', 'sent/s', 'held', 'queued'] as const;
-const ITERATION_CELL_COLUMNS = 8;
+const ITERATION_COLUMNS = ['took', 'dirty', 'sent', 'again', 'MiB/s', 'held', 'queued'] as const;
+const INDEX_COLUMNS = 5;
+const CELL_COLUMNS = 8;
 
+/** Above the rows; sizes are MiB. */
 export function iterationHeader({ paint }: Canvas): string {
-  const cells = ITERATION_COLUMNS.map((name, index) =>
-    pad(name, index === 0 ? 4 : ITERATION_CELL_COLUMNS, 'right'),
-  );
-  return paint('dim', `  ${cells.join('')}   stopped here   (MiB)`);
+  return paint('dim', rowOf('iter', ITERATION_COLUMNS, 'down if stopped'));
 }
 
 /** One finished iteration, with the downtime that a stop at its end would have cost. */
 export function iterationRow(stats: IterationStats, downtimePredictedMs: number | null): string {
-  const seconds = stats.durationMs / 1000;
-  const perSecond = (bytes: number) => (seconds > 0 ? mib(bytes / seconds) : UNKNOWN);
-  const dirtyBytes = pagesAsBytes(stats.dirtyPages);
+  const { index, durationMs, dirtyPages, sentBytes, resentPages, backlog } = stats;
+  const pages = (count: number) => mib(pagesAsBytes(count));
   const cells = [
-    pad(String(stats.index), 4, 'right'),
-    ...[
-      formatMs(stats.durationMs),
-      mib(dirtyBytes),
-      // Iteration 0 is the first pass: all that is there, dirtied or not.
-      stats.index === 0 ? UNKNOWN : perSecond(dirtyBytes),
-      mib(stats.sentBytes),
-      perSecond(stats.sentBytes),
-      mib(pagesAsBytes(stats.backlog.heldPages)),
-      mib(pagesAsBytes(stats.backlog.queuedPages)),
-    ].map((cell) => pad(cell, ITERATION_CELL_COLUMNS, 'right')),
+    formatMs(durationMs),
+    // Iteration 0 is the first pass: all that is there, dirtied or not.
+    index === 0 ? UNKNOWN : pages(dirtyPages),
+    mib(sentBytes),
+    pages(resentPages),
+    durationMs > 0 ? mib((sentBytes * 1000) / durationMs) : UNKNOWN,
+    pages(backlog.heldPages),
+    pages(backlog.queuedPages),
   ];
-  const down = downtimePredictedMs === null ? UNKNOWN : `${formatMs(downtimePredictedMs)} down`;
-  return `  ${cells.join('')}   ${down}`;
+  return rowOf(String(index), cells, downtimePredictedMs === null ? UNKNOWN : formatMs(downtimePredictedMs));
+}
+
+function rowOf(index: string, cells: readonly string[], down: string): string {
+  const padded = cells.map((cell) => pad(cell, CELL_COLUMNS, 'right')).join('');
+  return `  ${pad(index, INDEX_COLUMNS)}${padded}  ${pad(down, 'down if stopped'.length, 'right')}`;
 }
 
 export interface BaselineContext {

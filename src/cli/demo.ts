@@ -6,6 +6,7 @@
 import { formatBytes, formatMs, formatRate, sleep, systemClock } from '../base/index.ts';
 import type { MigrationReport } from '../controller/index.ts';
 import {
+  DOWNTIME_LIMIT_MS_DEFAULT,
   findQemu,
   gatewayMigrator,
   type Network,
@@ -14,6 +15,7 @@ import {
   runCommand,
   runContest,
 } from '../lab/index.ts';
+import type { ParameterValues } from '../vm/index.ts';
 import type { CommandContext, CommandDefinition } from './command.ts';
 import {
   type BaselineTime,
@@ -33,6 +35,7 @@ import {
   demoReport,
 } from './demo-report.ts';
 import { type Act, DemoScreen } from './demo-screen.ts';
+import { wrap } from './demo-view.ts';
 import { EXIT } from './exit.ts';
 
 export const command: CommandDefinition = {
@@ -47,7 +50,7 @@ const ACT_OVERHEAD_MS = 10_000;
 const PASSES_EXPECTED = 1.5;
 /** After Ctrl-C the VMs are let go of in order; then they are killed. */
 const ORDERLY_END_MS = 10_000;
-const DOWNTIME_LIMIT_MS_DEFAULT = 300;
+const COLUMNS_DEFAULT = 100;
 
 /** Errors: LAB_TOOL_MISSING, LAB_VM_FAILED and the interrupt's reason; whatever happens, nothing is left running. */
 export async function runDemo(options: DemoOptions, context: CommandContext): Promise<number> {
@@ -61,6 +64,10 @@ export async function runDemo(options: DemoOptions, context: CommandContext): Pr
     const inDoubt = outcome.contestant.report?.outcome === 'in-doubt';
     if (outcome.contestant.record.success) return EXIT.ok;
     return inDoubt ? EXIT.inDoubt : EXIT.failed;
+  } catch (error) {
+    if (!context.interrupted.aborted) throw error;
+    context.err.write('interrupted: the VMs and the link of this demo are gone; nothing else was touched\n');
+    throw context.interrupted.reason;
   } finally {
     await network.close();
   }
@@ -97,7 +104,19 @@ function show(outcome: DemoOutcome, { out }: CommandContext): void {
     out.write(`${JSON.stringify(demoReport(outcome))}\n`);
     return;
   }
-  out.write(`\n${comparison(outcome).join('\n')}\n\n${closingSentence(outcome)}\n`);
+  const columns = out.isTTY === true ? (out.columns ?? COLUMNS_DEFAULT) - 1 : COLUMNS_DEFAULT;
+  const lines = ['', ...comparison(outcome), '', ...wrap(closingSentence(outcome), columns)];
+  out.write(`${lines.join('\n')}\n`);
+}
+
+interface RunOptions {
+  readonly contestant: Pick<Contestant, 'title' | 'baseline' | 'downtimeLimitMs'>;
+  readonly timeLimitMs: number;
+  readonly heading: string;
+  readonly parameters: ParameterValues;
+  /** As the lab calls it. */
+  readonly strategy: string;
+  readonly onReport?: (report: MigrationReport) => void;
 }
 
 class Stage {
@@ -140,7 +159,7 @@ class Stage {
       ['link', `${formatRate(linkBytesPerSecond)} (${bits(linkBytesPerSecond)}), ${linkText(this.#network)}`],
       [
         'will do',
-        `${skipBaseline ? '' : 'plain QEMU pre-copy, then '}${contestant.title}: about ${formatMs(totalMs)}`,
+        `${skipBaseline ? '' : 'plain QEMU pre-copy, then '}${contestant.title}: about ${roughly(totalMs)}`,
       ],
     ]);
   }
@@ -152,7 +171,14 @@ class Stage {
       time.timeLimitMs < time.cellTimeLimitMs ? `, shortened from ${formatMs(time.cellTimeLimitMs)}` : '';
     const plain = { ...PLAIN_PRECOPY, downtimeLimitMs };
     const heading = `1 of 2: QEMU's own pre-copy, downtime limit ${downtimeLimitMs} ms, for at most ${formatMs(time.timeLimitMs)}${short}`;
-    const { act, record } = await this.#run(plain, time.timeLimitMs, heading, {}, 'qemu-precopy', null);
+    const { timeLimitMs } = time;
+    const { act, record } = await this.#run({
+      contestant: plain,
+      timeLimitMs,
+      heading,
+      parameters: {},
+      strategy: 'qemu-precopy',
+    });
     return { title, record, lastProgress: act.lastProgress, time, downtimeLimitMs };
   }
 
@@ -162,28 +188,34 @@ class Stage {
     const heading = `${count}${title}, ${contestantAim(contestant)}`;
     const timeLimitMs = time.cellTimeLimitMs;
     const name = baseline ?? strategy.name;
-    const keep = (account: MigrationReport) => {
+    const onReport = (account: MigrationReport) => {
       report = account;
     };
-    const { record } = await this.#run(contestant, timeLimitMs, heading, parameters, name, keep);
+    const { record } = await this.#run({
+      contestant,
+      timeLimitMs,
+      heading,
+      parameters,
+      strategy: name,
+      onReport,
+    });
     return { title, record, report };
   }
 
-  async #run(
-    contestant: Pick<Contestant, 'title' | 'baseline' | 'downtimeLimitMs'>,
-    timeLimitMs: number,
-    title: string,
-    parameters: Readonly<Record<string, number>>,
-    strategy: string,
-    onReport: ((report: MigrationReport) => void) | null,
-  ) {
+  async #run({ contestant, timeLimitMs, heading, parameters, strategy, onReport }: RunOptions) {
     const { memoryBytes, linkBytesPerSecond, workload, hotBytes, rateBytesPerSecond, seed } = this.#options;
-    const act: Act = this.#screen.act({ title, contestant, memoryBytes, linkBytesPerSecond, timeLimitMs });
+    const act: Act = this.#screen.act({
+      title: heading,
+      contestant,
+      memoryBytes,
+      linkBytesPerSecond,
+      timeLimitMs,
+    });
     const gateway = () =>
       gatewayMigrator({
         gatewayMemoryBytesMax: this.#options.gatewayMemoryBytesMax,
         hooks: act.hooks,
-        ...(onReport === null ? {} : { onReport }),
+        ...(onReport === undefined ? {} : { onReport }),
       });
     try {
       const record = await runContest({
@@ -214,6 +246,13 @@ function contestantAim({ strategy, downtimeLimitMs, baseline }: Contestant): str
   return strategy.promisesDowntimeLimit
     ? `which promises at most ${formatMs(downtimeLimitMs)} of downtime`
     : 'which promises the downtime that it predicts';
+}
+
+const ROUGH_MS = 5000;
+
+function roughly(durationMs: number): string {
+  const roundedMs = Math.ceil(durationMs / ROUGH_MS) * ROUGH_MS;
+  return roundedMs < 100_000 ? `${roundedMs / 1000} s` : formatMs(roundedMs);
 }
 
 function bits(bytesPerSecond: number): string {

@@ -36,6 +36,7 @@ const WARM_UP_MS = 1000;
 
 /** Boots, measures, moves, checks and closes. A move that fails is a record; errors are those of booting and measuring. */
 export async function runContest(options: ContestOptions): Promise<RunRecord> {
+  options.signal.throwIfAborted();
   const { network, guest, memoryBytes, disk, strategy, parameters, downtimeLimitMs, timeLimitMs } = options;
   const about = {
     name: 'contest',
@@ -51,7 +52,9 @@ export async function runContest(options: ContestOptions): Promise<RunRecord> {
     warmUpMs: options.warmUpMs ?? WARM_UP_MS,
     timeLimitMs,
     calibrationRuns: 1,
-    strategies: [{ id: strategy, name: strategy, parameters, downtimeLimitMs, relaxedFactor: 1 }],
+    strategies: [
+      { id: strategy, name: strategy, parameters, downtimeLimitMs, relaxedFactor: 1, expected: null },
+    ],
     workloads: [{ id: guest.workload, guest }],
   } as const;
   const hash = createHash('sha256').update(JSON.stringify(about)).digest('hex').slice(0, 16);
