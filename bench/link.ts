@@ -8,6 +8,7 @@ import {
   Link,
   type LinkRole,
   relay,
+  SocketThread,
   streamTransport,
   type Transport,
   tlsDial,
@@ -151,8 +152,22 @@ function linkOver(road: Road): (options: BenchOptions) => Promise<Record<string,
     );
 }
 
+/** Both ends' TLS on threads of their own. */
+const threadRoad: Road = async (accept) => {
+  const credentials = { kind: 'psk', key: randomBytes(32) } as const;
+  const far = new SocketThread();
+  const near = new SocketThread();
+  const { address } = await far.listen({ address: { host: '127.0.0.1', port: 0 }, credentials }, accept);
+  const dial = near.dial({ address, credentials });
+  return {
+    dial: () => dial(0, new AbortController().signal),
+    close: () => void Promise.all([near.close(), far.close()]),
+  };
+};
+
 export const benches: readonly Bench[] = [
   { name: 'relay', needsQemu: false, run: (options) => compare(options, productRelayRate, relayRate) },
   { name: 'link', needsQemu: false, run: linkOver(unixRoad) },
   { name: 'link-tls', needsQemu: false, run: linkOver(tlsRoad) },
+  { name: 'link-tls-threads', needsQemu: false, run: linkOver(threadRoad) },
 ];

@@ -34,5 +34,7 @@ export {
 } from './transports/shaped.ts';
 export { streamTransport } from './transports/stream.ts';
 export { type Listener, type SocketAddress, tcpDial, tcpListen } from './transports/tcp.ts';
+export { SocketThread } from './transports/threaded.ts';
 export { PSK_BYTES, type TlsCredentials, tlsDial, tlsListen } from './transports/tls.ts';
 export { WorkerPool, type WorkerPoolOptions } from './workers/pool.ts';
+export type { Endpoint } from './workers/socket-messages.ts';

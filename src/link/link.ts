@@ -17,6 +17,8 @@ import type { Dial, Transport, TransportHandlers } from './transport.ts';
 import { Waiters } from './waiters.ts';
 import { Wire } from './wire.ts';
 
+/** With the same key, certificate or dead thread the next attempt ends the same way. */
+const FATAL: ReadonlySet<string> = new Set(['LINK_TLS', 'LINK_WORKER']);
 const TICK_MS = 250;
 const REDIAL_DELAY_MS_MAX = 2000;
 /** After everything was acknowledged only courtesy is left to wait for. */
@@ -201,7 +203,7 @@ export class Link {
         if (await lost) delayMs = delayMsMin;
       } catch (error) {
         this.#dialError = error;
-        if (errorCode(error) === 'LINK_TLS') return this.abort(error);
+        if (FATAL.has(errorCode(error))) return this.abort(error);
       }
       await sleep(delayMs, signal).catch(() => {});
       delayMs = Math.min(delayMs * 2, REDIAL_DELAY_MS_MAX);
@@ -235,7 +237,7 @@ export class Link {
   #onClosed(lane: number, transport: Transport, error: Error | null): void {
     if (this.#wires[lane]!.transport !== transport) return;
     // TLS 1.3: a server that does not like our certificate says so only after the client's handshake is over.
-    if (errorCode(error) === 'LINK_TLS') throw error;
+    if (FATAL.has(errorCode(error))) throw error;
     this.#lose(lane, error === null ? 'the other end closed it' : errorMessage(error));
   }
 

@@ -14,8 +14,11 @@ export interface Transport {
   readonly description: string;
   /** Starts the flow; called once. */
   open(handlers: TransportHandlers): void;
-  /** Takes all chunks, always; they must not change afterwards. False: wait for `onWritable`. */
-  write(chunks: readonly Uint8Array[]): boolean;
+  /**
+   * Takes all chunks, always. False: wait for `onWritable`. The chunks must not change before `onTaken`, which is not
+   * called when the connection breaks first.
+   */
+  write(chunks: readonly Uint8Array[], onTaken?: () => void): boolean;
   /** Closes after what was written has gone out. */
   end(): void;
   destroy(): void;

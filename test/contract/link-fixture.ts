@@ -11,6 +11,7 @@ import {
   type Listener,
   type Message,
   memoryPair,
+  SocketThread,
   type Transport,
   tcpDial,
   tcpListen,
@@ -53,6 +54,18 @@ export const ROADS: Readonly<Record<string, RoadMaker>> = {
     const credentials = { kind: 'psk', key: randomBytes(32) } as const;
     const listener = await tlsListen(LOCAL, credentials, accept);
     return listening(listener, tlsDial(listener.address, credentials));
+  },
+  'tls on threads': async (accept) => {
+    const credentials = { kind: 'psk', key: randomBytes(32) } as const;
+    const far = new SocketThread();
+    const near = new SocketThread();
+    const { address } = await far.listen({ address: LOCAL, credentials }, accept);
+    return {
+      dial: near.dial({ address, credentials }),
+      close: async () => {
+        await Promise.all([near.close(), far.close()]);
+      },
+    };
   },
 };
 

@@ -99,9 +99,12 @@ test('errors keep their code, and a worker that is gone is LINK_WORKER', async (
   const pool = new WorkerPool({ size: 1, module: codecTaskModule, init: { slotsPerChunk: SLOTS } });
   const codec = new ParallelCodec(pool);
   await assert.rejects(codec.unpackBatch(Uint8Array.of(9, 9, 9, 9)), { code: 'CODEC_FORMAT' });
-  const waiting = codec.unpackBatch(Uint8Array.of(9, 9, 9, 9));
-  const failed = assert.rejects(waiting, { code: 'LINK_WORKER' });
+  codec.setChunk(0, makeChunk(1));
+  const waiting = Array.from({ length: 50 }, () => codec.encodeBatch(0, batchOf(0, SLOTS)));
+  const last = assert.rejects(waiting.at(-1)!, { code: 'LINK_WORKER' });
+  const settled = Promise.allSettled(waiting);
   await pool.close();
-  await failed;
+  await last;
+  await settled;
   await assert.rejects(codec.encodeBatch(0, batchOf(0, 1)), { code: 'LINK_WORKER' });
 });

@@ -2,11 +2,16 @@
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { duplexPair } from 'node:stream';
 import test from 'node:test';
 import { errorCode, MIB, Prng, sleep } from '../../src/base/index.ts';
 import {
   memoryPair,
   PAYLOAD_BYTES_MAX,
+  relay,
+  SocketThread,
+  tcpDial,
+  tcpListen,
   withBandwidth,
   withBreakAfter,
   withFlip,
@@ -194,6 +199,56 @@ for (const [name, makeRoad] of Object.entries(ROADS)) {
     }
   });
 }
+
+test('a thread with sockets that is gone ends the link at once', async () => {
+  const thread = new SocketThread();
+  const pair = await makePair(async (accept) => {
+    const { address } = await thread.listen(
+      { address: { host: '127.0.0.1', port: 0 }, credentials: null },
+      accept,
+    );
+    return { dial: tcpDial(address), close: async () => {} };
+  });
+  await pair.source.connected();
+  await thread.close();
+  assert.equal((await pair.destination.closed)!.code, 'LINK_WORKER');
+  await pair.close();
+});
+
+test('a listener that cannot listen says so', async () => {
+  const nowhere = { path: '/nowhere/at/all' };
+  await assert.rejects(
+    tcpListen(nowhere, () => {}),
+    { code: 'LINK_LISTEN' },
+  );
+  const thread = new SocketThread();
+  await assert.rejects(
+    thread.listen({ address: nowhere, credentials: null }, () => {}),
+    { code: 'LINK_LISTEN' },
+  );
+  await thread.close();
+});
+
+test('the transparent relay passes bytes and ends both ways, and breaks both when one breaks', async () => {
+  const [left, near] = duplexPair();
+  const [far, right] = duplexPair();
+  const done = relay(near, far);
+  const heard = Promise.all([left, right].map((stream) => stream.setEncoding('latin1').toArray()));
+  left.end('there '.repeat(500_000));
+  right.end('back');
+  const [back, there] = await heard;
+  assert.equal(there!.join(''), 'there '.repeat(500_000));
+  assert.equal(back!.join(''), 'back');
+  assert.deepEqual(await done, { forwardBytes: 3_000_000, backwardBytes: 4 });
+
+  const [, near2] = duplexPair();
+  const [far2, right2] = duplexPair();
+  const broken = relay(near2, far2);
+  near2.destroy(new Error('QEMU is gone'));
+  await assert.rejects(broken, /QEMU is gone/);
+  assert.equal(far2.destroyed, true);
+  right2.destroy();
+});
 
 test('a stalled lane does not stop the others, and does not lose its own', async () => {
   const stalls: ReturnType<typeof withStall>[] = [];

@@ -20,11 +20,12 @@ class MemoryEnd implements Transport {
     this.#schedule();
   }
 
-  write(chunks: readonly Uint8Array[]): boolean {
+  write(chunks: readonly Uint8Array[], onTaken?: () => void): boolean {
     const { peer } = this;
     if (peer === null || this.#ending || this.#closed) return false;
     // Copied, so that the two ends share no bytes, as over a socket.
     for (const chunk of chunks) peer.#put(Uint8Array.from(chunk));
+    onTaken?.();
     peer.#schedule();
     if (peer.#queuedBytes < BUFFER_BYTES) return true;
     peer.#peerWaits = true;

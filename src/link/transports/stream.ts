@@ -5,9 +5,14 @@ import { errorCode, errorMessage } from '../../base/index.ts';
 import { linkError } from '../errors.ts';
 import type { Transport, TransportHandlers } from '../transport.ts';
 
+/** A transport whose reading can be stopped for a while. */
+export interface StreamTransport extends Transport {
+  setReading(on: boolean): void;
+}
+
 const LINGER_MS = 2000;
 
-export function streamTransport(stream: Duplex, description: string): Transport {
+export function streamTransport(stream: Duplex, description: string): StreamTransport {
   let closed = false;
   let failure: Error | null = null;
   let handlers: TransportHandlers | null = null;
@@ -30,11 +35,13 @@ export function streamTransport(stream: Duplex, description: string): Transport 
       stream.on('end', () => stream.destroy());
       if (closed) queueMicrotask(() => opened.onClosed(failure));
     },
-    write(chunks) {
+    write(chunks, onTaken) {
       if (closed || stream.destroyed || stream.writableEnded) return false;
       stream.cork();
       let room = true;
-      for (const chunk of chunks) room = stream.write(chunk);
+      for (const [index, chunk] of chunks.entries()) {
+        room = stream.write(chunk, index === chunks.length - 1 && onTaken ? taken(onTaken) : undefined);
+      }
       stream.uncork();
       return room;
     },
@@ -51,6 +58,16 @@ export function streamTransport(stream: Duplex, description: string): Transport 
     destroy() {
       stream.destroy();
     },
+    setReading(on) {
+      if (on) stream.resume();
+      else stream.pause();
+    },
+  };
+}
+
+function taken(onTaken: () => void): (error?: Error | null) => void {
+  return (error) => {
+    if (!error) onTaken();
   };
 }
 

@@ -2,8 +2,7 @@
 
 import net from 'node:net';
 import { GodwitError } from '../../base/index.ts';
-import type { Dial, Transport } from '../transport.ts';
-import { streamTransport } from './stream.ts';
+import { type StreamTransport, streamTransport } from './stream.ts';
 
 export type SocketAddress = { readonly host: string; readonly port: number } | { readonly path: string };
 
@@ -28,10 +27,13 @@ export function connectSocket(address: SocketAddress, signal: AbortSignal): Prom
   });
 }
 
-export function tcpDial(address: SocketAddress): Dial {
+export function tcpDial(address: SocketAddress): StreamDial {
   return async (_lane, signal) =>
     streamTransport(await connectSocket(address, signal), `tcp ${formatAddress(address)}`);
 }
+
+/** As Dial, for connections of this process. */
+export type StreamDial = (lane: number, signal: AbortSignal) => Promise<StreamTransport>;
 
 export interface Listener {
   readonly address: SocketAddress;
@@ -41,7 +43,7 @@ export interface Listener {
 /** Listens, and hands every connection to `onTransport` (usually `link.accept`). Port 0: the kernel chooses. */
 export function tcpListen(
   address: SocketAddress,
-  onTransport: (transport: Transport) => void,
+  onTransport: (transport: StreamTransport) => void,
 ): Promise<Listener> {
   const server = net.createServer({ noDelay: true, keepAlive: true, allowHalfOpen: false }, (socket) =>
     onTransport(streamTransport(socket, `tcp from ${socket.remoteAddress ?? 'unix'}`)),

@@ -7,9 +7,16 @@ import { isIP } from 'node:net';
 import tls from 'node:tls';
 import { errorFrame } from '../connection.ts';
 import { linkError } from '../errors.ts';
-import type { Dial, Transport } from '../transport.ts';
-import { asTlsError, streamTransport } from './stream.ts';
-import { connectSocket, formatAddress, type Listener, listen, type SocketAddress } from './tcp.ts';
+import type { Transport } from '../transport.ts';
+import { asTlsError, type StreamTransport, streamTransport } from './stream.ts';
+import {
+  connectSocket,
+  formatAddress,
+  type Listener,
+  listen,
+  type SocketAddress,
+  type StreamDial,
+} from './tcp.ts';
 
 export const PSK_BYTES = 32;
 
@@ -37,7 +44,7 @@ function checkCredentials(credentials: TlsCredentials): void {
 
 const COMMON = { minVersion: 'TLSv1.3', maxVersion: 'TLSv1.3' } as const;
 
-export function tlsDial(address: SocketAddress, credentials: TlsCredentials): Dial {
+export function tlsDial(address: SocketAddress, credentials: TlsCredentials): StreamDial {
   checkCredentials(credentials);
   return async (_lane, signal) => {
     const socket = await connectSocket(address, signal);
@@ -93,7 +100,7 @@ function handshake(socket: tls.TLSSocket, signal: AbortSignal): Promise<tls.TLSS
 export function tlsListen(
   address: SocketAddress,
   credentials: TlsCredentials,
-  onTransport: (transport: Transport) => void,
+  onTransport: (transport: StreamTransport) => void,
   onRefused: (error: Error) => void = () => {},
 ): Promise<Listener> {
   checkCredentials(credentials);
