@@ -1,9 +1,9 @@
 /**
  * The handover: one running VM, always. The VM is stopped by command, so that nothing starts by itself; the rest flows;
  * the destination proves that it loaded everything; COMMIT goes to the journal; `cont` on the destination is the act.
- * A VM that QEMU stopped by itself would also be resumed by it, should its connection end: then the source is released
- * first, after which only a command starts it. The destination never starts by itself: migrate.ts sends it `stop` before
- * it loads. Not responsible for undoing: it throws, and recover.ts ends what the journal shows.
+ * Before COMMIT the source is released: its migration completes, it lets go of the disks, and from there on only a command
+ * starts it, also where QEMU stopped the VM by itself. The destination never starts by itself: migrate.ts sends it `stop`
+ * before it loads. Not responsible for undoing: it throws, and recover.ts ends what the journal shows.
  */
 
 import { GodwitError, sleep, systemClock } from '../base/index.ts';
@@ -25,7 +25,7 @@ import type { MigrateStep } from './steps.ts';
 const EVENT_TIMEOUT_MS = 5_000;
 /** With RAM and devices loaded, what is left is opening the disks. */
 const ACTIVATE_TIMEOUT_MS = 5_000;
-const SETTLE_TIMEOUT_MS = 5_000;
+const RELEASE_TIMEOUT_MS = 5_000;
 
 export interface HandoverOptions {
   readonly source: QmpClient;
@@ -59,10 +59,10 @@ export async function handOver(options: HandoverOptions): Promise<HandoverTimes>
     Promise.race([step, options.failed, cancelled.promise]);
   try {
     const startMs = systemClock.nowMs();
-    const stop = await beforeCommit(stopSource(options));
+    const stoppedMs = await beforeCommit(stopSource(options));
     const steps: Record<string, number> = {};
     const note = (name: string) => {
-      steps[name] = Math.round((systemClock.nowMs() - stop.atMs) * 10) / 10;
+      steps[name] = Math.round((systemClock.nowMs() - stoppedMs) * 10) / 10;
     };
     onStep('stopped');
     gateway.enterStopAndCopy();
@@ -76,8 +76,10 @@ export async function handOver(options: HandoverOptions): Promise<HandoverTimes>
     note('loadedMs');
     onStep('prepared');
     await beforeCommit(untilLoaded(destination));
-    if (!stop.invited) await beforeCommit(release(options));
-    onStep('ready');
+    onStep('accepted');
+    await beforeCommit(release(options));
+    note('releasedMs');
+    onStep('released');
     if (options.signal.aborted) throw cancelledError();
     journal.write({ step: 'commit' });
     note('commitMs');
@@ -86,40 +88,29 @@ export async function handOver(options: HandoverOptions): Promise<HandoverTimes>
     journal.write({ step: 'running' });
     onStep('running');
     options.onNote('the VM is at the destination; never continue the source');
-    if (stop.invited) gateway.releaseSource();
-    onStep('released');
     if (options.sourceAfter === 'quit') await quit(source).catch(() => undefined);
-    else await settleSource(source);
-    onStep('settled');
-    steps['stopAskedMs'] = Math.round((stop.atMs - startMs) * 10) / 10;
-    return { endMs: resumedMs, downtimeMs: guestWasRunning ? resumedMs - stop.atMs : null, steps };
+    steps['stopAskedMs'] = Math.round((stoppedMs - startMs) * 10) / 10;
+    return { endMs: resumedMs, downtimeMs: guestWasRunning ? resumedMs - stoppedMs : null, steps };
   } finally {
     cancelled.release();
   }
 }
 
-interface Stop {
-  readonly atMs: number;
-  /** By our command: only a command starts the VM again. */
-  readonly invited: boolean;
-}
-
-/** `stop`, unless QEMU already stopped the VM by itself or the guest was paused. Errors: GUEST_ENDED. */
-async function stopSource(options: HandoverOptions): Promise<Stop> {
+/** `stop`, unless QEMU already stopped the VM by itself or the guest was paused. Returns when it stopped. Errors: GUEST_ENDED. */
+async function stopSource(options: HandoverOptions): Promise<number> {
   const { source, journal, onStep } = options;
   const alreadyMs = options.stoppedAtMs();
-  if (alreadyMs !== null) return { atMs: alreadyMs, invited: false };
+  if (alreadyMs !== null) return alreadyMs;
   await migrateSetParameters(source, new Map([['max-bandwidth', DRAIN_STOPPED_BYTES_PER_SECOND]]));
-  if (!options.guestWasRunning) return { atMs: systemClock.nowMs(), invited: true };
+  if (!options.guestWasRunning) return systemClock.nowMs();
   journal.write({ step: 'stop' });
   onStep('stopping');
   await stop(source);
   // QEMU emits STOP before it answers.
   const { status } = await queryStatus(source);
   const atMs = options.stoppedAtMs() ?? systemClock.nowMs();
-  if (status === 'paused') return { atMs, invited: true };
-  // QEMU began its final stage in the moment before our command.
-  if (status === 'finish-migrate') return { atMs, invited: false };
+  // "finish-migrate": QEMU began its final stage in the moment before our command.
+  if (status === 'paused' || status === 'finish-migrate') return atMs;
   throw new GodwitError('GUEST_ENDED', `the source VM is "${status}" instead of stopped`, {
     safe: 'the source VM is as its guest left it',
   });
@@ -144,14 +135,25 @@ async function untilLoaded(destination: QmpClient): Promise<void> {
   );
 }
 
-/** The source completes: from here on only a command starts it. */
+/** SHUT(0) reaches the source, whose migration completes. Errors: SOURCE_NOT_RELEASED. */
 async function release({ gateway, source }: HandoverOptions): Promise<void> {
   gateway.releaseSource();
-  const status = await settleSource(source);
-  if (status === 'completed') return;
-  throw new GodwitError('SOURCE_NOT_RELEASED', `the source's migration ended as "${status}"`, {
-    safe: 'the destination has not run',
-  });
+  const deadlineMs = systemClock.nowMs() + RELEASE_TIMEOUT_MS;
+  for (;;) {
+    const { status } = await queryMigrate(source);
+    if (status === 'completed') return;
+    const ended = status === 'failed' || status === 'cancelled';
+    if (ended || systemClock.nowMs() >= deadlineMs) {
+      throw new GodwitError(
+        'SOURCE_NOT_RELEASED',
+        `the source's migration is "${status}" and does not complete`,
+        {
+          safe: 'the destination has not run',
+        },
+      );
+    }
+    await sleep(1);
+  }
 }
 
 /** Errors: DESTINATION_NOT_STARTED when `cont` is refused (a disk that is locked elsewhere) or changes nothing. */
@@ -172,20 +174,6 @@ async function startDestination({ destination, onStep }: HandoverOptions): Promi
       'the destination QEMU loaded the VM but was not seen to start it',
       { cause, hint: 'its log names the reason, usually a disk image that another process has locked' },
     );
-  }
-}
-
-/** Lets the source finish its side, so that it ends `completed` and not as a failed migration. */
-async function settleSource(source: QmpClient): Promise<string> {
-  const deadlineMs = systemClock.nowMs() + SETTLE_TIMEOUT_MS;
-  for (;;) {
-    const status = await queryMigrate(source).then(
-      (info) => info.status,
-      () => 'gone',
-    );
-    const ended = ['completed', 'failed', 'cancelled', 'gone'].includes(status);
-    if (ended || systemClock.nowMs() >= deadlineMs) return status;
-    await sleep(2);
   }
 }
 

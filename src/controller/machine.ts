@@ -2,8 +2,8 @@
 
 import { errorCode, errorMessage, GodwitError, sleep, systemClock } from '../base/index.ts';
 import { connectQmp, type QmpClient, type QmpExecutor } from '../qmp/index.ts';
-import { isAlive, qemuIdentity } from './process-identity.ts';
 import type { Endpoint } from './journal.ts';
+import { isAlive, qemuIdentity } from './process-identity.ts';
 import { type Forward, forwardSocket } from './reach.ts';
 import type { Machine, MachineStatus } from './recover.ts';
 

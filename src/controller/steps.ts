@@ -15,13 +15,12 @@ export const MIGRATE_STEPS = [
   'drained',
   'loaded',
   'prepared',
-  'ready',
+  'accepted',
+  'released',
   'commit',
   'cont-sent',
   'cont-answered',
   'running',
-  'released',
-  'settled',
   'end',
 ] as const;
 
