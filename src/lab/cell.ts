@@ -7,6 +7,7 @@ import { loadavg } from 'node:os';
 import { errorMessage, sleep } from '../base/index.ts';
 import { queryStatus } from '../qmp/index.ts';
 import { type BaselineProgress, type Outcome, runBaseline } from './baseline.ts';
+import { boundsOf } from './bounds.ts';
 import { type Checked, type Place, runChecks } from './checks.ts';
 import { isBaseline, type Migrator, type MigratorReport } from './contestant.ts';
 import { type GuestReady, guestCommandLine } from './guest/index.ts';
@@ -236,6 +237,8 @@ function accountOf(options: CellOptions, pair: LabPair, rate: DirtyRate) {
     downtimeLimitMs,
     ...rate,
     memoryIntensive: isMemoryIntensive(rate, plan.linkBytesPerSecond),
+    bounds: boundsOf(pair.ready, rate.writtenBytesPerSecond, plan.linkBytesPerSecond),
+    expected: cell.strategy.expected,
   } as const;
 }
 

@@ -5,9 +5,11 @@
 
 import { join } from 'node:path';
 import { MIGRATE_DEFAULTS, type MigrateHooks, type MigrationReport, migrate } from '../controller/index.ts';
-import { strategyByName } from '../strategy/index.ts';
+import { type AnyStrategy, readParameters, strategies, strategyByName } from '../strategy/index.ts';
+import type { ParameterValues } from '../vm/index.ts';
 import type { Outcome } from './baseline.ts';
 import type { Migrator, MigratorReport } from './contestant.ts';
+import type { PlanStrategy } from './plan.ts';
 
 export interface GatewayMigratorOptions {
   readonly gatewayMemoryBytesMax?: number;
@@ -23,6 +25,7 @@ const nothing = () => undefined;
 /** For every strategy whose mechanism is `gateway`; `request.strategy` is its name in the registry. */
 export function gatewayMigrator(options: GatewayMigratorOptions = {}): Migrator {
   return async (request, signal) => {
+    const strategy = strategyByName(request.strategy);
     const { host, port } = request.destination.listen;
     const { connect } = request.destination;
     const report = await migrate(
@@ -30,8 +33,8 @@ export function gatewayMigrator(options: GatewayMigratorOptions = {}): Migrator 
         sourceQmpPath: request.sourceQmpPath,
         destinationQmpPath: request.destinationQmpPath,
         destinationAddress: { listen: `${host}:${port}`, connect: `${connect.host}:${connect.port}` },
-        strategy: strategyByName(request.strategy),
-        parameters: request.parameters,
+        strategy,
+        parameters: parametersOf(strategy, request.parameters),
         limits: {
           downtimeMsMax: request.downtimeLimitMs ?? MIGRATE_DEFAULTS.downtimeMsMax,
           timeoutMs: MIGRATE_DEFAULTS.timeoutMs,
@@ -51,6 +54,27 @@ export function gatewayMigrator(options: GatewayMigratorOptions = {}): Migrator 
     options.onReport?.(report);
     return accountOf(report, signal);
   };
+}
+
+/**
+ * Who carries a strategy of a plan: null where godwit's gateway does not. Errors: PARAMETER_UNKNOWN, PARAMETER_RANGE.
+ */
+export function gatewayMigratorFor(
+  { name, parameters }: Pick<PlanStrategy, 'name' | 'parameters'>,
+  options: GatewayMigratorOptions = {},
+): Migrator | null {
+  const strategy = strategies.find((candidate) => candidate.name === name);
+  if (strategy?.mechanism !== 'gateway') return null;
+  parametersOf(strategy, parameters);
+  return gatewayMigrator(options);
+}
+
+/** Those that are not given have their defaults. */
+function parametersOf(strategy: AnyStrategy, given: Readonly<Record<string, number>>): ParameterValues {
+  return readParameters(
+    strategy,
+    Object.entries(given).map(([name, value]) => `${name}=${value}`),
+  );
 }
 
 function accountOf(report: MigrationReport, signal: AbortSignal): MigratorReport {

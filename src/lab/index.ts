@@ -9,6 +9,7 @@ export {
   type Outcome,
   runBaseline,
 } from './baseline.ts';
+export { type Bounds, boundsOf, type KnownGuest } from './bounds.ts';
 export type { CellStage } from './cell.ts';
 export {
   type Check,
@@ -33,7 +34,7 @@ export {
   type MigratorRequest,
 } from './contestant.ts';
 export type { LabErrorCode } from './errors.ts';
-export { type GatewayMigratorOptions, gatewayMigrator } from './gateway-migrator.ts';
+export { type GatewayMigratorOptions, gatewayMigrator, gatewayMigratorFor } from './gateway-migrator.ts';
 export * from './guest/index.ts';
 export { type Heartbeat, heartbeatOf, heartbeatsOf, lastHeartbeat } from './heartbeats.ts';
 export { type DirtyRate, isMemoryIntensive, MEMORY_INTENSIVE_RATIO, measureDirtyRate } from './measure.ts';
@@ -60,6 +61,7 @@ export {
   type Cell,
   cellsOf,
   defaultTimeLimitMs,
+  type Expectation,
   type Plan,
   type PlanStrategy,
   type PlanWorkload,
@@ -67,6 +69,7 @@ export {
 } from './plan.ts';
 export { type LabProcess, makeRunFolder, removeRunFolder, runCommand, startProcess } from './processes.ts';
 export { buildReport, type LabReport, type ReportRow, resultsCsv, type Spread } from './report.ts';
+export { reportHtml } from './report-html.ts';
 export { type Provenance, type RunRecord, readResults } from './results.ts';
 export { type PlanEvent, planCostMsMax, RELAXED, type RunPlanOptions, runPlan } from './run-plan.ts';
 export { joinSerial, type SerialLine, type SerialPort } from './serial.ts';

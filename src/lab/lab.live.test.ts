@@ -163,7 +163,8 @@ const givesUp: Migrator = async () => {
 test('a plan runs every contestant, and resumes where it stopped', { skip }, async () => {
   const folder = makeRunFolder();
   const resultsPath = join(folder, 'results.jsonl');
-  const migratorOf = (strategy: string) => ({ 'by-hand': byHand, 'gives-up': givesUp })[strategy] ?? null;
+  const migratorOf = ({ name }: { name: string }) =>
+    ({ 'by-hand': byHand, 'gives-up': givesUp })[name] ?? null;
   const records = await runPlan({ plan, resultsPath, migratorOf });
   const of = (strategy: string) => records.find((record) => record.strategy === strategy)!;
   for (const record of records) {

@@ -92,6 +92,8 @@ function record(changed: Partial<RunRecord>): RunRecord {
     dirtyBytesPerSecond: 50e6,
     writtenBytesPerSecond: 50e6,
     memoryIntensive: true,
+    bounds: { transferredBytes: 2e8, totalMigrationTimeMs: 8000, downtimeMs: 800 },
+    expected: null,
     success: true,
     outcome: 'completed',
     reason: null,

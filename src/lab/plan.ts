@@ -17,6 +17,9 @@ const ENTRIES_MAX = 100;
 const TIME_LIMIT_MS_MIN = 60_000;
 const TIME_LIMIT_FACTOR = 5;
 
+export const EXPECTATIONS = ['success', 'failure'] as const;
+export type Expectation = (typeof EXPECTATIONS)[number];
+
 /** Text or a bare number, by one of the parsers of src/base. */
 function measure(parse: (text: string) => number) {
   return z.union([z.string(), z.number()]).transform((value, context) => {
@@ -45,6 +48,8 @@ const strategySchema = z.strictObject({
   downtimeLimit: duration.nullable().default(null),
   /** `qemu-precopy-relaxed` only: this many times the calibrated limit. */
   relaxedFactor: z.number().min(1).max(64).default(1),
+  /** What the plan sets out to show: every run of it succeeds, or none does. */
+  expect: z.enum(EXPECTATIONS).nullable().default(null),
 });
 
 const workloadSchema = z.strictObject({
@@ -101,6 +106,8 @@ export interface PlanStrategy {
   readonly parameters: Readonly<Record<string, number>>;
   readonly downtimeLimitMs: number | null;
   readonly relaxedFactor: number;
+  /** Null: the plan only measures it. */
+  readonly expected: Expectation | null;
 }
 
 export interface PlanWorkload {
@@ -161,6 +168,7 @@ export function parsePlan(text: string): Plan {
       parameters: strategy.parameters,
       downtimeLimitMs: strategy.downtimeLimit,
       relaxedFactor: strategy.relaxedFactor,
+      expected: strategy.expect,
     })),
     workloads: parsed.data.workloads.map((workload) => ({ id: idOf(workload), guest: guestOf(workload) })),
   };
@@ -192,6 +200,11 @@ export function cellsOf(plan: Plan): Cell[] {
     }
   }
   return cells;
+}
+
+/** `name` is a workload, a strategy, or both, or with a run, joined by slashes, as in a cell's key. */
+export function isNamed(cell: Pick<Cell, 'key'>, name: string): boolean {
+  return `/${cell.key}/`.includes(`/${name}/`);
 }
 
 function idOf(entry: { id?: string | undefined; name?: string; workload?: string }): string {

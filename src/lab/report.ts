@@ -4,6 +4,7 @@
  */
 
 import { median } from '../base/index.ts';
+import type { Expectation } from './plan.ts';
 import type { RunRecord } from './results.ts';
 
 export const LAB_REPORT_SCHEMA = 'godwit.lab-report/1';
@@ -24,6 +25,10 @@ export interface ReportRow {
   readonly strategy: string;
   readonly runs: number;
   readonly successes: number;
+  /** What the plan expects of each run; null: nothing. */
+  readonly expected: Expectation | null;
+  /** Every run went as the plan expects; true where it expects nothing. */
+  readonly asExpected: boolean;
   /** Why the others did not succeed, most frequent first. */
   readonly failures: readonly { readonly reason: string; readonly runs: number }[];
   /** Of the runs that succeeded; null where none did. A failed run counts in `successes` only, and is never left out there. */
@@ -90,7 +95,7 @@ export function buildReport(records: readonly RunRecord[]): LabReport | null {
 }
 
 function rowOf(group: readonly RunRecord[], all: readonly RunRecord[]): ReportRow {
-  const { workload, strategy } = group[0]!;
+  const { workload, strategy, expected } = group[0]!;
   const good = group.filter((record) => record.success);
   const spread = (read: (record: RunRecord) => number | null) => spreadOf(good.map(read));
   const others = [
@@ -101,6 +106,8 @@ function rowOf(group: readonly RunRecord[], all: readonly RunRecord[]): ReportRo
     strategy,
     runs: group.length,
     successes: good.length,
+    expected,
+    asExpected: expected === null || group.every((record) => record.success === (expected === 'success')),
     failures: failuresOf(group),
     metrics: metricsOf((metric) => spread((record) => record[metric])),
     downtimeOverPredicted: spread(({ downtimeMs, downtimePredictedMs }) =>

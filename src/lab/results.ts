@@ -5,9 +5,11 @@
 
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { errorCode, errorMessage } from '../base/index.ts';
+import type { Bounds } from './bounds.ts';
 import type { CheckResult } from './checks.ts';
 import type { MigratorIteration, MigratorReport } from './contestant.ts';
 import { labError } from './errors.ts';
+import type { Expectation } from './plan.ts';
 
 export const RESULT_SCHEMA = 'godwit.result/1';
 
@@ -47,6 +49,9 @@ export interface RunRecord extends Provenance {
   readonly dirtyBytesPerSecond: number;
   readonly writtenBytesPerSecond: number;
   readonly memoryIntensive: boolean;
+  readonly bounds: Bounds;
+  /** What the plan expects of this strategy; null: nothing. */
+  readonly expected: Expectation | null;
   readonly success: boolean;
   readonly outcome: MigratorReport['outcome'];
   readonly reason: string | null;

@@ -3,16 +3,18 @@
  * Not responsible for a single run (cell.ts) nor for tables (report.ts).
  */
 
+import { mkdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DOWNTIME_LIMIT_MS_DEFAULT } from './baseline.ts';
-import { runCell } from './cell.ts';
+import { type CellStage, runCell } from './cell.ts';
 import { isBaseline, type Migrator } from './contestant.ts';
 import { labError } from './errors.ts';
+import { withMachineLock } from './machine-lock.ts';
 import { type Network, openNetwork } from './network.ts';
 import { pinSelf } from './pinning.ts';
-import { type Cell, cellsOf, type Plan } from './plan.ts';
+import { type Cell, cellsOf, isNamed, type Plan, type PlanStrategy } from './plan.ts';
 import { runCommand } from './processes.ts';
 import { appendResult, type Provenance, type RunRecord, resumeResults } from './results.ts';
 import { findQemu } from './vm.ts';
@@ -24,19 +26,27 @@ export interface RunPlanOptions {
   /** JSON lines; read to resume, appended to. */
   readonly resultsPath: string;
   /** Null for a strategy that nobody carries: found out before the first run. */
-  readonly migratorOf: (strategy: string) => Migrator | null;
+  readonly migratorOf: (strategy: PlanStrategy) => Migrator | null;
+  /** Only cells with one of these names (`isNamed`). Default: all. */
+  readonly only?: readonly string[];
+  /** Taken for each run, calibration included. Default: none. */
+  readonly lockPath?: string | null;
   readonly onEvent?: (event: PlanEvent) => void;
   readonly signal?: AbortSignal;
 }
 
 export type PlanEvent =
-  | { readonly kind: 'start'; readonly cells: number; readonly done: number; readonly costMsMax: number }
+  | { readonly kind: 'start'; readonly cells: number; readonly done: number; readonly leftMs: number }
   | { readonly kind: 'note'; readonly text: string }
+  | { readonly kind: 'waiting'; readonly lockPath: string }
   | { readonly kind: 'cell'; readonly cell: Cell; readonly index: number; readonly cells: number }
+  | { readonly kind: 'stage'; readonly stage: CellStage }
   | { readonly kind: 'result'; readonly record: RunRecord; readonly done: number; readonly leftMs: number };
 
 // Boot, dirty rate, verification, checks: beside the migration itself.
 const CELL_OVERHEAD_MS = 8000;
+/** Until a strategy has been seen: one pass, and half as much again. */
+const PASSES_EXPECTED = 1.5;
 /** 300 ms x 2^13 is 41 minutes: QEMU's own maximum is 2,000 s. */
 const RELAXED_STEPS_MAX = 12;
 
@@ -48,11 +58,17 @@ export function planCostMsMax(plan: Plan): number {
 /** Returns every result of the plan, earlier sittings included. Errors: LAB_PLAN, LAB_RESULTS, and what runCell throws. */
 export async function runPlan(options: RunPlanOptions): Promise<readonly RunRecord[]> {
   const { plan, resultsPath } = options;
-  for (const { name } of plan.strategies) {
-    if (!isBaseline(name) && options.migratorOf(name) === null) {
-      throw labError('LAB_PLAN', `the plan names a strategy that nobody carries: ${name}`);
+  for (const strategy of plan.strategies) {
+    if (!isBaseline(strategy.name) && options.migratorOf(strategy) === null) {
+      throw labError('LAB_PLAN', `the plan names a strategy that nobody carries: ${strategy.name}`);
     }
   }
+  for (const name of options.only ?? []) {
+    if (!cellsOf(plan).some((cell) => isNamed(cell, name))) {
+      throw labError('LAB_PLAN', `nothing in the plan is named "${name}"`);
+    }
+  }
+  mkdirSync(dirname(resultsPath), { recursive: true });
   const records = resumeResults(resultsPath);
   if (records.some((record) => record.planHash !== plan.hash)) {
     throw labError('LAB_RESULTS', `${resultsPath} holds results of another plan`, {
@@ -84,24 +100,33 @@ class Sitting {
   }
 
   async run(): Promise<readonly RunRecord[]> {
-    const { plan } = this.#options;
-    const cells = cellsOf(plan);
+    const { plan, only } = this.#options;
+    const cells = cellsOf(plan).filter((cell) => only?.some((name) => isNamed(cell, name)) ?? true);
     const left = cells.filter((cell) => !this.#has('run', cell.key));
     const done = cells.length - left.length;
-    this.#tell({ kind: 'start', cells: cells.length, done, costMsMax: planCostMsMax(plan) });
+    this.#tell({ kind: 'start', cells: cells.length, done, leftMs: this.#expectedOf(left) });
     if (this.#network.note !== null) this.#tell({ kind: 'note', text: this.#network.note });
     for (const [index, cell] of left.entries()) {
       this.#options.signal?.throwIfAborted();
       const downtimeLimitMs = await this.#downtimeLimitOf(cell);
       this.#tell({ kind: 'cell', cell, index: done + index, cells: cells.length });
       const record = await this.#runCell(cell, 'run', downtimeLimitMs);
-      const leftMs = left.slice(index + 1).reduce((sum, next) => sum + this.#expectedMs(next), 0);
+      const leftMs = this.#expectedOf(left.slice(index + 1));
       this.#tell({ kind: 'result', record, done: done + index + 1, leftMs });
     }
     return this.#records;
   }
 
   async #runCell(cell: Cell, kind: RunRecord['kind'], downtimeLimitMs: number | null): Promise<RunRecord> {
+    const { lockPath, signal } = this.#options;
+    if (!lockPath) return this.#runNow(cell, kind, downtimeLimitMs);
+    const onWait = () => this.#tell({ kind: 'waiting', lockPath });
+    return withMachineLock({ path: lockPath, onWait, ...(signal === undefined ? {} : { signal }) }, () =>
+      this.#runNow(cell, kind, downtimeLimitMs),
+    );
+  }
+
+  async #runNow(cell: Cell, kind: RunRecord['kind'], downtimeLimitMs: number | null): Promise<RunRecord> {
     const startMs = performance.now();
     const { plan, signal, resultsPath } = this.#options;
     const record = await runCell({
@@ -110,8 +135,9 @@ class Sitting {
       kind,
       network: this.#network,
       provenance: this.#provenance,
-      migrator: this.#options.migratorOf(cell.strategy.name),
+      migrator: isBaseline(cell.strategy.name) ? null : this.#options.migratorOf(cell.strategy),
       downtimeLimitMs,
+      onStage: (stage) => this.#tell({ kind: 'stage', stage }),
       ...(signal === undefined ? {} : { signal }),
     });
     appendResult(resultsPath, record);
@@ -148,7 +174,7 @@ class Sitting {
     for (let run = 0; run < plan.calibrationRuns; run++) {
       const key = `${cell.workload.id}/calibration-${limitMs}/${run}`;
       const known = this.#records.find((record) => record.kind === 'calibration' && record.key === key);
-      const strategy = { ...cell.strategy, id: RELAXED, relaxedFactor: 1 };
+      const strategy = { ...cell.strategy, id: RELAXED, relaxedFactor: 1, expected: null };
       const trial = { ...cell, key, strategy, run, seed: plan.seed + plan.runs + run };
       const record = known ?? (await this.#runCell(trial, 'calibration', limitMs));
       if (!record.success) return false;
@@ -156,10 +182,17 @@ class Sitting {
     return true;
   }
 
+  #expectedOf(cells: readonly Cell[]): number {
+    return cells.reduce((sum, cell) => sum + this.#expectedMs(cell), 0);
+  }
+
   #expectedMs(cell: Cell): number {
     const { plan } = this.#options;
     const known = this.#durationsMs.get(`${cell.workload.id}/${cell.strategy.id}`);
-    return known ?? plan.warmUpMs + CELL_OVERHEAD_MS + plan.timeLimitMs;
+    if (known !== undefined) return known;
+    const passMs = (plan.memoryBytes * 1000) / plan.linkBytesPerSecond;
+    const migrationMs = cell.strategy.expected === 'failure' ? plan.timeLimitMs : PASSES_EXPECTED * passMs;
+    return plan.warmUpMs + CELL_OVERHEAD_MS + migrationMs;
   }
 
   #has(kind: RunRecord['kind'], key: string): boolean {
