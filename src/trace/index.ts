@@ -1,3 +1,11 @@
+export { anonymize } from './anonymize.ts';
+export { describeTrace, heatMap, type TraceDescription } from './describe.ts';
+export type { TraceHeader } from './format.ts';
+export { type TraceEnd, TraceReader, type TraceSink } from './reader.ts';
+export { PassRecorder } from './recorder.ts';
+export { type Recording, readRecording, type TraceSet } from './recording.ts';
+export { replayGuest } from './replay.ts';
+export { synthesize } from './synthesize.ts';
 export { type DirtySink, type GuestModel, type PageCost, type RateGroup, STEP_MS } from './types.ts';
 export {
   makeGuest,
@@ -6,3 +14,4 @@ export {
   type WorkloadName,
   type WorkloadOptions,
 } from './workload.ts';
+export { TraceWriter, type TraceWriterOptions } from './writer.ts';

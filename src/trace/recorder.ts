@@ -1,0 +1,44 @@
+/**
+ * Turns what a gateway sees (passes, and the pages of each in any order) into the sets of a trace. A page that QEMU sends in a pass was
+ * written between the two dirty syncs before. Not responsible for QEMU's first pass, which tells nothing about writes: it is left out.
+ */
+
+import { Bitmap } from '../base/index.ts';
+import type { TraceWriter } from './writer.ts';
+
+export class PassRecorder {
+  readonly #writer: TraceWriter;
+  readonly #pages: Bitmap;
+  /** The syncs before and at the beginning of the running pass, ms; null before the first. */
+  #beforeMs: number | null = null;
+  #syncMs: number | null = null;
+
+  constructor(writer: TraceWriter, pageCount: number) {
+    this.#writer = writer;
+    this.#pages = new Bitmap(pageCount);
+  }
+
+  /** QEMU synchronised its dirty bitmap: what follows was dirty then. The first call begins the first pass. */
+  beginPass(nowMs: number): void {
+    this.#writeSet();
+    this.#beforeMs = this.#syncMs;
+    this.#syncMs = nowMs;
+  }
+
+  page(pageIndex: number): void {
+    this.#pages.add(pageIndex);
+  }
+
+  /** Writes what is known of the running pass, and the end of the trace. */
+  end(): void {
+    this.#writeSet();
+    this.#writer.end();
+  }
+
+  #writeSet(): void {
+    if (this.#beforeMs !== null && this.#syncMs !== null) {
+      this.#writer.set(this.#beforeMs, this.#syncMs, this.#pages);
+    }
+    this.#pages.clear();
+  }
+}

@@ -1,0 +1,89 @@
+/**
+ * A recorded guest as a guest model. Within a set nothing is known about when a page was written, so its runs are spread over the set's
+ * time: long ones from front to back, short ones each at some moment. When the trace is over it begins again.
+ */
+
+import { GodwitError } from '../base/index.ts';
+import { PAGE_SIZE_BYTES } from '../vm/index.ts';
+import type { Recording, TraceSet } from './recording.ts';
+import { type DirtySink, type GuestModel, type RateGroup, STEP_MS } from './types.ts';
+
+/** Errors: TRACE_EMPTY for a trace without a set. */
+export function replayGuest(recording: Recording): GuestModel {
+  const { header, sets, runs } = recording;
+  const first = sets[0];
+  const last = sets.at(-1);
+  if (first === undefined || last === undefined || last.endMs - first.startMs < STEP_MS) {
+    throw new GodwitError('TRACE_EMPTY', 'the trace holds no time to replay', {
+      hint: 'a migration records its first set after its second pass',
+    });
+  }
+  const steps = Math.ceil((last.endMs - first.startMs) / STEP_MS);
+  const starts = sets.map(({ startMs }) => Math.floor((startMs - first.startMs) / STEP_MS));
+  return {
+    pageCount: header.pageCount,
+    content: { firstPage: 0, pageCount: header.pageCount },
+    // Contents are not in a trace: whole pages are the safe assumption.
+    cost: { packedBytes: PAGE_SIZE_BYTES, deltaBytes: PAGE_SIZE_BYTES },
+    rates: ratesOf(recording, (steps * STEP_MS) / 1000),
+    quietMs: 0,
+    writeStep(step, sink) {
+      const at = step % steps;
+      for (let index = lastAtOrBefore(starts, at); index >= 0; index--) {
+        const set = sets[index]!;
+        const length = Math.max(1, Math.round((set.endMs - set.startMs) / STEP_MS));
+        // Sets follow each other: one that is over has only sets before it that are over too.
+        if (at - starts[index]! >= length) break;
+        writePart(runs, set, index, at - starts[index]!, length, sink);
+      }
+    },
+  };
+}
+
+function lastAtOrBefore(starts: readonly number[], step: number): number {
+  let low = 0;
+  let high = starts.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (starts[middle]! <= step) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
+}
+
+function writePart(
+  runs: Uint32Array,
+  set: TraceSet,
+  index: number,
+  part: number,
+  parts: number,
+  sink: DirtySink,
+): void {
+  for (let run = set.firstRun; run < set.endRun; run++) {
+    const firstPage = runs[2 * run]!;
+    const pages = runs[2 * run + 1]!;
+    if (pages < parts) {
+      // Every run in one part, neighbours in different ones, and others in the next set.
+      if ((run - set.firstRun + index) % parts === part) sink.range(firstPage, pages);
+      continue;
+    }
+    const from = Math.floor((pages * part) / parts);
+    const to = Math.floor((pages * (part + 1)) / parts);
+    if (to > from) sink.range(firstPage + from, to - from);
+  }
+}
+
+/** Sets a page is in, over the time recorded: at most its true rate, because a page counts once a set. */
+function ratesOf({ header, sets, runs }: Recording, seconds: number): RateGroup[] {
+  const counts = new Uint32Array(header.pageCount);
+  for (const set of sets) {
+    for (let run = set.firstRun; run < set.endRun; run++) {
+      const firstPage = runs[2 * run]!;
+      const end = firstPage + runs[2 * run + 1]!;
+      for (let page = firstPage; page < end; page++) counts[page]!++;
+    }
+  }
+  const pagesByCount = new Map<number, number>();
+  for (const count of counts) if (count > 0) pagesByCount.set(count, (pagesByCount.get(count) ?? 0) + 1);
+  return [...pagesByCount].map(([count, pages]) => ({ pages, perSecond: count / seconds }));
+}
