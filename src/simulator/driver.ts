@@ -103,7 +103,7 @@ export class Driver {
         this.#ending ??= { kind: command.kind, decision: command.decision, downtimePredictedMs: null };
         return;
       // The acknowledgement is the gate here, and nobody watches a live view.
-      case 'pass-end':
+      case 'waiting-max':
       case 'explain':
         return;
     }

@@ -1,0 +1,227 @@
+/**
+ * One run as plain data, so that it can be written to a file, sent to another thread, and repeated from a command line.
+ * Not responsible for which runs there are.
+ */
+
+import { errorMessage, formatBytes, GIB, GodwitError, MIB } from '../base/index.ts';
+import { type AnyStrategy, readParameters, strategyByName } from '../strategy/index.ts';
+import { type GuestModel, makeGuest, type WorkloadOptions } from '../trace/index.ts';
+import { type Arrangement, PAGE_SIZE_BYTES } from '../vm/index.ts';
+import { simulate } from './run.ts';
+import { SIMULATION_DEFAULTS, type SimulationOptions, type SimulationResult } from './types.ts';
+
+export interface SimulationTask {
+  /** Unique in its series: `workload/strategy/run`, with the ranges before it. */
+  readonly key: string;
+  readonly run: number;
+  readonly seed: number;
+  /** Seed of run 0: the relaxed limit is calibrated from there on. */
+  readonly seedBase: number;
+  readonly strategy: {
+    readonly id: string;
+    readonly name: string;
+    /** Set by somebody; the strategy's defaults fill the rest. */
+    readonly parameters: Readonly<Record<string, number>>;
+    /** precopy-relaxed: this many times the calibrated limit. */
+    readonly relaxedFactor: number;
+  };
+  readonly workload: { readonly id: string; readonly options: Partial<WorkloadOptions> };
+  /** Replays this file instead; null: the synthetic workload. */
+  readonly traceFile: string | null;
+  readonly memoryBytes: number;
+  readonly linkBytesPerSecond: number;
+  readonly roundTripMs: number;
+  readonly downtimeLimitMs: number;
+  readonly timeLimitMs: number | null;
+  readonly gatewayMemoryBytesMax: number;
+  readonly arrangement: Arrangement;
+  readonly regret: boolean;
+}
+
+export interface TaskResult extends SimulationResult {
+  readonly key: string;
+  readonly strategy: string;
+  readonly workload: string;
+  readonly run: number;
+  readonly seed: number;
+  readonly memoryBytes: number;
+  readonly linkBytesPerSecond: number;
+  readonly roundTripMs: number;
+  readonly downtimeLimitMs: number;
+  /** All of the strategy's, the calibrated ones too. */
+  readonly parameters: Readonly<Record<string, number>>;
+}
+
+/** Loads what a task replays; given by whoever may read files. */
+export type LoadTrace = (file: string) => GuestModel;
+
+/** Runs a task. Errors: SIMULATION_INVARIANT with the command that repeats it. */
+export function runTask(task: SimulationTask, loadTrace: LoadTrace): TaskResult {
+  const settings = settingsOf(task, loadTrace);
+  const options = optionsOf(task, settings, loadTrace);
+  const result = guarded(task, () => simulate(options));
+  return {
+    key: task.key,
+    strategy: task.strategy.id,
+    workload: task.workload.id,
+    run: task.run,
+    seed: task.seed,
+    memoryBytes: task.memoryBytes,
+    linkBytesPerSecond: task.linkBytesPerSecond,
+    roundTripMs: task.roundTripMs,
+    downtimeLimitMs: task.downtimeLimitMs,
+    parameters: options.parameters,
+    ...result,
+  };
+}
+
+function guarded(task: SimulationTask, run: () => SimulationResult): SimulationResult {
+  try {
+    return run();
+  } catch (cause) {
+    throw new GodwitError('SIMULATION_INVARIANT', `${task.key}, seed ${task.seed}: ${errorMessage(cause)}`, {
+      cause,
+      hint: `repeat it with: ${replayCommand(task)}`,
+      fields: { key: task.key, seed: task.seed },
+    });
+  }
+}
+
+function optionsOf(
+  task: SimulationTask,
+  parameters: Readonly<Record<string, number>>,
+  loadTrace: LoadTrace,
+): SimulationOptions {
+  const strategy = strategyByName(task.strategy.name);
+  const settings = Object.entries(parameters).map(([name, value]) => `${name}=${value}`);
+  return {
+    strategy,
+    parameters: readParameters(strategy, settings),
+    guest:
+      task.traceFile === null
+        ? makeGuest(task.memoryBytes / PAGE_SIZE_BYTES, { ...task.workload.options, seed: task.seed })
+        : loadTrace(task.traceFile),
+    linkBytesPerSecond: task.linkBytesPerSecond,
+    roundTripMs: task.roundTripMs,
+    limits: { ...SIMULATION_DEFAULTS.limits, downtimeMsMax: task.downtimeLimitMs },
+    timeLimitMs: task.timeLimitMs,
+    gatewayMemoryBytesMax: task.gatewayMemoryBytesMax,
+    arrangement: task.arrangement,
+    regret: task.regret,
+  };
+}
+
+const CALIBRATION_RUNS = 5;
+const DOUBLINGS_MAX = 12;
+/** Simulated checkpoints end after ten seconds of epochs; the standby would otherwise be kept for ever. */
+const CHECKPOINT_EPOCHS = 400;
+
+const calibrated = new Map<string, number>();
+
+/** The task's parameters, with what a simulation has to choose where nobody did. */
+function settingsOf(task: SimulationTask, loadTrace: LoadTrace): Readonly<Record<string, number>> {
+  const { name, parameters, relaxedFactor } = task.strategy;
+  if (name === 'checkpoint' && parameters['epochs'] === undefined) {
+    return { ...parameters, epochs: CHECKPOINT_EPOCHS };
+  }
+  if (name !== 'precopy-relaxed' || parameters['doublings'] !== undefined) return parameters;
+  const { key: _key, run: _run, seed: _seed, regret: _regret, ...rest } = task;
+  const cell = JSON.stringify({ ...rest, strategy: { ...task.strategy, id: '', relaxedFactor: 1 } });
+  const doublings = calibrated.get(cell) ?? calibrate(task, loadTrace);
+  calibrated.set(cell, doublings);
+  const downtimeMs = (parameters['downtimeMs'] ?? 300) * relaxedFactor;
+  return { ...parameters, downtimeMs, doublings };
+}
+
+/** The smallest limit 300 ms x 2^n with which 5 of 5 runs end in time (lab: relaxed). */
+function calibrate(task: SimulationTask, loadTrace: LoadTrace): number {
+  for (let doublings = 0; doublings < DOUBLINGS_MAX; doublings++) {
+    let ended = 0;
+    for (let run = 0; run < CALIBRATION_RUNS; run++) {
+      const trial = { ...task, seed: task.seedBase + run, regret: false };
+      const options = optionsOf(trial, { ...task.strategy.parameters, doublings }, loadTrace);
+      if (!guarded(trial, () => simulate(options)).success) break;
+      ended++;
+    }
+    if (ended === CALIBRATION_RUNS) return doublings;
+  }
+  return DOUBLINGS_MAX;
+}
+
+/** The command that repeats this run alone. */
+export function replayCommand(task: SimulationTask): string {
+  const { options } = task.workload;
+  const words = ['godwit simulate', `--strategy ${task.strategy.name}`];
+  for (const [name, value] of Object.entries(task.strategy.parameters))
+    words.push(`--param ${name}=${value}`);
+  if (task.traceFile !== null) words.push(`--trace ${task.traceFile}`);
+  else {
+    words.push(`--workload ${options.workload ?? 'idle'}`, `--memory ${bytesWord(task.memoryBytes)}`);
+    if (options.hotBytes != null) words.push(`--hot ${bytesWord(options.hotBytes)}`);
+    words.push(`--rate ${options.rateBytesPerSecond == null ? 'max' : `${options.rateBytesPerSecond}B/s`}`);
+    for (const [flag, value] of Object.entries(extraFlags(options))) words.push(`--${flag} ${value}`);
+  }
+  words.push(
+    `--link ${task.linkBytesPerSecond}B/s`,
+    `--latency ${task.roundTripMs}ms`,
+    `--downtime-limit ${task.downtimeLimitMs}ms`,
+    `--gateway-memory ${bytesWord(task.gatewayMemoryBytesMax)}`,
+    `--arrangement ${task.arrangement}`,
+  );
+  if (task.timeLimitMs !== null) words.push(`--time-limit ${task.timeLimitMs}ms`);
+  return [...words, `--runs 1 --seed ${task.seed}`].join(' ');
+}
+
+function extraFlags(options: Partial<WorkloadOptions>): Readonly<Record<string, string>> {
+  const { body, fillBytes, hotAtBytes, zipfExponent, busyMs, quietMs } = options;
+  return {
+    ...(body == null ? {} : { body }),
+    ...(fillBytes == null ? {} : { fill: bytesWord(fillBytes) }),
+    ...(hotAtBytes ? { 'hot-at': bytesWord(hotAtBytes) } : {}),
+    ...(zipfExponent === undefined ? {} : { zipf: String(zipfExponent) }),
+    ...(busyMs === undefined ? {} : { busy: `${busyMs}ms` }),
+    ...(quietMs === undefined ? {} : { quiet: `${quietMs}ms` }),
+  };
+}
+
+function bytesWord(sizeBytes: number): string {
+  for (const [unit, letter] of [
+    [GIB, 'G'],
+    [MIB, 'M'],
+  ] as const) {
+    if (sizeBytes >= unit && sizeBytes % unit === 0) return `${sizeBytes / unit}${letter}`;
+  }
+  return String(sizeBytes);
+}
+
+/** Errors: USAGE_VALUE for memory that is no whole number of pages, or a link that carries nothing. */
+export function checkTask(task: SimulationTask): void {
+  const strategy: AnyStrategy = strategyByName(task.strategy.name);
+  readParameters(
+    strategy,
+    Object.entries(task.strategy.parameters).map(([name, value]) => `${name}=${value}`),
+  );
+  const pages = task.memoryBytes / PAGE_SIZE_BYTES;
+  if (!Number.isInteger(pages) || pages < MEMORY_PAGES_MIN || task.memoryBytes > MEMORY_BYTES_MAX) {
+    throw new GodwitError(
+      'USAGE_VALUE',
+      `a simulated guest cannot have ${task.memoryBytes} bytes of memory`,
+      {
+        hint: `whole pages of ${PAGE_SIZE_BYTES} bytes, ${formatBytes(MEMORY_PAGES_MIN * PAGE_SIZE_BYTES)} to ${formatBytes(MEMORY_BYTES_MAX)}`,
+      },
+    );
+  }
+  if (!(task.linkBytesPerSecond >= LINK_MIN && task.roundTripMs >= 0)) {
+    throw new GodwitError(
+      'USAGE_VALUE',
+      `a link of ${task.linkBytesPerSecond} bytes a second carries no VM`,
+      {
+        hint: `at least ${LINK_MIN} bytes a second`,
+      },
+    );
+  }
+}
+
+const MEMORY_PAGES_MIN = 1024;
+const MEMORY_BYTES_MAX = 2048 * GIB;
+const LINK_MIN = 10_000;
