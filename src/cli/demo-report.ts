@@ -70,6 +70,8 @@ export function demoReport({ options, contestant, baseline }: DemoOutcome) {
     downtimeLimitMs: report === null ? options.contestant.downtimeLimitMs : report.downtimeLimitMs,
     transferredBytes: record.transferredBytes,
     guestSpeedShare: record.guestSpeedShare,
+    /** What no strategy that sends whole pages can beat for this guest on this link. */
+    bounds: record.bounds,
     iterations: iterationsOf(contestant),
     decision: record.decision ?? qemuDecision(options, record),
     verification: record.verification,
@@ -182,7 +184,7 @@ function limitsText(record: RunRecord): string {
 export function comparison({ contestant, baseline }: DemoOutcome): string[] {
   const rows: Cell[][] = [];
   if (baseline !== null) rows.push(row(baseline.title, baseline.record));
-  rows.push(row(contestant.title, contestant.record));
+  rows.push(row(contestant.title, contestant.record), ...boundRow(contestant.record));
   return formatTable(
     [
       { title: 'migration' },
@@ -194,6 +196,14 @@ export function comparison({ contestant, baseline }: DemoOutcome): string[] {
     ],
     rows,
   );
+}
+
+/** What nobody can beat with whole pages on this link; no row for guests of which that is not known. */
+function boundRow({ bounds }: RunRecord): Cell[][] {
+  const { totalMigrationTimeMs, downtimeMs, transferredBytes } = bounds;
+  if (totalMigrationTimeMs === null || transferredBytes === null) return [];
+  const down = downtimeMs === null ? null : formatMs(downtimeMs);
+  return [['bound', formatMs(totalMigrationTimeMs), down, null, formatBytes(transferredBytes), '']];
 }
 
 const OUTCOMES: Readonly<Record<RunRecord['outcome'], string>> = {
@@ -228,7 +238,7 @@ function brokenIds(checks: readonly CheckResult[]): string {
 export function closingSentence(outcome: DemoOutcome): string {
   const { baseline, contestant } = outcome;
   const moved = movedText(contestant);
-  return baseline === null ? `${moved}.` : `${upperFirst(baselineText(baseline))}; ${moved}.`;
+  return baseline === null ? `${upperFirst(moved)}.` : `${upperFirst(baselineText(baseline))}; ${moved}.`;
 }
 
 function baselineText({ title, record, time }: BaselineRun): string {
@@ -262,6 +272,8 @@ function movedText({ title, record }: ContestantRun): string {
   return `${title} moved the VM${time}${down}${predicted}${but}`;
 }
 
+/** Godwit is a bird; godwit is this program. */
 function upperFirst(text: string): string {
+  if (text.startsWith('godwit')) return text;
   return text.charAt(0).toUpperCase() + text.slice(1);
 }

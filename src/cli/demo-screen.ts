@@ -68,9 +68,15 @@ function canvasOf(output: Output): Canvas {
 
 const FACT_COLUMNS = 10;
 
-function factLines(name: string, text: string, { columns, paint }: Canvas): string[] {
+function factLines(
+  name: string,
+  text: string,
+  { columns, paint }: Canvas,
+  style: 'dim' | null = null,
+): string[] {
   return wrap(text, columns - FACT_COLUMNS).map(
-    (line, index) => `  ${paint('dim', (index === 0 ? name : '').padEnd(FACT_COLUMNS - 2))}${line}`,
+    (line, index) =>
+      `  ${paint('dim', (index === 0 ? name : '').padEnd(FACT_COLUMNS - 2))}${style === null ? line : paint(style, line)}`,
   );
 }
 
@@ -188,8 +194,7 @@ export class Act {
   }
 
   #fact(name: string, text: string, style: 'dim' | null = null): void {
-    const lines = factLines(name, text, this.#canvas).join('\n');
-    this.#live.log(style === null ? lines : this.#canvas.paint(style, lines));
+    this.#live.log(factLines(name, text, this.#canvas, style).join('\n'));
   }
 
   /** How it ended and what the checks found. */

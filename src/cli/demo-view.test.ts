@@ -111,8 +111,9 @@ test('the panel says what the rule thinks, and why not yet', () => {
 test('in the first pass what QEMU has not read yet is shown, and nothing is called dirty', () => {
   const snapshot = snapshotOf({
     firstPassDone: false,
-    dirtyPages: 64 * PAGES_A_MIB,
-    backlog: { queuedPages: 0, queuedBytes: 0, heldPages: 0, heldBytes: 0 },
+    dirtyPages: 0,
+    sentPages: 64 * PAGES_A_MIB,
+    backlog: { queuedPages: 64 * PAGES_A_MIB, queuedBytes: 64 * MIB, heldPages: 0, heldBytes: 0 },
     bandwidthBytesPerSecond: null,
   });
   const view = viewOf({
@@ -124,8 +125,8 @@ test('in the first pass what QEMU has not read yet is shown, and nothing is call
   });
   const lines = migrationPanel(view, context, plain(80));
   assert.match(lines[0]!, /first pass .* sent 200 MiB {2}downtime not known yet/);
-  assert.match(lines[1]!, /█{17}·{51}$/);
-  assert.match(lines[2]!, /█ there 64\.0 MiB {3}· unread 192 MiB$/);
+  assert.match(lines[1]!, /█{17}▒{17}·{34}$/);
+  assert.match(lines[2]!, /█ there 64\.0 MiB {3}▒ queued 64\.0 MiB {3}· unread 128 MiB$/);
   assert.equal(lines.length, 3);
 });
 

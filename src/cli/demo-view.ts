@@ -6,7 +6,7 @@
 import { formatBytes, formatMs, formatRate, MIB } from '../base/index.ts';
 import type { ProgressView } from '../controller/index.ts';
 import type { BaselineProgress } from '../lab/index.ts';
-import { type IterationStats, PAGE_SIZE_BYTES } from '../vm/index.ts';
+import { type IterationStats, PAGE_SIZE_BYTES, type Snapshot } from '../vm/index.ts';
 import type { Paint } from './output.ts';
 import { displayWidth, pad } from './table.ts';
 
@@ -100,7 +100,7 @@ export interface PanelContext {
 export function migrationPanel(view: ProgressView, context: PanelContext, canvas: Canvas): string[] {
   const { snapshot, iterations } = view;
   const { queuedPages, heldPages } = snapshot.backlog;
-  const seenPages = iterations[0]?.dirtyPages ?? snapshot.dirtyPages;
+  const seenPages = iterations[0]?.dirtyPages ?? seenInFirstPass(snapshot);
   const rate = snapshot.bandwidthBytesPerSecond;
   const head = [
     canvas.paint('bold', `${context.title}  ${PHASES[view.phase]}`),
@@ -115,6 +115,11 @@ export function migrationPanel(view: ProgressView, context: PanelContext, canvas
     ...dirtyLines(view, canvas),
     ...ruleLines(view, canvas),
   ];
+}
+
+/** Each page that came is there or waits; the few that came twice make this an upper bound. */
+function seenInFirstPass({ sentPages, resentPages, backlog }: Snapshot): number {
+  return sentPages - resentPages + backlog.queuedPages + backlog.heldPages;
 }
 
 function downText(predictedMs: number | null): string {
