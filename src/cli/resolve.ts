@@ -11,7 +11,7 @@ import {
   type JournalState,
   journalPathOf,
   listJournals,
-  qmpMachine,
+  QmpMachine,
   readJournal,
   recover,
   stateDirectory,
@@ -99,8 +99,8 @@ async function resolve(out: Output, name: string, json: boolean): Promise<number
     });
   }
   const { source, destination } = state.begin;
-  const here = qmpMachine(source);
-  const there = qmpMachine(destination);
+  const here = new QmpMachine(source);
+  const there = new QmpMachine(destination);
   const recovery = await recover(state, here, there, (delayMs) => sleep(delayMs));
   await here.close();
   await there.close();

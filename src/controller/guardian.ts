@@ -8,7 +8,7 @@ import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { GodwitError, sleep } from '../base/index.ts';
 import { Journal, readJournal } from './journal.ts';
-import { qmpMachine } from './machine.ts';
+import { QmpMachine } from './machine.ts';
 import { recover } from './recover.ts';
 
 export interface Guardian {
@@ -69,8 +69,8 @@ async function watch(journalPath: string): Promise<void> {
   if (dismissed) return;
   const state = readJournal(journalPath);
   if (state.end && state.end.outcome !== 'in-doubt') return;
-  const source = qmpMachine(state.begin.source);
-  const destination = qmpMachine(state.begin.destination);
+  const source = new QmpMachine(state.begin.source);
+  const destination = new QmpMachine(state.begin.destination);
   const recovery = await recover(state, source, destination, (delayMs) => sleep(delayMs));
   const journal = new Journal(journalPath);
   journal.write({ step: 'end', outcome: recovery.outcome, text: `guardian: ${recovery.text}` });

@@ -1,3 +1,4 @@
+export { defaultWorkers } from './arrangement.ts';
 export { Drive, type Ending, type ProgressView } from './drive.ts';
 export { preflight } from './ends.ts';
 export {
@@ -10,9 +11,11 @@ export {
   readJournal,
   stateDirectory,
 } from './journal.ts';
-export { qmpMachine } from './machine.ts';
+export { QmpMachine } from './machine.ts';
 export { type MigrateHooks, migrate } from './migrate.ts';
 export {
+  FAR_DEFAULTS,
+  type FarOptions,
   FIXED_DOWNTIME_MS,
   LOAD_TIMEOUT_MS,
   MIGRATE_DEFAULTS,
@@ -32,10 +35,8 @@ export {
   standing,
 } from './preflight.ts';
 export { isAlive, processIdentity, qemuIdentity } from './process-identity.ts';
+export type { ReachSpec } from './reach.ts';
+export { type ReceiveChannel, receive } from './receive.ts';
 export { type Machine, type MachineStatus, type Recovery, recover } from './recover.ts';
 export { type IterationReport, type MigrationReport, REPORT_SCHEMA } from './report.ts';
 export { MIGRATE_STEPS, type MigrateStep } from './steps.ts';
-export { defaultWorkers } from './arrangement.ts';
-export { FAR_DEFAULTS, type FarOptions } from './options.ts';
-export type { ReachSpec } from './reach.ts';
-export { type ReceiveChannel, receive } from './receive.ts';

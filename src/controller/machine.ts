@@ -1,7 +1,13 @@
 /** One QEMU as recovery sees it, through its QMP socket; connects when asked and again after a failure. */
 
 import { errorCode, errorMessage, GodwitError, sleep, systemClock } from '../base/index.ts';
-import { connectQmp, type QmpClient, type QmpExecutor } from '../qmp/index.ts';
+import {
+  connectQmp,
+  type ExecuteOptions,
+  type JsonObject,
+  type QmpClient,
+  type QmpExecutor,
+} from '../qmp/index.ts';
 import type { Endpoint } from './journal.ts';
 import { isAlive, qemuIdentity } from './process-identity.ts';
 import { type Forward, forwardSocket } from './reach.ts';
@@ -28,17 +34,65 @@ function isSlow(error: unknown): boolean {
 }
 
 /** `identity` of the endpoint: the process that must be behind the socket; null: whichever is. */
-export function qmpMachine(
-  { qmpPath, identity, reach }: Endpoint,
-  existing: QmpClient | null = null,
-): Machine & { close(): Promise<void> } {
-  let client = existing;
-  let forward: Forward | null = null;
-  const open = async (): Promise<QmpExecutor> => {
-    if (client) return client;
+export class QmpMachine implements Machine {
+  readonly #endpoint: Endpoint;
+  #client: QmpClient | null;
+  #forward: Forward | null = null;
+
+  constructor(endpoint: Endpoint, existing: QmpClient | null = null) {
+    this.#endpoint = endpoint;
+    this.#client = existing;
+  }
+
+  async status(): Promise<MachineStatus> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const reply = (await this.execute('query-status')) as { status: string };
+        return { state: 'answers', runState: reply.status };
+      } catch (error) {
+        if (await this.#isGone(error)) return { state: 'gone' };
+        if (attempt === ATTEMPTS || isSlow(error)) return { state: 'silent', why: errorMessage(error) };
+        // Refused although its process lives: it is on its way out.
+        await sleep(POLL_MS);
+      }
+    }
+  }
+
+  /** One command over whichever connection there is; a connection that ends leaves the way free for the next. */
+  async execute(command: string, args?: JsonObject, options?: ExecuteOptions): Promise<unknown> {
+    const qemu = await this.#open();
+    try {
+      return await qemu.execute(command, args, options);
+    } catch (error) {
+      if (errorCode(error) !== 'QMP_COMMAND') await this.#drop();
+      throw error;
+    }
+  }
+
+  async quit(timeoutMs: number): Promise<boolean> {
+    const deadlineMs = systemClock.nowMs() + timeoutMs;
+    while (systemClock.nowMs() < deadlineMs) {
+      try {
+        await this.execute('quit');
+      } catch (error) {
+        if (await this.#isGone(error)) return true;
+      }
+      await sleep(POLL_MS);
+    }
+    return false;
+  }
+
+  async close(): Promise<void> {
+    await this.#drop();
+    this.#forward?.close();
+  }
+
+  async #open(): Promise<QmpExecutor> {
+    if (this.#client) return this.#client;
+    const { qmpPath, identity, reach } = this.#endpoint;
     const signal = AbortSignal.timeout(FORWARD_TIMEOUT_MS);
-    forward ??= reach === null ? null : await forwardSocket(reach, qmpPath, signal);
-    const opened = await connectQmp({ path: forward?.path ?? qmpPath, timeoutMs: CONNECT_TIMEOUT_MS });
+    this.#forward ??= reach === null ? null : await forwardSocket(reach, qmpPath, signal);
+    const opened = await connectQmp({ path: this.#forward?.path ?? qmpPath, timeoutMs: CONNECT_TIMEOUT_MS });
     const found = identity === null ? null : await qemuIdentity(opened);
     if (found !== null && found !== identity) {
       await opened.close();
@@ -46,57 +100,18 @@ export function qmpMachine(
         safe: 'nothing was asked of it',
       });
     }
-    client = opened;
-    return client;
-  };
-  /** One command over whichever connection there is; a connection that ends leaves the way free for the next. */
-  const execute: QmpExecutor['execute'] = async (command, args, options) => {
-    const qemu = await open();
-    try {
-      return await qemu.execute(command, args, options);
-    } catch (error) {
-      if (errorCode(error) !== 'QMP_COMMAND') await drop();
-      throw error;
-    }
-  };
-  const drop = async () => {
-    const dropped = client;
-    client = null;
+    this.#client = opened;
+    return opened;
+  }
+
+  async #drop(): Promise<void> {
+    const dropped = this.#client;
+    this.#client = null;
     await dropped?.close();
-  };
-  const isGone = async (error: unknown) =>
-    isRefused(error, reach?.host != null) && (identity === null || !(await isAlive(identity)));
-  const status = async (): Promise<MachineStatus> => {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        const reply = (await execute('query-status')) as { status: string };
-        return { state: 'answers', runState: reply.status };
-      } catch (error) {
-        if (await isGone(error)) return { state: 'gone' };
-        if (attempt === ATTEMPTS || isSlow(error)) return { state: 'silent', why: errorMessage(error) };
-        // Refused although its process lives: it is on its way out.
-        await sleep(POLL_MS);
-      }
-    }
-  };
-  return {
-    status,
-    execute,
-    async quit(timeoutMs) {
-      const deadlineMs = systemClock.nowMs() + timeoutMs;
-      while (systemClock.nowMs() < deadlineMs) {
-        try {
-          await execute('quit');
-        } catch (error) {
-          if (await isGone(error)) return true;
-        }
-        await sleep(POLL_MS);
-      }
-      return false;
-    },
-    async close() {
-      await drop();
-      forward?.close();
-    },
-  };
+  }
+
+  async #isGone(error: unknown): Promise<boolean> {
+    const { identity, reach } = this.#endpoint;
+    return isRefused(error, reach?.host != null) && (identity === null || !(await isAlive(identity)));
+  }
 }

@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { errorCode, errorMessage, GodwitError, sleep, systemClock } from '../base/index.ts';
+import { errorMessage, GodwitError, sleep, systemClock } from '../base/index.ts';
 import { startEngine } from '../engine/index.ts';
 import { SourceGateway } from '../gateway/index.ts';
 import {
@@ -25,11 +25,12 @@ import type { IterationStats } from '../vm/index.ts';
 import { openWay, type Way } from './arrangement.ts';
 import { Drive, type Ending, type ProgressView } from './drive.ts';
 import { withEnds } from './ends.ts';
+import { asGodwitError, gone, LOAD_ERROR_TIMEOUT_MS, LOAD_FAILURES } from './failures.ts';
 import { type Guardian, startGuardian } from './guardian.ts';
 import { foreignStop, guestEnd } from './guest.ts';
 import { cancelledError, type HandoverTimes, handOver } from './handover.ts';
 import { type Endpoint, Journal, journalPathOf, readJournal } from './journal.ts';
-import { qmpMachine } from './machine.ts';
+import { QmpMachine } from './machine.ts';
 import { FIXED_DOWNTIME_MS, type MigrateOptions } from './options.ts';
 import { checkEnds, type Preflight, refuseUnready } from './preflight.ts';
 import { processIdentity, qemuIdentity } from './process-identity.ts';
@@ -329,8 +330,8 @@ class Migration {
     this.#gateway?.close();
     this.#way?.close();
     const { source: sourceEnd, destination: destinationEnd } = this.#endpoints();
-    const source = qmpMachine(sourceEnd, this.#source);
-    const destination = qmpMachine(destinationEnd, this.#destination);
+    const source = new QmpMachine(sourceEnd, this.#source);
+    const destination = new QmpMachine(destinationEnd, this.#destination);
     const recovery = await recover(readJournal(journal.path), source, destination, (delayMs) =>
       sleep(delayMs),
     );
@@ -382,26 +383,4 @@ class Migration {
       notes: this.#notes,
     });
   }
-}
-
-/** Failures of the destination's load, of which QEMU there may know more. */
-const LOAD_FAILURES: ReadonlySet<string> = new Set([
-  'DESTINATION_CLOSED',
-  'DESTINATION_REFUSED',
-  'DESTINATION_NOT_STARTED',
-  'PREPARE_TIMEOUT',
-]);
-const LOAD_ERROR_TIMEOUT_MS = 500;
-
-function gone(side: 'source' | 'destination', cause: unknown): GodwitError {
-  return new GodwitError(
-    `${side.toUpperCase()}_GONE`,
-    `the ${side} QEMU ended or closed its QMP connection`,
-    { cause },
-  );
-}
-
-function asGodwitError(error: unknown): GodwitError {
-  if (error instanceof GodwitError) return error;
-  return new GodwitError(errorCode(error), errorMessage(error), { cause: error });
 }
