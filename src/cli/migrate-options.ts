@@ -64,6 +64,12 @@ export function readMigrateOptions(
   [source, destination]: readonly string[],
   options: CommandOptions,
 ): MigrateOptions {
+  if (source === destination) {
+    throw new GodwitError('USAGE_ENDPOINT', 'source and destination are the same QMP socket', {
+      safe: 'nothing was started or changed',
+      hint: 'the destination is a second QEMU, started like the first one with -incoming defer',
+    });
+  }
   const strategy = strategyByName(text(options, 'strategy'));
   const timeout = options['timeout'];
   return {

@@ -75,11 +75,11 @@ export async function handOver(options: HandoverOptions): Promise<HandoverTimes>
     journal.write({ step: 'prepared' });
     note('loadedMs');
     onStep('prepared');
-    await beforeCommit(untilLoaded(destination));
-    onStep('accepted');
     await beforeCommit(release(options));
     note('releasedMs');
     onStep('released');
+    // The last look; a connection that has just ended is heard of meanwhile.
+    await beforeCommit(untilLoaded(destination));
     if (options.signal.aborted) throw cancelledError();
     journal.write({ step: 'commit' });
     note('commitMs');

@@ -15,7 +15,6 @@ export const MIGRATE_STEPS = [
   'drained',
   'loaded',
   'prepared',
-  'accepted',
   'released',
   'commit',
   'cont-sent',

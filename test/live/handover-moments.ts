@@ -23,7 +23,7 @@ function moment(id: string, absent: readonly Wire[] = [], sourceAfter: 'keep' | 
 
 const STREAMS: readonly Wire[] = ['source-stream', 'destination-stream'];
 
-/** 22 moments, from the first line of the journal to the last check before COMMIT. */
+/** 21 moments, from the first line of the journal to the last check before COMMIT. */
 export const BEFORE_COMMIT: readonly Moment[] = [
   moment('begin', STREAMS),
   moment('settings', STREAMS),
@@ -45,7 +45,6 @@ export const BEFORE_COMMIT: readonly Moment[] = [
   moment('drained'),
   moment('loaded', ['destination-stream']),
   moment('prepared', ['destination-stream']),
-  moment('accepted', ['destination-stream']),
   moment('released', STREAMS),
 ];
 
