@@ -105,7 +105,7 @@ test('the table compares the four metrics; what is not known is a dash', () => {
     '──────────────  ──────────  ────────  ─────────  ───────  ────────────',
     'plain pre-copy    > 60.0 s         –          –  1.4 GiB  no: given up',
     'godwit mp           13.2 s    1.75 s     1.76 s  297 MiB  yes',
-    'bound             10.7 s    1.24 s          –  254 MiB',
+    'bound               10.7 s    1.24 s          –  254 MiB',
   ]);
 });
 
