@@ -51,6 +51,8 @@ export class Drive {
   #downtimePredictedMs: number | null = null;
   #timer: NodeJS.Timeout | null = null;
   #polling = false;
+  /** A pass began and QEMU has not said yet how large it is. */
+  #passUntold = false;
   #ended = false;
   #stopped = false;
 
@@ -97,8 +99,9 @@ export class Drive {
     const snapshot = this.#options.gateway.snapshot();
     if (event.name === 'MIGRATION_PASS') {
       this.#options.gateway.notePass(Number(event.data['pass'] ?? 0));
-      const after = this.#options.gateway.snapshot();
-      if (after) this.#tell({ kind: 'pass', snapshot: after });
+      if (this.#options.ackGate) this.#tellPass();
+      else this.#passUntold = true;
+      this.#askRemaining();
     } else if (event.name === 'STOP' && snapshot && !this.#stopped) {
       this.#stopped = true;
       this.#tell({ kind: 'stopped', invited: false, snapshot });
@@ -130,8 +133,8 @@ export class Drive {
     const snapshot = gateway.snapshot();
     if (!snapshot) return;
     if (!this.#ended) {
-      this.#tell({ kind: 'tick', snapshot });
-      if (!this.#options.ackGate) this.#askRemaining();
+      if (!this.#passUntold) this.#tell({ kind: 'tick', snapshot });
+      this.#askRemaining();
     }
     onProgress({
       phase: this.#ended ? 'stop-and-copy' : snapshot.firstPassDone ? 'iterating' : 'first-pass',
@@ -143,17 +146,30 @@ export class Drive {
     });
   }
 
-  /** How much of the pass QEMU still has: needed to withhold its tail. */
+  #tellPass(): void {
+    this.#passUntold = false;
+    const snapshot = this.#options.gateway.snapshot();
+    if (snapshot) this.#tell({ kind: 'pass', snapshot });
+  }
+
+  /** Without the ack QEMU is read no faster than the link carries: what is still inside it counts as much as what waits here. */
   #askRemaining(): void {
-    if (this.#polling) return;
+    if (this.#options.ackGate || this.#polling || this.#ended) return;
+    const { gateway, source } = this.#options;
+    const { passes } = gateway;
     this.#polling = true;
-    queryMigrate(this.#options.source)
-      .then((info) => {
-        if (info.ram) this.#options.gateway.noteRemaining(info.ram.remainingBytes / info.ram.pageSizeBytes);
+    queryMigrate(source)
+      .then(({ ram }) => {
+        if (passes !== gateway.passes) return;
+        if (ram) gateway.noteRemaining(ram.remainingBytes / ram.pageSizeBytes);
+        if (this.#passUntold) this.#tellPass();
       })
-      .catch(() => undefined)
+      .catch(() => {
+        if (this.#passUntold) this.#tellPass();
+      })
       .finally(() => {
         this.#polling = false;
+        if (this.#passUntold) this.#askRemaining();
       });
   }
 
@@ -178,8 +194,8 @@ export class Drive {
         this.#tell({ kind: 'iteration', stats, snapshot: gateway.snapshot()! });
         break;
       }
-      case 'pass-end':
-        gateway.allowPassEnd(command.allowed);
+      case 'waiting-max':
+        gateway.setWaitingMax(command.bytes);
         break;
       case 'explain':
         this.#decision = command.decision;

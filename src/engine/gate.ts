@@ -1,75 +1,53 @@
 /**
- * Without `switchover-ack`, the end of a pass is an offer to switch: QEMU completes there when little enough is pending. May the running pass
- * end? Not responsible for withholding its tail (the gateway) nor for deciding to stop (the strategy).
+ * Without `switchover-ack` QEMU may stop the VM by itself at the end of any pass: when a dirty sync finds nothing, which no estimate of ours
+ * can rule out, and a small pass fits its socket, so that not reading does not hold it either. Therefore what waits between the two QEMUs is
+ * kept so small that such a stop fits the limit at whatever moment it comes. Not responsible for deciding to stop (the strategy).
  */
 
-import { formatMs } from '../base/index.ts';
-import { dirtyPagesPerSecond, measured } from '../strategy/index.ts';
-import type { IterationStats, Limits, Snapshot } from '../vm/index.ts';
+import { formatBytes, formatMs, KIB, MIB } from '../base/index.ts';
+import { backlogBytes } from '../strategy/index.ts';
+import type { Limits, Snapshot } from '../vm/index.ts';
 
 /**
- * QEMU completes when at most bandwidth x downtime-limit is pending: 1 GiB/s x 1 ms as we set them. Four times that much dirtied since the last
- * sync makes completion impossible although the estimate is an average.
+ * What a stopped QEMU still has for us: up to 208 KiB in its unix socket (Linux, net.core.wmem_default) and the pages below its completion
+ * threshold, one millisecond's worth of what it measures (downtime-limit 1).
  */
-export const COMPLETION_PAGES = 256;
-const SAFETY = 4;
-/** The least dirty rate of this many iterations counts: a guest that was quiet a while ago may be quiet again. */
-const LOOK_BACK = 16;
+const INSIDE_QEMU_BYTES = 512 * KIB;
+/** The rest is for the chunk that was under way when reading stopped, and for a link that slows down a little. */
+const SHARE_OF_LIMIT = 0.9;
+/** Less than this does not keep any link busy. */
+const WAITING_BYTES_MIN = 256 * KIB;
+/** Enough to measure an unknown link: a megabyte under way and the next one behind it. */
+const LINK_UNKNOWN_BYTES = 2 * MIB;
 
-export interface GateAnswer {
-  readonly allowed: boolean;
-  /** A switchover fits now. It must be ours, by command: one that QEMU makes starts and resumes copies by itself. */
+export interface GateQuestion {
+  readonly limits: Limits;
+  readonly linkBytesPerSecond: number | null;
+  readonly fixedDowntimeMs: number;
+}
+
+/** What may wait at the gateway and on its way, so that a stop at any moment fits the limit. */
+export function waitingBytesMax({ limits, linkBytesPerSecond, fixedDowntimeMs }: GateQuestion): number {
+  if (linkBytesPerSecond === null) return LINK_UNKNOWN_BYTES;
+  const spareMs = SHARE_OF_LIMIT * (limits.downtimeMsMax - fixedDowntimeMs);
+  const fits = (linkBytesPerSecond * spareMs) / 1000 - INSIDE_QEMU_BYTES;
+  return Math.max(WAITING_BYTES_MIN, Math.floor(fits));
+}
+
+export interface UninvitedStop {
   readonly fits: boolean;
   readonly why: string;
 }
 
-export interface GateQuestion {
-  readonly snapshot: Snapshot;
-  readonly history: readonly IterationStats[];
-  readonly limits: Limits;
-  readonly downtimePredictedMs: number | null;
-  readonly completionPages: number;
-}
-
-/** Pages certainly dirty at a sync made now, judged by the quietest known iteration; null while nothing was measured. */
-export function leastDirtySinceSync(question: GateQuestion): number | null {
-  const { history, snapshot } = question;
-  const known = measured(history).slice(-LOOK_BACK);
-  if (known.length === 0 || snapshot.sinceSyncMs === null) return null;
-  let least = Number.POSITIVE_INFINITY;
-  for (const stats of known) {
-    // Distinct pages saturate: over a long wait no more are dirty than an iteration ever showed.
-    const expected = (dirtyPagesPerSecond(stats) * snapshot.sinceSyncMs) / 1000;
-    least = Math.min(least, expected, stats.dirtyPages);
+/** QEMU has stopped the VM by itself: does what waits still cross the link within the limit? */
+export function judgeStop(question: GateQuestion, snapshot: Snapshot): UninvitedStop {
+  const { limits, linkBytesPerSecond, fixedDowntimeMs } = question;
+  const bytes = backlogBytes(snapshot) + (snapshot.underWayBytes ?? 0) + INSIDE_QEMU_BYTES;
+  const limit = `limit ${formatMs(limits.downtimeMsMax)}`;
+  if (linkBytesPerSecond === null || linkBytesPerSecond <= 0) {
+    const fits = bytes <= LINK_UNKNOWN_BYTES + INSIDE_QEMU_BYTES;
+    return { fits, why: `${formatBytes(bytes)} wait, the link rate is unknown, ${limit}` };
   }
-  return least;
-}
-
-export function askGate(question: GateQuestion): GateAnswer {
-  const { snapshot, limits, downtimePredictedMs, completionPages } = question;
-  if (downtimePredictedMs !== null && downtimePredictedMs <= limits.downtimeMsMax) {
-    const numbers = `${formatMs(downtimePredictedMs)} down, limit ${formatMs(limits.downtimeMsMax)}`;
-    // Before the first iteration nobody knows what was dirtied meanwhile: only the end of the pass can tell.
-    const known = measured(question.history).length > 0;
-    return { allowed: !known, fits: known, why: `a switchover there would fit: ${numbers}` };
-  }
-  const least = leastDirtySinceSync(question);
-  const needed = SAFETY * completionPages;
-  if (least !== null && least >= needed) {
-    const text = `at least ${Math.round(least)} pages are dirty since the last sync, QEMU completes below ${completionPages}`;
-    return { allowed: true, fits: false, why: text };
-  }
-  const since =
-    snapshot.sinceSyncMs === null ? 'no sync yet' : `${formatMs(snapshot.sinceSyncMs)} since the last sync`;
-  const dirty =
-    least === null
-      ? 'dirtying not measured'
-      : `only ${Math.round(least)} pages surely dirty, ${needed} needed`;
-  const down =
-    downtimePredictedMs === null ? 'downtime unknown' : `${formatMs(downtimePredictedMs)} down now`;
-  return {
-    allowed: false,
-    fits: false,
-    why: `QEMU could stop the VM at the end of this pass: ${down}; ${dirty}; ${since}`,
-  };
+  const downtimeMs = (bytes * 1000) / linkBytesPerSecond + fixedDowntimeMs;
+  return { fits: downtimeMs <= limits.downtimeMsMax, why: `at most ${formatMs(downtimeMs)} down, ${limit}` };
 }

@@ -1,4 +1,4 @@
-export { askGate, type GateAnswer, type GateQuestion } from './gate.ts';
+export { type GateQuestion, judgeStop, type UninvitedStop, waitingBytesMax } from './gate.ts';
 export { type Prediction, predict } from './predict.ts';
 export {
   type DecisionRecord,

@@ -11,7 +11,6 @@ import type {
   ParameterValues,
   Snapshot,
 } from '../vm/index.ts';
-import { COMPLETION_PAGES } from './gate.ts';
 
 export interface EngineOptions {
   readonly strategy: AnyStrategy;
@@ -23,10 +22,8 @@ export interface EngineOptions {
   readonly linkBytesPerSecondConfigured: number | null;
   /** Device state, last sync, round trips, `cont`: what a stop costs with an empty backlog. */
   readonly fixedDowntimeMs: number;
-  /** QEMU waits for switchover-ack. false: passes' tails are the gate. */
+  /** QEMU waits for switchover-ack. false: see gate.ts. */
   readonly ackGate: boolean;
-  /** Pages pending below which QEMU completes (max-bandwidth x downtime-limit); default 256. */
-  readonly completionPages?: number;
 }
 
 /** Running -> stopping (we asked for the stop, or for post-copy) -> stopped; ended after an abort. */
@@ -65,7 +62,8 @@ export interface EngineState {
   readonly iteration: RunningIteration;
   readonly snapshot: Snapshot | null;
   readonly linkMeasuredBytesPerSecond: number | null;
-  readonly gateAllowed: boolean | null;
+  /** As last commanded; null before. */
+  readonly waitingBytesMax: number | null;
   /** The last moment at which QEMU was seen to move on: a sync, or a page. */
   readonly progressMs: number;
   readonly progressMark: number;
@@ -83,7 +81,7 @@ export function startEngine(options: EngineOptions): EngineState {
     'page count and fixed downtime are not negative',
   );
   return {
-    options: { completionPages: COMPLETION_PAGES, ...options },
+    options,
     phase: 'running',
     limits: options.limits,
     memory: options.strategy.start(options.parameters),
@@ -96,7 +94,7 @@ export function startEngine(options: EngineOptions): EngineState {
     iteration: { index: 0, startMs: 0, lengthMs: null, ending: false },
     snapshot: null,
     linkMeasuredBytesPerSecond: null,
-    gateAllowed: null,
+    waitingBytesMax: null,
     progressMs: 0,
     progressMark: -1,
     operatorSwitch: false,

@@ -7,7 +7,7 @@ import { assert, formatMs, unreachable } from '../base/index.ts';
 import { queuedBytes } from '../strategy/index.ts';
 import { type Decision, ITERATIONS_KEPT, type Outlook, type Snapshot } from '../vm/index.ts';
 import { applyVerdict, carryOut, explain } from './apply.ts';
-import { askGate } from './gate.ts';
+import { type GateQuestion, judgeStop, waitingBytesMax } from './gate.ts';
 import type { EngineState } from './state.ts';
 import { linkOf, predictionOf, type Turn } from './turn.ts';
 import type { Command, Fact } from './types.ts';
@@ -188,35 +188,30 @@ function explainStall(turn: Turn): void {
   const { state, nowMs } = turn;
   const silentMs = nowMs - state.progressMs;
   if (silentMs < stallMs(state.iteration.lengthMs ?? 0)) return;
-  const gate = state.gateAllowed === false ? "; we withhold the pass's tail" : '';
-  const text = `neither a dirty sync nor a page for ${formatMs(silentMs)}${gate}: QEMU stalls, what is known grows old`;
+  const text = `neither a dirty sync nor a page for ${formatMs(silentMs)}: QEMU stalls, what is known grows old`;
   explain(turn, { action: 'continue', rule: 'stalled', text });
 }
 
+/** A change of the link's measured rate smaller than this is not worth a command. */
+const GATE_CHANGE = 0.05;
+
 function atGate(turn: Turn): void {
   const { state } = turn;
-  const { options, snapshot } = state;
-  if (options.ackGate || snapshot === null) return;
-  const own = options.strategy.mechanism === 'gateway';
-  const answer = own
-    ? askGate({
-        snapshot,
-        history: state.history,
-        limits: state.limits,
-        downtimePredictedMs: predictionOf(state)?.downtimeMs ?? null,
-        completionPages: options.completionPages ?? 0,
-      })
-    : { allowed: true, fits: false, why: `${options.strategy.name} leaves the switchover to QEMU` };
-  if (answer.fits) return carryOut(turn, { action: 'stop-and-copy', rule: 'gate', text: answer.why });
-  if (answer.allowed === state.gateAllowed) return;
-  turn.state = { ...state, gateAllowed: answer.allowed };
-  turn.commands.push({ kind: 'pass-end', allowed: answer.allowed, why: answer.why });
+  if (state.options.ackGate) return;
+  const own = state.options.strategy.mechanism === 'gateway';
+  const bytes = own ? waitingBytesMax(gateOf(state)) : Number.POSITIVE_INFINITY;
+  const before = state.waitingBytesMax;
+  if (before !== null && (bytes === before || Math.abs(bytes - before) < GATE_CHANGE * before)) return;
+  turn.state = { ...state, waitingBytesMax: bytes };
+  turn.commands.push({ kind: 'waiting-max', bytes });
 }
 
-/**
- * Running | stopping -> stopped, or running -> ended when QEMU stopped by itself: its final stage has already stored "running", so that
- * destination and source would both start by themselves around a broken connection. However small the rest, it goes back to the source.
- */
+function gateOf(state: EngineState): GateQuestion {
+  const { limits, options } = state;
+  return { limits, linkBytesPerSecond: linkOf(state), fixedDowntimeMs: options.fixedDowntimeMs };
+}
+
+/** Running | stopping -> stopped; running -> ended when QEMU stopped by itself and what waits does not fit: the source goes on. */
 function onStopped(turn: Turn, invited: boolean, snapshot: Snapshot): void {
   observe(turn, snapshot);
   if (turn.state.phase === 'ended') return;
@@ -224,10 +219,12 @@ function onStopped(turn: Turn, invited: boolean, snapshot: Snapshot): void {
     turn.state = { ...turn.state, phase: 'stopped' };
     return;
   }
-  const predictedMs = predictionOf(turn.state)?.downtimeMs ?? null;
-  const down = predictedMs === null ? 'downtime unknown' : `${formatMs(predictedMs)} down`;
-  const text = `QEMU stopped the VM by itself (${down}, limit ${formatMs(turn.state.limits.downtimeMsMax)}): back to the source`;
-  carryOut(turn, { action: 'abort', rule: 'gate-lost', text }, 'GATE_LOST');
+  const { fits, why } = judgeStop(gateOf(turn.state), snapshot);
+  const text = `QEMU stopped the VM by itself: ${why}`;
+  if (fits) {
+    carryOut(turn, { action: 'stop-and-copy', rule: 'uninvited', text });
+    turn.state = { ...turn.state, phase: 'stopped' };
+  } else carryOut(turn, { action: 'abort', rule: 'gate-lost', text }, 'GATE_LOST');
 }
 
 /** Any phase -> ended. Whether COMMIT is already out only the controller knows; it then ignores the command. */

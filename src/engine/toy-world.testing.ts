@@ -82,7 +82,7 @@ export class ToyWorld {
   firstPassDone = false;
   hold: Hold = { kind: 'none' };
   order: Order = { kind: 'address' };
-  tail = true;
+  waitingPagesMax = Number.POSITIVE_INFINITY;
   nowMs = 0;
   linkCredit = 0;
   iterationStart = { ms: 0, sent: 0, resent: 0, passes: 1, index: 0 };
@@ -107,7 +107,7 @@ export class ToyWorld {
     ] as const;
     this.rewrites = new Uint32Array(this.pages);
     this.passList = Array.from({ length: this.pages }, (_, page) => page);
-    this.tail = options.ackGate ?? true;
+    if (options.ackGate === false) this.waitingPagesMax = 0;
     this.state = startEngine({
       strategy: options.strategy,
       parameters: readParameters(options.strategy, options.settings ?? []),
@@ -116,7 +116,6 @@ export class ToyWorld {
       linkBytesPerSecondConfigured: this.link * TOY_PAGE_BYTES,
       fixedDowntimeMs: FIXED_MS,
       ackGate: options.ackGate ?? true,
-      completionPages: COMPLETES_BELOW_PAGES,
     });
   }
 
@@ -215,7 +214,7 @@ export class ToyWorld {
       this.order = command.order;
       this.replace();
     } else if (command.kind === 'end-iteration') this.endIteration();
-    else if (command.kind === 'pass-end') this.tail = command.allowed;
+    else if (command.kind === 'waiting-max') this.waitingPagesMax = command.bytes / TOY_PAGE_BYTES;
     else if (command.kind === 'stop-and-copy' || command.kind === 'abort' || command.kind === 'post-copy') {
       this.end ??= command;
     }
@@ -277,14 +276,13 @@ export class ToyWorld {
     const { options } = this;
     const full = () => {
       const queued = this.count(this.place, 1);
+      if (queued + this.count(this.place, 2) >= this.waitingPagesMax) return true;
       return options.strategy.absorb
         ? queued + this.count(this.place, 2) >= (options.memoryPagesMax ?? Number.POSITIVE_INFINITY)
         : queued > 64;
     };
     let budget = ((options.qemuPagesPerSecond ?? 40_000) * TOY_TICK_MS) / 1000;
     while (budget > 0 && this.passList.length > 0 && (budget % 16 !== 0 || !full())) {
-      // With the tail withheld, the last page of the pass stays in the socket.
-      if (!this.tail && this.passList.length === 1) break;
       this.receive(this.passList.pop()!);
       budget--;
     }
@@ -308,6 +306,10 @@ export class ToyWorld {
     for (let page = 0; page < this.pages; page++) if (this.place[page] === 1) queue.push(page);
     if (this.order.kind === 'coldest' || this.order.kind === 'counter') {
       queue = queue.sort((left, right) => this.rewrites[left]! - this.rewrites[right]!);
+    }
+    // What is held must leave room to read on.
+    if (queue.length === 0 && this.count(this.place, 2) > this.waitingPagesMax / 2) {
+      for (let page = 0; page < this.pages; page++) if (this.place[page] === 2) queue.push(page);
     }
     for (const page of queue) {
       if (this.linkCredit < 1) return;

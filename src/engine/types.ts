@@ -19,8 +19,8 @@ export type Command =
   | { readonly kind: 'set-rules'; readonly hold: Hold; readonly order: Order }
   /** Close the running iteration, shift the dirty history, answer with an `iteration` fact. */
   | { readonly kind: 'end-iteration' }
-  /** Without the ack: the running pass may end (or may not) although QEMU could then stop the VM. */
-  | { readonly kind: 'pass-end'; readonly allowed: boolean; readonly why: string }
+  /** Without the ack: at most this may wait at the gateway and on its way; beyond it QEMU is not read. */
+  | { readonly kind: 'waiting-max'; readonly bytes: number }
   | {
       readonly kind: 'stop-and-copy';
       readonly decision: Decision;

@@ -1,6 +1,6 @@
 /**
  * The source gateway: takes QEMU's stream apart page by page, keeps the newest copy of each page, and sends what the
- * rules chose. It obeys: which page, which hold and when to stop are the engine's; it owns the sockets and the gate.
+ * rules chose. It obeys: which page, which hold and when to stop are the engine's; it owns the sockets, the ack and how much waits.
  */
 
 import { chmod, chown, stat } from 'node:fs/promises';
@@ -18,11 +18,9 @@ import {
 import { type Hold, type IterationStats, type Order, PAGE_SIZE_BYTES, type Snapshot } from '../vm/index.ts';
 import { DeltaSample } from './delta-sample.ts';
 import { gatewayErrors } from './errors.ts';
-import { PassGate } from './pass-gate.ts';
+import { ReadGate } from './read-gate.ts';
 import type { PageOutput } from './types.ts';
 
-/** Passes begin at least this far apart: each costs the guest a round of write protection. */
-const PASS_SPACING_MS = 250;
 /** Without absorbing, as much is kept as keeps the link busy between two reads. */
 const NO_ABSORB_PAGES = 1024;
 /** Batches sent before other sockets are looked at again. */
@@ -41,7 +39,7 @@ export interface SourceGatewayOptions {
   readonly absorb: boolean;
   /** The strategy may use deltas against what the destination has (paired arrangement). */
   readonly deltas: boolean;
-  /** The switchover-ack is in force: QEMU waits for it and passes need not be withheld. */
+  /** The switchover-ack is in force: QEMU waits for it. Otherwise it may stop the VM at any moment, see setWaitingMax. */
   readonly ackGate: boolean;
   /** The operator's cap on what goes over the link; null: as much as it carries. */
   readonly bandwidthBytesPerSecondMax: number | null;
@@ -61,7 +59,7 @@ export class SourceGateway {
   readonly #output: PageOutput;
   readonly #server: net.Server;
   readonly #decoder: StreamDecoder;
-  readonly #gate: PassGate;
+  readonly #gate: ReadGate;
   readonly #batch = new Uint32Array(1024);
   #source: net.Socket | null = null;
   #store: PageStore | null = null;
@@ -81,14 +79,14 @@ export class SourceGateway {
   #ack: Uint8Array | null = null;
   #shut: Uint8Array | null = null;
   #closed = false;
-  #pausedUntilMs = 0;
+  #sourceRemainingPages: number | null = null;
   #sourceEnded = false;
 
   constructor(output: PageOutput, options: SourceGatewayOptions, events: SourceGatewayEvents) {
     this.#output = output;
     this.#options = options;
     this.#events = events;
-    this.#gate = new PassGate(options.ackGate);
+    this.#gate = new ReadGate(options.ackGate);
     this.#server = net.createServer({ pauseOnConnect: true }, (socket) => this.#accept(socket));
     this.#decoder = new StreamDecoder({ capabilities: options.capabilities }, this.#sink());
   }
@@ -153,12 +151,10 @@ export class SourceGateway {
       onRamSetup: (setup, raw) => this.#onRamSetup(setup, raw),
       onEarlySection: (_section, raw) => this.#output.forward(raw),
       onPage: (pageIndex, buffer, offset) => {
-        this.#gate.countPage();
         this.#deltas?.look(this.#store!, pageIndex, buffer, offset);
         this.#store!.put(pageIndex, this.#tick, buffer, offset);
       },
       onZeroPage: (pageIndex) => {
-        this.#gate.countPage();
         this.#store!.putZero(pageIndex, this.#tick);
       },
       onRamSectionEnd: () => undefined,
@@ -182,12 +178,13 @@ export class SourceGateway {
       onChunk: (chunk, memory) => this.#output.onChunk?.(chunk, memory),
     });
     if (this.#options.deltas && this.#output.keepsReferences) this.#deltas = new DeltaSample();
+    this.#gate.beginRam(this.#options.clock.nowMs());
     this.#output.forward(raw);
     this.#output.open(setup);
     this.#events.onLayout(setup);
   }
 
-  /** Reads on while there is room, while passes are spaced, and while the gate lets the pass go on. */
+  /** Reads on while there is room, while passes are spaced, and while no more waits than may. */
   #steerReading(): void {
     const socket = this.#source;
     if (!socket || this.#closed) return;
@@ -202,8 +199,20 @@ export class SourceGateway {
     if (store.roomPages < READ_AHEAD_PAGES) return true;
     if (this.#stopAndCopy) return false;
     if (!this.#options.absorb && store.index.queuedPages > NO_ABSORB_PAGES) return true;
-    if (this.#options.clock.nowMs() < this.#pausedUntilMs) return true;
-    return this.#gate.mustWithhold;
+    const { queuedPages, heldPages } = store.index;
+    const waitingBytes = (queuedPages + heldPages) * PAGE_SIZE_BYTES + this.#underWayBytes();
+    return this.#gate.isShut(this.#options.clock.nowMs(), waitingBytes);
+  }
+
+  #underWayBytes(): number {
+    const { sentBytes, deliveredBytes } = this.#output.facts;
+    return sentBytes - deliveredBytes;
+  }
+
+  /** Everything kept is held and nothing more may come: sending something is the only way on. */
+  #mustSpill(store: PageStore): boolean {
+    if (store.roomPages < READ_AHEAD_PAGES) return true;
+    return this.#gate.mustSpill(store.index.heldPages * PAGE_SIZE_BYTES);
   }
 
   #schedulePump(): void {
@@ -233,8 +242,7 @@ export class SourceGateway {
       if (room <= 0) break;
       let count = store.index.take(Math.min(room, this.#batch.length), this.#batch);
       if (count === 0 && this.#stopAndCopy) count = store.index.takeHeld(room, this.#batch);
-      if (count === 0 && store.roomPages < READ_AHEAD_PAGES) {
-        // Everything kept is held and nothing more fits: sending something is the only way on.
+      if (count === 0 && this.#mustSpill(store)) {
         if (store.index.spill(room) === 0) break;
         continue;
       }
@@ -264,23 +272,25 @@ export class SourceGateway {
   /** QEMU announced pass `passes` (event MIGRATION_PASS). */
   notePass(passes: number): void {
     const nowMs = this.#options.clock.nowMs();
-    if (this.#syncMs !== null && nowMs - this.#syncMs < PASS_SPACING_MS && !this.#stopAndCopy) {
-      this.#pausedUntilMs = this.#syncMs + PASS_SPACING_MS;
-    }
+    this.#gate.beginPass(nowMs, this.#syncMs);
     this.#passes = passes;
     this.#syncMs = nowMs;
-    this.#gate.startPass();
+    this.#sourceRemainingPages = null;
     this.#steerReading();
   }
 
-  /** What QEMU itself says is left in this pass; used where the pass's tail has to be withheld. */
+  get passes(): number {
+    return this.#passes;
+  }
+
+  /** What QEMU itself says is left in this pass: without the ack most of it stays there until the link has room. */
   noteRemaining(remainingPages: number): void {
-    this.#gate.noteRemaining(remainingPages);
-    this.#steerReading();
+    this.#sourceRemainingPages = remainingPages;
   }
 
-  allowPassEnd(allowed: boolean): void {
-    this.#gate.allow(allowed);
+  /** Without the ack: no more than this is taken from QEMU before some has arrived. Nothing is read before it was called. */
+  setWaitingMax(waitingBytesMax: number): void {
+    this.#gate.waitingBytesMax = waitingBytesMax;
     this.#steerReading();
   }
 
@@ -321,7 +331,9 @@ export class SourceGateway {
       roundTripMs: facts.roundTripMs,
       memoryBytes: this.#store.memoryBytes,
       memoryBytesMax: this.#options.memoryBytesMax,
-      gateHeld: this.#options.ackGate ? this.#ack !== null : this.#gate.mustWithhold,
+      gateHeld: this.#ack !== null,
+      underWayBytes: this.#underWayBytes(),
+      ...(this.#options.ackGate ? {} : { sourceRemainingPages: this.#sourceRemainingPages }),
     };
   }
 
@@ -340,7 +352,6 @@ export class SourceGateway {
   enterStopAndCopy(): void {
     this.#stopAndCopy = true;
     this.#store?.index.setStopAndCopy(true);
-    this.#gate.open();
     if (this.#ack) this.#source?.write(this.#ack);
     this.#ack = null;
     this.#steerReading();

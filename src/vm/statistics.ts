@@ -60,6 +60,8 @@ export interface Snapshot {
   readonly sinceSyncMs: number | null;
   readonly bandwidthBytesPerSecond: number | null;
   readonly roundTripMs: number | null;
+  /** Handed over to the link and not known to have arrived. Absent: unknown. */
+  readonly underWayBytes?: number;
   /** Bytes of gateway memory in use and its cap. */
   readonly memoryBytes: number;
   readonly memoryBytesMax: number;

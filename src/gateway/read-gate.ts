@@ -1,0 +1,43 @@
+/**
+ * When QEMU's stream is left unread before the VM is stopped: passes are kept apart, and without the switchover-ack no more is taken than may
+ * wait (engine/gate.ts says why). Not responsible for the room in the store. Pure; the caller brings the time.
+ */
+
+/** Passes begin at least this far apart: each costs the guest a round of write protection. */
+const PASS_SPACING_MS = 250;
+/**
+ * QEMU measures its own bandwidth over 100 ms; until then its threshold is 0, with which it makes no second sync but completes after one pass
+ * (measured). Without the ack, RAM is not read before that.
+ */
+const FIRST_MEASURE_MS = 150;
+
+export class ReadGate {
+  readonly #ackGate: boolean;
+  #pausedUntilMs = 0;
+  /** Nothing is read before the engine has said how much. */
+  waitingBytesMax: number;
+
+  constructor(ackGate: boolean) {
+    this.#ackGate = ackGate;
+    this.waitingBytesMax = ackGate ? Number.POSITIVE_INFINITY : 0;
+  }
+
+  beginRam(nowMs: number): void {
+    if (!this.#ackGate) this.#pausedUntilMs = nowMs + FIRST_MEASURE_MS;
+  }
+
+  /** `lastMs`: when the pass before began, null for none. */
+  beginPass(nowMs: number, lastMs: number | null): void {
+    if (lastMs !== null && nowMs - lastMs < PASS_SPACING_MS) this.#pausedUntilMs = lastMs + PASS_SPACING_MS;
+  }
+
+  /** `waitingBytes`: kept, or handed over and not known to have arrived. */
+  isShut(nowMs: number, waitingBytes: number): boolean {
+    return nowMs < this.#pausedUntilMs || waitingBytes >= this.waitingBytesMax;
+  }
+
+  /** So much is held that hardly anything else may come: some of it has to go. */
+  mustSpill(heldBytes: number): boolean {
+    return heldBytes > this.waitingBytesMax / 2;
+  }
+}
