@@ -1,6 +1,10 @@
+export { sweepPage } from './page.ts';
+export { type PlanVariant, variantsOf } from './ranges.ts';
 export { costOf, DOWNTIME_WEIGHT, regretOf, type Stop } from './regret.ts';
+export { appendRecord, recordsCsv, resumeRecords, type SweepRecord, type SweepStamp } from './results.ts';
 export { simulate, timeLimitMsOf } from './run.ts';
 export { groupBy, type SummaryRow, summarize } from './summary.ts';
+export { type SweepOptions, sweep } from './sweep.ts';
 export {
   checkTask,
   type LoadTrace,

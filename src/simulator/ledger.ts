@@ -33,6 +33,7 @@ export class Ledger implements DirtySink {
   /** Stale pages of which the destination has an older copy. */
   #staleAgainPages = 0;
   #dirtiedPages = 0;
+  /** The word where the scan goes on: QEMU goes round and round, a sync does not bring it back to the beginning. */
   #cursor = 0;
 
   /** Pages from `zeroFrom` on are zero; all are left to send. */
@@ -117,7 +118,6 @@ export class Ledger implements DirtySink {
       pages += found;
     }
     this.#passPages = pages;
-    this.#cursor = 0;
     return pages;
   }
 
@@ -134,12 +134,13 @@ export class Ledger implements DirtySink {
     return pages;
   }
 
-  /** The next pages of the pass in address order, at most `max`; their content leaves QEMU as it is now. */
+  /** The next pages of the pass in address order and around, at most `max`; their content leaves QEMU as it is now. */
   take(max: number, out: Uint32Array): number {
     const limit = Math.min(max, out.length, this.#passPages);
     let filled = 0;
     let at = this.#cursor;
     while (filled < limit) {
+      if (at >= this.#pass.length) at = 0;
       if ((at & (CHUNK_WORDS - 1)) === 0 && this.#passChunks[at >>> CHUNK_SHIFT] === 0) {
         at += CHUNK_WORDS;
         continue;

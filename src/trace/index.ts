@@ -1,5 +1,6 @@
 export { anonymize } from './anonymize.ts';
 export { describeTrace, heatMap, type TraceDescription } from './describe.ts';
+export { readTraceFile, traceLoader } from './file.ts';
 export type { TraceHeader } from './format.ts';
 export { type TraceEnd, TraceReader, type TraceSink } from './reader.ts';
 export { PassRecorder } from './recorder.ts';
