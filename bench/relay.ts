@@ -1,80 +1,71 @@
 /**
- * A plain byte relay, the yardstick of the data plane: bytes into a unix socket, out of it, into a second one, and
- * counted at its end, all in one process. Not a benchmark by itself.
+ * A plain byte relay, the yardstick of the data plane: bytes out of one unix socket, into a second one. Both far ends live
+ * on another thread, so that what is measured has a core to itself. Not a benchmark by itself.
  */
 
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { defined } from '../src/base/index.ts';
+import { Worker } from 'node:worker_threads';
 
 export interface SocketPair {
   readonly near: net.Socket;
   readonly far: net.Socket;
 }
 
-/** A connected pair of unix sockets. */
+/** A connected pair of unix sockets, both ends on this thread. */
 export async function socketPair(): Promise<SocketPair> {
   const folder = mkdtempSync(join(tmpdir(), 'godwit-bench-'));
   const path = join(folder, 's');
   const server = net.createServer();
   await new Promise<void>((resolve) => server.listen(path, resolve));
-  const accepted = new Promise<net.Socket>((resolve) => server.once('connection', resolve));
+  const accepted = once(server, 'connection');
   const near = net.connect(path);
-  const far = await accepted;
+  const [far] = (await accepted) as [net.Socket];
   server.close();
   rmSync(folder, { recursive: true, force: true });
   return { near, far };
 }
 
-/** Writes `bytes` to the socket, a megabyte at a time, as fast as it takes them. */
-export async function pour(socket: net.Socket, bytes: number): Promise<void> {
-  const block = Buffer.alloc(1024 * 1024, 0x5a);
-  for (let left = bytes; left > 0; left -= block.length) {
-    const chunk = left < block.length ? block.subarray(0, left) : block;
-    if (!socket.write(chunk)) await new Promise((resolve) => socket.once('drain', resolve));
-  }
-}
+export type Relay = (from: net.Socket, to: net.Socket) => void;
 
-/** Bytes per second from source to sink, given what carries them from the first pair's end to the sink. */
-export async function rateOf(
-  bytes: number,
-  carry: (from: net.Socket, onBytes: (count: number) => void) => Promise<() => void>,
-): Promise<number> {
-  const source = await socketPair();
-  let arrived = 0;
-  let startMs: number | null = null;
-  let finish = (_rate: number) => {};
-  const done = new Promise<number>((resolve) => {
-    finish = resolve;
+/** Bytes per second that `relay` carries from the other thread's source to its sink. */
+export async function rateOf(bytes: number, relay: Relay): Promise<number> {
+  const folder = mkdtempSync(join(tmpdir(), 'godwit-bench-'));
+  const sourcePath = join(folder, 'source');
+  const sinkPath = join(folder, 'sink');
+  const ends = new Worker(new URL('./threads/relay-ends.ts', import.meta.url), {
+    workerData: { sourcePath, sinkPath },
   });
-  const close = await carry(source.far, (count) => {
-    arrived += count;
-    if (arrived >= bytes) finish((bytes * 1000) / (performance.now() - defined(startMs, 'it has begun')));
-  });
-  startMs = performance.now();
-  await pour(source.near, bytes);
-  const rate = await done;
-  close();
-  source.near.destroy();
-  source.far.destroy();
+  await once(ends, 'message');
+  const from = net.connect(sourcePath);
+  const to = net.connect(sinkPath);
+  await Promise.all([once(from, 'connect'), once(to, 'connect')]);
+  relay(from, to);
+  // A first stretch warms up both threads.
+  let rate = 0;
+  for (const stretch of [bytes / 8, bytes]) {
+    const answer = once(ends, 'message');
+    ends.postMessage(stretch);
+    [rate] = (await answer) as [number];
+  }
+  await ends.terminate();
+  from.destroy();
+  to.destroy();
+  rmSync(folder, { recursive: true, force: true });
   return rate;
 }
 
 /** The plain relay: what arrives is written on. */
 export function relayRate(bytes: number): Promise<number> {
-  return rateOf(bytes, async (from, onBytes) => {
-    const { near, far } = await socketPair();
-    far.on('data', (chunk: Buffer) => onBytes(chunk.length));
+  return rateOf(bytes, (from, to) => {
     from.on('data', (chunk: Buffer) => {
-      if (near.write(chunk)) return;
+      if (to.write(chunk)) return;
       from.pause();
-      near.once('drain', () => from.resume());
+      to.once('drain', () => from.resume());
     });
-    return () => {
-      near.destroy();
-      far.destroy();
-    };
+    for (const socket of [from, to]) socket.on('error', () => undefined);
   });
 }
