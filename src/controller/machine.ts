@@ -110,8 +110,9 @@ export class QmpMachine implements Machine {
     await dropped?.close();
   }
 
+  /** Where its process can be seen, that decides: one on its way out has closed its socket and not yet its disks. */
   async #isGone(error: unknown): Promise<boolean> {
     const { identity, reach } = this.#endpoint;
-    return isRefused(error, reach?.host != null) && (identity === null || !(await isAlive(identity)));
+    return identity === null ? isRefused(error, reach?.host != null) : !(await isAlive(identity));
   }
 }

@@ -107,8 +107,9 @@ class Migration {
     const cancel = () => this.#onFailure(cancelledError());
     try {
       journal = new Journal(journalPathOf(this.#options.stateDirectory, this.#id));
-      await this.#begin(journal);
+      // First, so that no moment is without it; until the first line it finds nothing to do.
       guardian = startGuardian(journal.path);
+      await this.#begin(journal);
       signal.addEventListener('abort', cancel, { once: true });
       if (signal.aborted) cancel();
       const outcome = await this.#attempt(journal, guardian, signal);

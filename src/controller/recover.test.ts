@@ -1,0 +1,251 @@
+/** Recovery against modelled QEMUs: each story by hand, and every combination for the one promise, one running VM. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { foldJournal, type JournalEntry, type JournalState } from './journal.ts';
+import { type Machine, type MachineStatus, recover } from './recover.ts';
+
+interface Model {
+  /** null: the process has ended. */
+  runState: string | null;
+  answers: boolean;
+  /** What `cont` does: start it, refuse, or answer ok and change nothing. */
+  onCont: 'runs' | 'refused' | 'ignored';
+  quits: boolean;
+  migration: string;
+  /** It was `running` at some moment, so its disks may have changed. */
+  ran: boolean;
+  readonly commands: string[];
+}
+
+function model(runState: string | null, changes: Partial<Model> = {}): Model {
+  const ran = runState === 'running';
+  return {
+    runState,
+    answers: true,
+    onCont: 'runs',
+    quits: true,
+    migration: 'failed',
+    ran,
+    commands: [],
+    ...changes,
+  };
+}
+
+function machineOf(qemu: Model): Machine {
+  const status = async (): Promise<MachineStatus> => {
+    if (qemu.runState === null) return { state: 'gone' };
+    return qemu.answers
+      ? { state: 'answers', runState: qemu.runState }
+      : { state: 'silent', why: 'no answer' };
+  };
+  return {
+    status,
+    async execute(command) {
+      if (qemu.runState === null || !qemu.answers) throw new Error('no answer');
+      qemu.commands.push(command);
+      if (command === 'query-migrate') return { status: qemu.migration };
+      if (command === 'migrate_cancel') qemu.migration = 'cancelled';
+      if (command === 'cont') {
+        if (qemu.onCont === 'refused') throw new Error('Failed to get "write" lock');
+        if (qemu.onCont === 'runs') {
+          qemu.runState = 'running';
+          qemu.ran = true;
+        }
+      }
+      return {};
+    },
+    async quit() {
+      if (qemu.runState === null) return true;
+      if (!qemu.answers || !qemu.quits) return false;
+      qemu.commands.push('quit');
+      qemu.runState = null;
+      return true;
+    },
+  };
+}
+
+type Step = 'settings' | 'stop' | 'prepared' | 'commit' | 'running';
+
+function journalOf(
+  steps: readonly Step[],
+  changes: { paused?: boolean; quit?: boolean; guestEnded?: boolean } = {},
+): JournalState {
+  const begin: JournalEntry = {
+    step: 'begin',
+    migrationId: 'm',
+    controller: null,
+    source: { qmpPath: '/a', identity: null, reach: null },
+    destination: { qmpPath: '/b', identity: null, reach: null },
+    sourceAfter: changes.quit ? 'quit' : 'keep',
+    guestWasRunning: !changes.paused,
+  };
+  const lines = steps.map(
+    (step): JournalEntry =>
+      step === 'settings'
+        ? { step, capabilities: { 'return-path': false }, parameters: { 'downtime-limit': 300 } }
+        : { step },
+  );
+  const ended: JournalEntry[] = changes.guestEnded
+    ? [{ step: 'guest-ended', text: 'the guest shut down' }]
+    : [];
+  return foldJournal([begin, ...lines, ...ended], 'test');
+}
+
+const TO_STOP: readonly Step[] = ['settings', 'stop'];
+const TO_PREPARED: readonly Step[] = [...TO_STOP, 'prepared'];
+const TO_COMMIT: readonly Step[] = [...TO_PREPARED, 'commit'];
+
+async function run(journal: JournalState, source: Model, destination: Model) {
+  return recover(journal, machineOf(source), machineOf(destination), async () => undefined);
+}
+
+test('before COMMIT the destination goes first, then the source runs with its settings back', async () => {
+  const source = model('paused', { migration: 'active' });
+  const destination = model('inmigrate');
+  const { outcome } = await run(journalOf(TO_STOP), source, destination);
+  assert.equal(outcome, 'aborted');
+  assert.deepEqual([source.runState, destination.runState], ['running', null]);
+  assert.deepEqual(
+    source.commands.filter((name) => name !== 'query-migrate'),
+    ['migrate_cancel', 'migrate-set-capabilities', 'migrate-set-parameters', 'cont'],
+  );
+});
+
+test('a destination that does not end keeps the source stopped, and the operator is told', async () => {
+  const source = model('paused');
+  const { outcome, text } = await run(journalOf(TO_PREPARED), source, model('paused', { quits: false }));
+  assert.equal(outcome, 'in-doubt');
+  assert.equal(source.runState, 'paused');
+  assert.match(text, /End the destination process/);
+});
+
+test('a source that died after PONG leaves the destination with the only copy, which goes on', async () => {
+  const destination = model('paused');
+  const { outcome } = await run(journalOf(TO_PREPARED), model(null), destination);
+  assert.deepEqual([outcome, destination.runState], ['completed', 'running']);
+});
+
+test('a source that died before PONG leaves nothing, and that is said', async () => {
+  const { outcome, text } = await run(journalOf(TO_STOP), model(null), model('inmigrate'));
+  assert.equal(outcome, 'in-doubt');
+  assert.match(text, /no copy is left/);
+});
+
+test('a guest that shut down with its QEMU is an end, not a doubt', async () => {
+  const journal = journalOf(['settings'], { guestEnded: true });
+  assert.equal((await run(journal, model(null), model('inmigrate'))).outcome, 'aborted');
+  const kept = model('shutdown');
+  assert.equal((await run(journal, kept, model('inmigrate'))).outcome, 'aborted');
+  assert.ok(!kept.commands.includes('cont'));
+});
+
+test('after COMMIT a destination that waits is started', async () => {
+  const source = model('postmigrate');
+  const destination = model('paused');
+  const { outcome } = await run(journalOf(TO_COMMIT, { quit: true }), source, destination);
+  assert.deepEqual([outcome, destination.runState, source.runState], ['completed', 'running', null]);
+});
+
+test('after COMMIT a destination that is refused its disk never ran: the source goes on', async () => {
+  const source = model('postmigrate');
+  const destination = model('paused', { onCont: 'refused' });
+  const { outcome, text } = await run(journalOf(TO_COMMIT), source, destination);
+  assert.deepEqual([outcome, source.runState, destination.runState], ['aborted', 'running', null]);
+  assert.match(text, /write" lock/);
+});
+
+test('a cont that is accepted and changes nothing is taken back before the source goes on', async () => {
+  const source = model('postmigrate');
+  const destination = model('inmigrate', { onCont: 'ignored' });
+  const { outcome } = await run(journalOf(TO_COMMIT), source, destination);
+  assert.deepEqual([outcome, source.runState], ['aborted', 'running']);
+  assert.deepEqual(destination.commands, ['cont', 'stop', 'quit']);
+});
+
+test('a destination that is gone after COMMIT may have run: neither is started', async () => {
+  const source = model('postmigrate');
+  const { outcome, text } = await run(journalOf(TO_COMMIT), source, model(null));
+  assert.deepEqual([outcome, source.runState], ['in-doubt', 'postmigrate']);
+  assert.match(text, /do not continue the paused source/);
+});
+
+test('a paused guest stays paused on either side', async () => {
+  const destination = model('paused');
+  assert.equal(
+    (await run(journalOf(TO_COMMIT, { paused: true }), model('paused'), destination)).outcome,
+    'completed',
+  );
+  assert.equal(destination.runState, 'paused');
+  const source = model('paused');
+  assert.equal(
+    (await run(journalOf(TO_STOP, { paused: true }), source, model('inmigrate'))).outcome,
+    'aborted',
+  );
+  assert.equal(source.runState, 'paused');
+});
+
+test('an ended journal is left alone', async () => {
+  const ended = foldJournal(
+    [{ ...journalOf([]).begin }, { step: 'end', outcome: 'completed', text: 'done' }],
+    'test',
+  );
+  const source = model('postmigrate');
+  assert.deepEqual(await run(ended, source, model('running')), { outcome: 'completed', text: 'done' });
+  assert.deepEqual(source.commands, []);
+});
+
+const sourceState = fc.constantFrom(null, 'running', 'paused', 'finish-migrate', 'postmigrate', 'shutdown');
+const destinationState = fc.constantFrom(null, 'inmigrate', 'paused', 'running', 'io-error');
+const behaviour = fc.record({
+  answers: fc.boolean(),
+  onCont: fc.constantFrom('runs', 'refused', 'ignored'),
+  quits: fc.boolean(),
+  migration: fc.constantFrom('active', 'failed', 'completed', 'cancelled'),
+} as const);
+const journals = fc
+  .record({
+    length: fc.integer({ min: 0, max: 5 }),
+    paused: fc.boolean(),
+    quit: fc.boolean(),
+    guestEnded: fc.boolean(),
+  })
+  .map(({ length, ...changes }) => journalOf([...TO_COMMIT, 'running' as const].slice(0, length), changes));
+
+test('whatever is found, no second VM is started, and none after another may have run', async () => {
+  const property = fc.asyncProperty(
+    journals,
+    sourceState,
+    behaviour,
+    destinationState,
+    behaviour,
+    async (journal, here, sourceBehaviour, there, destinationBehaviour) => {
+      // What cannot be: a destination that runs before COMMIT together with a source that does.
+      fc.pre(!(here === 'running' && (there === 'running' || journal.committed)));
+      const source = model(here, sourceBehaviour);
+      const destination = model(there, destinationBehaviour);
+      const mayHaveRun = journal.committed && (there === null || there === 'running' || there === 'io-error');
+      const { outcome } = await run(journal, source, destination);
+      const running = [source, destination].filter((qemu) => qemu.runState === 'running').length;
+      assert.ok(running <= 1, 'two run');
+      const started = source.commands.includes('cont');
+      assert.ok(!(started && destination.runState !== null), 'the source was started beside a destination');
+      assert.ok(
+        !(started && (mayHaveRun || destination.ran)),
+        'the source was started after the destination ran',
+      );
+      if (outcome === 'completed') assert.notEqual(destination.runState, null);
+      if (outcome === 'aborted') assert.equal(destination.runState, null);
+      if (
+        outcome !== 'in-doubt' &&
+        journal.begin.guestWasRunning &&
+        !journal.guestEnded &&
+        here !== 'shutdown'
+      ) {
+        assert.equal(running, 1, 'none runs and nobody is told');
+      }
+    },
+  );
+  await fc.assert(property, { numRuns: 3000 });
+});
