@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
@@ -181,4 +182,40 @@ test('certificates: both ends checked, chain and name', async (context) => {
   // A server that holds a good certificate but not the key of this migration.
   const certificateForKey = await tlsPair(server, (address) => tlsDial(address, { kind: 'psk', key }));
   await isRefused(certificateForKey.pair, 'LINK_TLS');
+});
+
+test('a byte changed on the way, below TLS, ends the link: LINK_TLS at the end that saw it', async () => {
+  let seenBytes = 0;
+  const proxies: net.Server[] = [];
+  const pair = await makePair(async (accept) => {
+    const listener = await tlsListen(LOCAL, { kind: 'psk', key }, accept);
+    const { address } = listener;
+    assert.ok('port' in address);
+    const proxy = net.createServer((near) => {
+      const far = net.connect(address);
+      for (const socket of [near, far]) socket.on('error', () => near.destroy() && far.destroy());
+      far.pipe(near);
+      near.on('data', (chunk: Buffer) => {
+        const at = 200_000 - seenBytes;
+        if (at >= 0 && at < chunk.length) chunk[at]! ^= 1;
+        seenBytes += chunk.length;
+        far.write(chunk);
+      });
+    });
+    proxies.push(proxy);
+    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+    const { port } = proxy.address() as net.AddressInfo;
+    return {
+      dial: tlsDial({ host: '127.0.0.1', port }, { kind: 'psk', key }),
+      close: () => listener.close(),
+    };
+  });
+  await pair.source.connected();
+  for (let count = 0; count < 10; count++) {
+    pair.source.send(0, { kind: 'control', text: 'x'.repeat(60_000) });
+  }
+  assert.equal((await pair.destination.closed)!.code, 'LINK_TLS');
+  assert.notEqual(await pair.source.closed, null);
+  await pair.close();
+  for (const proxy of proxies) proxy.close();
 });
