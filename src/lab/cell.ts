@@ -81,6 +81,7 @@ export async function runCell(options: CellOptions): Promise<RunRecord> {
       ...measureOf(measure),
       outcome: report.outcome,
       reason: report.reason,
+      arrangement: report.arrangement,
       downtimePredictedMs: report.downtimePredictedMs,
       iterations: report.iterations,
       decision: report.decision,
@@ -118,6 +119,7 @@ async function moveByQemu(pair: LabPair, options: CellOptions): Promise<Moved> {
     report: {
       outcome,
       reason,
+      arrangement: null,
       downtimePredictedMs: null,
       downtimeLimitMs: null,
       iterations,
@@ -179,6 +181,7 @@ function failedReport(outcome: Outcome, reason: string): MigratorReport {
   return {
     outcome,
     reason,
+    arrangement: null,
     downtimePredictedMs: null,
     downtimeLimitMs: null,
     iterations: [],

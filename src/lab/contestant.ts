@@ -3,6 +3,7 @@
  * Not responsible for measuring (move.ts) or judging (checks.ts): both are the same for all.
  */
 
+import type { Arrangement } from '../vm/index.ts';
 import { BASELINES, type Baseline, type Outcome } from './baseline.ts';
 import type { Endpoint } from './network.ts';
 
@@ -24,6 +25,8 @@ export interface MigratorRequest {
 
 export interface MigratorIteration {
   readonly index: number;
+  /** Since `migrate`. */
+  readonly startMs: number;
   readonly dirtyPages: number | null;
   readonly sentPages: number;
   readonly heldPages: number;
@@ -34,6 +37,8 @@ export interface MigratorReport {
   readonly outcome: Outcome;
   /** Why it did not complete. */
   readonly reason: string | null;
+  /** Null without gateways. */
+  readonly arrangement: Arrangement | null;
   /** Null where the strategy predicts nothing. */
   readonly downtimePredictedMs: number | null;
   /** The limit that the strategy promised to keep; null where it promises its prediction, or nothing. */

@@ -4,17 +4,25 @@
  */
 
 import { join } from 'node:path';
-import { MIGRATE_DEFAULTS, type MigrateHooks, type MigrationReport, migrate } from '../controller/index.ts';
+import {
+  type FarOptions,
+  MIGRATE_DEFAULTS,
+  type MigrateHooks,
+  type MigrationReport,
+  migrate,
+} from '../controller/index.ts';
 import { type AnyStrategy, readParameters, strategies, strategyByName } from '../strategy/index.ts';
 import type { ParameterValues } from '../vm/index.ts';
 import type { Outcome } from './baseline.ts';
-import type { Migrator, MigratorReport } from './contestant.ts';
+import type { Migrator, MigratorReport, MigratorRequest } from './contestant.ts';
 import type { PlanStrategy } from './plan.ts';
 
 export interface GatewayMigratorOptions {
   readonly gatewayMemoryBytesMax?: number;
   /** Tell the gateway what the link carries; false: it has to measure. Default false. */
   readonly tellLink?: boolean;
+  /** A gateway at the destination's side too (paired); absent: pages go straight into the destination QEMU (single). */
+  readonly far?: (request: MigratorRequest) => FarOptions;
   readonly hooks?: Partial<MigrateHooks>;
   /** The controller's own account, beside what the lab measures from outside. */
   readonly onReport?: (report: MigrationReport) => void;
@@ -32,7 +40,10 @@ export function gatewayMigrator(options: GatewayMigratorOptions = {}): Migrator 
       {
         sourceQmpPath: request.sourceQmpPath,
         destinationQmpPath: request.destinationQmpPath,
-        destinationAddress: { listen: `${host}:${port}`, connect: `${connect.host}:${connect.port}` },
+        destinationAddress: options.far
+          ? null
+          : { listen: `${host}:${port}`, connect: `${connect.host}:${connect.port}` },
+        far: options.far?.(request) ?? null,
         strategy,
         parameters: parametersOf(strategy, request.parameters),
         limits: {
@@ -81,6 +92,7 @@ function accountOf(report: MigrationReport, signal: AbortSignal): MigratorReport
   const { downtimePredictedMs, downtimeLimitMs, iterations, decision, notes, failure } = report;
   return {
     outcome: report.success ? 'completed' : outcomeOf(signal),
+    arrangement: report.arrangement,
     reason: failure === null ? null : `${failure.text} (${failure.code})`,
     downtimePredictedMs,
     downtimeLimitMs,

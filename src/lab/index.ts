@@ -37,6 +37,7 @@ export type { LabErrorCode } from './errors.ts';
 export { type GatewayMigratorOptions, gatewayMigrator, gatewayMigratorFor } from './gateway-migrator.ts';
 export * from './guest/index.ts';
 export { type Heartbeat, heartbeatOf, heartbeatsOf, lastHeartbeat } from './heartbeats.ts';
+export { type MachineLockOptions, withMachineLock } from './machine-lock.ts';
 export { type DirtyRate, isMemoryIntensive, MEMORY_INTENSIVE_RATIO, measureDirtyRate } from './measure.ts';
 export { type MoveMeasure, type MoveObserver, observeMove, type Pair } from './move.ts';
 export {

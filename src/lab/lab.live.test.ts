@@ -152,7 +152,7 @@ const byHand: Migrator = async (request) => {
   while ((await queryStatus(destination)).status === 'inmigrate') await sleep(5);
   await cont(destination);
   await Promise.all([source.close(), destination.close()]);
-  const nothing = { downtimeLimitMs: null, iterations: [], decision: null, notes: [] };
+  const nothing = { arrangement: null, downtimeLimitMs: null, iterations: [], decision: null, notes: [] };
   return { outcome: 'completed', reason: null, downtimePredictedMs: 2700, ...nothing };
 };
 

@@ -97,6 +97,7 @@ function record(changed: Partial<RunRecord>): RunRecord {
     success: true,
     outcome: 'completed',
     reason: null,
+    arrangement: null,
     totalMigrationTimeMs: 10_000,
     downtimeMs: 1000,
     downtimeByEventsMs: 990,

@@ -55,6 +55,7 @@ export interface RunRecord extends Provenance {
   readonly success: boolean;
   readonly outcome: MigratorReport['outcome'];
   readonly reason: string | null;
+  readonly arrangement: MigratorReport['arrangement'];
   readonly totalMigrationTimeMs: number | null;
   readonly downtimeMs: number | null;
   readonly downtimeByEventsMs: number | null;
