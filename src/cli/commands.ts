@@ -40,6 +40,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./lab.ts')).command,
   },
   {
+    name: 'simulate',
+    summary: 'run strategies on a modelled guest and link; sweep runs a plan on all cores',
+    load: async () => (await import('./simulate.ts')).command,
+  },
+  {
     name: 'strategies',
     summary: 'list the strategies, or show one with its rules and parameters',
     load: async () => (await import('./strategies.ts')).command,
