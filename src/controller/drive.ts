@@ -55,6 +55,7 @@ export class Drive {
   #passUntold = false;
   #ended = false;
   #stopped = false;
+  #unasked = false;
 
   constructor(options: DriveOptions) {
     this.#options = options;
@@ -109,6 +110,15 @@ export class Drive {
     }
   }
 
+  /**
+   * A STOP that we did not ask for, while it is found out whose it is. In its final stage QEMU answers nothing before the rest of its stream
+   * has been read: that is done at once. The engine hears nothing more before `onSourceEvent`.
+   */
+  onUnaskedStop(): void {
+    this.#unasked = true;
+    this.#options.gateway.setWaitingMax(Number.POSITIVE_INFINITY);
+  }
+
   /** A strategy that leaves the switchover to QEMU has nothing to say about it. */
   #acceptQemusStop(): void {
     const decision: Decision = {
@@ -133,7 +143,7 @@ export class Drive {
     const snapshot = gateway.snapshot();
     if (!snapshot) return;
     if (!this.#ended) {
-      if (!this.#passUntold) this.#tell({ kind: 'tick', snapshot });
+      if (!this.#passUntold && !this.#unasked) this.#tell({ kind: 'tick', snapshot });
       this.#askRemaining();
     }
     onProgress({
@@ -149,7 +159,7 @@ export class Drive {
   #tellPass(): void {
     this.#passUntold = false;
     const snapshot = this.#options.gateway.snapshot();
-    if (snapshot) this.#tell({ kind: 'pass', snapshot });
+    if (snapshot && !this.#unasked) this.#tell({ kind: 'pass', snapshot });
   }
 
   /** Without the ack QEMU is read no faster than the link carries: what is still inside it counts as much as what waits here. */

@@ -199,7 +199,8 @@ class Migration {
   async #prepare(journal: Journal, signal: AbortSignal): Promise<SourceGateway> {
     const { features, gate } = this.#preflight;
     const ackGate = gate.kind === 'ack';
-    if (!ackGate) this.#note(`the gate is the end of each pass: ${gate.why}`);
+    if (!ackGate)
+      this.#note(`without switchover-ack QEMU may stop the VM by itself once that fits: ${gate.why}`);
     const settings = sourceSettings(features, ackGate);
     const guard = new ParameterGuard(this.#source, {
       record: (previous) => journal.write({ step: 'settings', ...previous }),
@@ -305,6 +306,7 @@ class Migration {
 
   /** QEMU's own final stage is the engine's to judge; any other stop ends the migration. */
   async #onUnaskedStop(journal: Journal, event: QmpEvent): Promise<void> {
+    this.#drive?.onUnaskedStop();
     const { status } = await queryStatus(this.#source).catch(() => ({ status: 'gone' }));
     const end = foreignStop(status);
     if (end === null) this.#drive?.onSourceEvent(event);

@@ -182,7 +182,7 @@ test('without the ack only so much waits that a stop at any moment fits the limi
   const first = waiting(engine(false), { bandwidthBytesPerSecond: null });
   assert.equal(first.bytes, 2 * 1024 * 1024, 'enough to measure the link');
   const known = waiting(first.state);
-  assert.equal(known.bytes, 0.9 * 7e6 - 512 * 1024);
+  assert.equal(known.bytes, 0.5 * 7e6 - 512 * 1024);
   assert.equal(waiting(known.state, { bandwidthBytesPerSecond: 25.5e6 }).bytes, null, 'not worth a command');
   assert.equal(waiting(known.state, { bandwidthBytesPerSecond: 1e6 }).bytes, 256 * 1024, 'never too little');
   assert.equal(waiting(engine(false, strategyByName('precopy'))).bytes, Number.POSITIVE_INFINITY);
