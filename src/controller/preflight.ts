@@ -19,6 +19,7 @@ import {
 } from '../qmp/index.ts';
 import type { AnyStrategy } from '../strategy/index.ts';
 import { PAGE_SIZE_BYTES } from '../vm/index.ts';
+import type { FarOptions } from './options.ts';
 import { sharedCapabilities, sourceSettings } from './settings.ts';
 
 export type PreflightCode = FindingCode | 'STRATEGY_MECHANISM' | 'GATEWAY_MEMORY' | 'RETURN_PATH' | 'GATE';
@@ -50,6 +51,9 @@ export interface PreflightOptions {
   readonly gatewayMemoryBytesMax: number;
   readonly ackGate: 'auto' | 'off';
   readonly force: readonly string[];
+  readonly destinationQmpPath: string;
+  /** Set when the destination is reached over a gateway at its side. */
+  readonly far?: FarOptions | null;
 }
 
 /** Who holds the switchover back: the acknowledgement that QEMU waits for, or the end of a pass that is not read. */
@@ -92,26 +96,43 @@ export async function checkEnds(
   source: QmpClient,
   destination: QmpClient,
 ): Promise<Preflight> {
-  const here = await gatherMachine(source);
-  const there = await gatherMachine(destination);
-  const features = await probeQemu(source);
   const schema = await queryQmpSchema(destination);
-  const gate = chooseGate(features, there, options.ackGate);
-  const memory = gatewayMemory(here, options.gatewayMemoryBytesMax);
+  return judgeEnds(options, {
+    source: await gatherMachine(source),
+    destination: await gatherMachine(destination),
+    features: await probeQemu(source),
+    destinationTellsWhy: schema.argumentNames('migrate-incoming').has('exit-on-error'),
+    freeBytes: process.availableMemory(),
+  });
+}
+
+export interface Ends extends Pick<Preflight, 'source' | 'destination' | 'features' | 'destinationTellsWhy'> {
+  /** Memory that this host has left. */
+  readonly freeBytes: number;
+}
+
+/** Pure. */
+export function judgeEnds(options: PreflightOptions, ends: Ends): Preflight {
+  const { source, destination, features, destinationTellsWhy, freeBytes } = ends;
+  const gate = chooseGate(features, destination, options.ackGate);
+  const memory = gatewayMemory(source, options.gatewayMemoryBytesMax);
   const findings = [
-    ...compareMachines(here, there).map((one) => ({ ...one, forced: isForced(one, options.force) })),
-    ...ownFindings(options, { here, there, gate, memory }),
+    ...compareMachines(source, destination).map((one) => ({ ...one, forced: isForced(one, options.force) })),
+    ...strategyFindings(options.strategy),
+    ...returnPathFindings(source, destination),
+    ...memoryFindings(options.strategy, memory, freeBytes),
+    ...gateFindings(gate),
   ];
   const order = ['refuse', 'warn', 'info'];
   return {
     findings: findings.sort((one, other) => order.indexOf(one.severity) - order.indexOf(other.severity)),
-    source: here,
-    destination: there,
+    source,
+    destination,
     features,
     gate,
-    settings: settingChanges(here, there, features, gate),
+    settings: settingChanges(source, destination, features, gate),
     memory,
-    destinationTellsWhy: schema.argumentNames('migrate-incoming').has('exit-on-error'),
+    destinationTellsWhy,
   };
 }
 
@@ -182,24 +203,17 @@ function gatewayMemory(source: MachineDescription, allowedBytes: number): Gatewa
   return { guestBytes, neededBytes: PageStore.memoryBytesMin(pageCount), allowedBytes };
 }
 
-interface Ends {
-  readonly here: MachineDescription;
-  readonly there: MachineDescription;
-  readonly gate: Gate;
-  readonly memory: GatewayMemory;
+function* strategyFindings({ name, mechanism }: AnyStrategy): Generator<PreflightFinding> {
+  if (mechanism === 'gateway' || mechanism === 'qemu-precopy') return;
+  const text = `strategy ${name} works by ${mechanism}, which does not run through the gateway`;
+  yield own('refuse', 'STRATEGY_MECHANISM', text);
 }
 
-function* ownFindings(options: PreflightOptions, ends: Ends): Generator<PreflightFinding> {
-  const { strategy } = options;
-  const { here, there, gate, memory } = ends;
-  if (strategy.mechanism !== 'gateway' && strategy.mechanism !== 'qemu-precopy') {
-    const text = `strategy ${strategy.name} works by ${strategy.mechanism}, which does not run through the gateway`;
-    yield own('refuse', 'STRATEGY_MECHANISM', text);
-  }
-  for (const [end, machine] of [
-    ['source', here],
-    ['destination', there],
-  ] as const) {
+function* returnPathFindings(
+  source: MachineDescription,
+  destination: MachineDescription,
+): Generator<PreflightFinding> {
+  for (const [end, machine] of Object.entries({ source, destination })) {
     if (machine.capabilities.has('return-path')) continue;
     yield own(
       'refuse',
@@ -207,20 +221,28 @@ function* ownFindings(options: PreflightOptions, ends: Ends): Generator<Prefligh
       `the ${end} QEMU has no return path, so nothing proves that it loaded`,
     );
   }
-  if (memory.neededBytes !== null && memory.neededBytes > memory.allowedBytes) {
-    const sizes = `${formatBytes(memory.neededBytes)} needed, ${formatBytes(memory.allowedBytes)} allowed`;
+}
+
+function* memoryFindings(
+  strategy: AnyStrategy,
+  { guestBytes, neededBytes, allowedBytes }: GatewayMemory,
+  freeBytes: number,
+): Generator<PreflightFinding> {
+  if (neededBytes !== null && neededBytes > allowedBytes) {
+    const sizes = `${formatBytes(neededBytes)} needed, ${formatBytes(allowedBytes)} allowed`;
     yield own('refuse', 'GATEWAY_MEMORY', `this guest needs more --gateway-memory: ${sizes}`);
   }
-  const useful = memory.guestBytes === null ? memory.allowedBytes : memory.guestBytes;
-  const wanted = Math.min(memory.allowedBytes, useful);
-  if (strategy.absorb && wanted > process.availableMemory()) {
-    const sizes = `up to ${formatBytes(wanted)}, ${formatBytes(process.availableMemory())} free`;
+  const useful = Math.min(allowedBytes, guestBytes ?? allowedBytes);
+  if (strategy.absorb && useful > freeBytes) {
+    const sizes = `up to ${formatBytes(useful)}, ${formatBytes(freeBytes)} free`;
     yield own('warn', 'GATEWAY_MEMORY', `the gateway may use more memory than this host has free: ${sizes}`);
   }
-  if (gate.kind === 'pass-end') {
-    const text = `the gate is the end of each pass (${gate.why}): QEMU can stop a quiet guest by itself`;
-    yield own('info', 'GATE', text);
-  }
+}
+
+function* gateFindings(gate: Gate): Generator<PreflightFinding> {
+  if (gate.kind === 'ack') return;
+  const text = `the gate is the end of each pass (${gate.why}): QEMU can stop a quiet guest by itself`;
+  yield own('info', 'GATE', text);
 }
 
 function own(severity: Finding['severity'], code: PreflightCode, text: string): PreflightFinding {
