@@ -49,6 +49,10 @@ export function declareOptions(command: Command): void {
     .option('--force <code>', `override a refusal: ${[...FORCEABLE].join(', ')}; repeatable`, collect, [])
     .option('--dry-run', 'check both ends, say what would be done, and change nothing')
     .option('--report <file>', 'write the report (JSON) to this file too')
+    .option(
+      '--record <file>',
+      'write which pages were dirtied when (a trace for godwit simulate) to this file',
+    )
     .option('--json', 'the report as one JSON object on standard output, progress on standard error');
 }
 
@@ -100,6 +104,7 @@ export function readMigrateOptions(
     ackGate: oneOf('--ack-gate', text(options, 'ackGate'), ['auto', 'off']),
     force: readForce(options['force'] as string[]),
     stateDirectory: stateDirectory(),
+    recordPath: options['record'] === undefined ? null : String(options['record']),
   };
 }
 

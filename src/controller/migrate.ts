@@ -34,6 +34,7 @@ import { QmpMachine } from './machine.ts';
 import { FIXED_DOWNTIME_MS, type MigrateOptions } from './options.ts';
 import { checkEnds, type Preflight, refuseUnready } from './preflight.ts';
 import { processIdentity, qemuIdentity } from './process-identity.ts';
+import { openRecording, type Recording } from './recording.ts';
 import { recover } from './recover.ts';
 import { composeReport, type MigrationReport, type Outcome } from './report.ts';
 import { sharedCapabilities, sourceSettings } from './settings.ts';
@@ -80,6 +81,7 @@ class Migration {
   #identities: { source: string | null; destination: string | null } = { source: null, destination: null };
   #gateway: SourceGateway | null = null;
   #way: Way | null = null;
+  #recording: Recording | null = null;
   #drive: Drive | null = null;
   #failure: GodwitError | null = null;
   #stoppedAtMs: number | null = null;
@@ -121,6 +123,7 @@ class Migration {
       this.#drive?.close();
       this.#gateway?.close();
       this.#way?.close();
+      await this.#recording?.close().catch((error: unknown) => this.#note(errorMessage(error)));
       guardian?.dismiss();
       journal?.close();
       rmSync(this.#folder, { recursive: true, force: true });
@@ -232,6 +235,7 @@ class Migration {
     const enabled = [...(await queryMigrateCapabilities(this.#source))]
       .filter(([, on]) => on)
       .map(([name]) => name);
+    this.#recording = openRecording(this.#options.recordPath ?? null);
     this.#gateway = new SourceGateway(
       this.#way.output,
       {
@@ -242,6 +246,7 @@ class Migration {
         memoryBytesMax: this.#options.gatewayMemoryBytesMax,
         absorb: this.#options.strategy.absorb,
         deltas: this.#options.strategy.delta,
+        record: this.#recording?.write ?? null,
         ackGate,
         bandwidthBytesPerSecondMax: this.#options.bandwidthBytesPerSecondMax,
       },

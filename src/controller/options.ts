@@ -2,9 +2,9 @@
 
 import path from 'node:path';
 import { GIB, GodwitError, MIB } from '../base/index.ts';
-import type { ReachSpec } from './reach.ts';
 import type { AnyStrategy } from '../strategy/index.ts';
 import type { Limits, ParameterValues } from '../vm/index.ts';
+import type { ReachSpec } from './reach.ts';
 
 export interface MigrateOptions {
   readonly sourceQmpPath: string;
@@ -30,6 +30,8 @@ export interface MigrateOptions {
   /** Codes of preflight refusals to override (FORCEABLE in preflight.ts). */
   readonly force?: readonly string[];
   readonly stateDirectory: string;
+  /** A file for the dirty-page trace of the migration; written while it runs. */
+  readonly recordPath?: string | null;
 }
 
 export interface FarOptions {

@@ -15,6 +15,7 @@ import {
   type StreamSink,
   type Tail,
 } from '../stream/index.ts';
+import { PassRecorder, TraceWriter } from '../trace/index.ts';
 import { type Hold, type IterationStats, type Order, PAGE_SIZE_BYTES, type Snapshot } from '../vm/index.ts';
 import { DeltaSample } from './delta-sample.ts';
 import { gatewayErrors } from './errors.ts';
@@ -37,6 +38,8 @@ export interface SourceGatewayOptions {
   readonly clock: Clock;
   readonly memoryBytesMax: number;
   readonly absorb: boolean;
+  /** Gets a dirty-page trace of the migration, piece by piece (docs/format/trace.md); null: none is wanted. */
+  readonly record: ((bytes: Uint8Array) => void) | null;
   /** The strategy may use deltas against what the destination has (paired arrangement). */
   readonly deltas: boolean;
   /** The switchover-ack is in force: QEMU waits for it. Otherwise it may stop the VM at any moment, see setWaitingMax. */
@@ -76,6 +79,7 @@ export class SourceGateway {
   #pumpQueued = false;
   #sentBytesCounted = 0;
   #deltas: DeltaSample | null = null;
+  #recorder: PassRecorder | null = null;
   #ack: Uint8Array | null = null;
   #shut: Uint8Array | null = null;
   #closed = false;
@@ -151,10 +155,12 @@ export class SourceGateway {
       onRamSetup: (setup, raw) => this.#onRamSetup(setup, raw),
       onEarlySection: (_section, raw) => this.#output.forward(raw),
       onPage: (pageIndex, buffer, offset) => {
+        this.#recorder?.page(pageIndex);
         this.#deltas?.look(this.#store!, pageIndex, buffer, offset);
         this.#store!.put(pageIndex, this.#tick, buffer, offset);
       },
       onZeroPage: (pageIndex) => {
+        this.#recorder?.page(pageIndex);
         this.#store!.putZero(pageIndex, this.#tick);
       },
       onRamSectionEnd: () => undefined,
@@ -179,6 +185,12 @@ export class SourceGateway {
     });
     if (this.#options.deltas && this.#output.keepsReferences) this.#deltas = new DeltaSample();
     this.#gate.beginRam(this.#options.clock.nowMs());
+    const { record } = this.#options;
+    if (record) {
+      const writer = new TraceWriter({ pageCount, source: 'recorded', write: record });
+      this.#recorder = new PassRecorder(writer, pageCount);
+      this.#recorder.beginPass(this.#nowMs());
+    }
     this.#output.forward(raw);
     this.#output.open(setup);
     this.#events.onLayout(setup);
@@ -275,6 +287,7 @@ export class SourceGateway {
     this.#gate.beginPass(nowMs, this.#syncMs);
     this.#passes = passes;
     this.#syncMs = nowMs;
+    this.#recorder?.beginPass(this.#nowMs());
     this.#sourceRemainingPages = null;
     this.#steerReading();
   }
@@ -391,6 +404,7 @@ export class SourceGateway {
 
   /** Closes both sides; before COMMIT the source QEMU then fails its migration and keeps its VM. */
   close(): void {
+    if (!this.#closed) this.#recorder?.end();
     this.#closed = true;
     this.#server.close();
     this.#source?.destroy();
