@@ -13,6 +13,8 @@ export {
   type SimulationTask,
   type TaskResult,
 } from './task.ts';
+export { oracleOfTrace, type TraceOracle } from './trace-oracle.ts';
+export { tracePlot } from './trace-plot.ts';
 export {
   type Bounds,
   type ClairvoyantStop,
