@@ -49,4 +49,9 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'list the strategies, or show one with its rules and parameters',
     load: async () => (await import('./strategies.ts')).command,
   },
+  {
+    name: 'trace',
+    summary: 'look at, synthesize or anonymize a recording of which pages a guest wrote',
+    load: async () => (await import('./trace.ts')).command,
+  },
 ];
