@@ -9,8 +9,8 @@ import { systemClock } from '../base/index.ts';
 import {
   InThreadEncoding,
   type OutputEvents,
-  PairedOutput,
   type PageOutput,
+  PairedOutput,
   SingleOutput,
   WorkerEncoding,
 } from '../gateway/index.ts';
@@ -47,10 +47,15 @@ export async function openWay(way: WayOptions, signal: AbortSignal): Promise<Way
 async function openSingle(way: WayOptions, signal: AbortSignal): Promise<Way> {
   const remote = way.options.destinationAddress;
   const local = `unix:${path.join(way.folder, 'incoming.sock')}`;
-  await migrateIncoming(way.destination, remote ? `tcp:${remote.listen}` : local, { exitOnError: way.exitOnError });
+  await migrateIncoming(way.destination, remote ? `tcp:${remote.listen}` : local, {
+    exitOnError: way.exitOnError,
+  });
   way.onIncoming();
   const address = remote ? `tcp:${remote.connect}` : local;
-  const output = new SingleOutput({ address, clock: systemClock, prepareTimeoutMs: LOAD_TIMEOUT_MS }, way.events);
+  const output = new SingleOutput(
+    { address, clock: systemClock, prepareTimeoutMs: LOAD_TIMEOUT_MS },
+    way.events,
+  );
   await output.connect(signal);
   return { output, close: () => output.close() };
 }
@@ -66,7 +71,8 @@ async function openPaired(way: WayOptions, signal: AbortSignal): Promise<Way> {
       referencePagesMax,
       onNote: way.onNote,
       onEvent: (event) => {
-        if (event.kind === 'disconnected') way.onNote(`connection ${event.lane} broke (${event.reason}); dialling again`);
+        if (event.kind === 'disconnected')
+          way.onNote(`connection ${event.lane} broke (${event.reason}); dialling again`);
         if (event.kind === 'connected' && event.epoch > 1) way.onNote(`connection ${event.lane} is back`);
       },
     },

@@ -1,9 +1,10 @@
 /** Opens both QMP sockets for one use, and the check that uses nothing else. Not responsible for what is done with them. */
 
+import { GodwitError } from '../base/index.ts';
 import { connectQmp, type QmpClient, refuseLibvirtSocket } from '../qmp/index.ts';
 import type { MigrateOptions } from './options.ts';
-import { forwardSocket } from './reach.ts';
 import { checkEnds, type Preflight } from './preflight.ts';
+import { type Forward, forwardSocket, type ReachSpec } from './reach.ts';
 
 /** What `migrate` would find, without touching anything. Errors: those of connecting. */
 export async function preflight(options: MigrateOptions, signal: AbortSignal): Promise<Preflight> {
@@ -21,8 +22,23 @@ export async function withEnds<Result>(
   for (const path of [sourceQmpPath, destinationQmpPath]) await refuseLibvirtSocket(path);
   await using ends = new AsyncDisposableStack();
   const source = ends.use(await connectQmp({ path: sourceQmpPath, signal }));
-  const forward = far == null ? null : await forwardSocket(far.reach, destinationQmpPath, signal);
-  if (forward) ends.defer(() => forward.close());
-  const destination = ends.use(await connectQmp({ path: forward?.path ?? destinationQmpPath, signal }));
+  const forward = await forwardSocket(far?.reach ?? NEAR, destinationQmpPath, signal);
+  ends.defer(() => forward.close());
+  const destination = ends.use(await connectQmp({ path: forward.path, signal }).catch(explain(forward, far)));
   return await use(source, destination);
+}
+
+const NEAR: ReachSpec = { command: [], host: null };
+
+/** ssh takes the connection here also where nobody listens there; then it says so. */
+function explain(forward: Forward, far: MigrateOptions['far']): (error: unknown) => never {
+  return (error) => {
+    const said = forward.said();
+    if (!(error instanceof GodwitError) || far?.reach.host == null || said === '') throw error;
+    throw new GodwitError('REACH_FAILED', `no QEMU answers on ${far.reach.host}: ${said}`, {
+      cause: error,
+      safe: 'nothing was touched',
+      hint: 'check the path of the QMP socket there, and that the ssh user may open it',
+    });
+  };
 }

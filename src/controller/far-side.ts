@@ -3,7 +3,7 @@
  * standard input, and dials the link. The far side ends when this channel does.
  */
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import net from 'node:net';
 import { errorMessage, GodwitError } from '../base/index.ts';
@@ -16,9 +16,17 @@ import {
   type SocketAddress,
   tlsDial,
 } from '../link/index.ts';
-import { BATCH_FORMAT } from '../pages/codec/index.ts';
+import { BATCH_FORMAT } from '../pages/index.ts';
 import { PAGE_SIZE_BYTES } from '../vm/index.ts';
-import { collect, type Forward, farCommand, forwardSocket, type ReachSpec, resolvedHost } from './reach.ts';
+import {
+  collect,
+  type Forward,
+  farCommand,
+  forwardSocket,
+  type ReachSpec,
+  resolvedHost,
+  startFar,
+} from './reach.ts';
 import {
   LineCutter,
   parseLine,
@@ -75,25 +83,18 @@ export class FarSide {
   static async start(options: FarSideOptions, signal: AbortSignal): Promise<FarSide> {
     const key = randomBytes(PSK_BYTES);
     const migrationId = randomBytes(16);
-    const [program, ...args] = farCommand(options.reach, [...options.remoteCommand, 'receive', '--stdio']);
-    const child = spawn(program!, args, { stdio: ['pipe', 'pipe', 'pipe'] });
-    const events = new Events(child, `${program} ${args.join(' ')}`);
-    const direct = parseDataAddress(options.dataAddress);
-    const hello: ReceiveHello = {
-      godwit: 1,
-      migrationId: migrationId.toString('hex'),
-      key: key.toString('hex'),
-      lanes: options.connections,
-      referencePagesMax: options.referencePagesMax,
-      linkTimeoutMs: options.linkTimeoutMs,
-      listen: { host: null, port: direct?.port ?? 0 },
-    };
+    const command = farCommand(options.reach, [...options.remoteCommand, 'receive', '--stdio']);
+    const child = startFar(command, 'pipe');
+    const events = new Events(child, command.join(' '));
+    const undo: (() => void)[] = [() => child.kill()];
     try {
-      child.stdin!.write(`${JSON.stringify(hello)}\n`);
+      const direct = parseDataAddress(options.dataAddress);
+      child.stdin!.write(`${JSON.stringify(helloOf(options, migrationId, key, direct?.port ?? 0))}\n`);
       const listening = await events.wait('listening', signal);
       const host = direct?.host ?? (await resolvedHost(options.reach));
       const { dial, forward } = await chooseWay(options, { host, port: listening.port }, key, signal);
-      const receiver = { onMessage: (_message: Message) => undefined as void };
+      undo.push(() => forward?.close());
+      const receiver: { onMessage: (message: Message) => void } = { onMessage: () => undefined };
       const link = new Link({
         migrationId,
         laneCount: options.connections,
@@ -107,12 +108,14 @@ export class FarSide {
         onMessage: (message) => receiver.onMessage(message),
         onEvent: options.onEvent,
       });
+      undo.push(() => link.abort(new GodwitError('ABORTED', 'the source gave the migration up')));
       link.dial(dial);
       const far = new FarSide({ link, incoming: listening.incoming, child, key, events, forward, receiver });
-      await link.connected(signal);
+      await Promise.race([link.connected(signal), events.failed]);
       return far;
     } catch (error) {
-      child.kill();
+      for (const step of undo) step();
+      key.fill(0);
       throw error;
     }
   }
@@ -141,6 +144,18 @@ export class FarSide {
     setTimeout(() => this.#child.kill(), 2_000).unref();
     this.#child.unref();
   }
+}
+
+function helloOf(options: FarSideOptions, migrationId: Buffer, key: Buffer, port: number): ReceiveHello {
+  return {
+    godwit: 1,
+    migrationId: migrationId.toString('hex'),
+    key: key.toString('hex'),
+    lanes: options.connections,
+    referencePagesMax: options.referencePagesMax,
+    linkTimeoutMs: options.linkTimeoutMs,
+    listen: { host: null, port },
+  };
 }
 
 /** Straight to the data address where it answers, else through ssh itself. */
@@ -178,11 +193,20 @@ async function answers(address: { host: string; port: number }, signal: AbortSig
   });
 }
 
-function parseDataAddress(text: string | null): { host: string; port: number } | null {
+/** "host", "host:4444" or "[fd00::2]:4444". Errors: USAGE_ENDPOINT. */
+export function parseDataAddress(text: string | null): { host: string; port: number } | null {
   if (text === null) return null;
   const match = /^(\[[^\]]+\]|[^:]+)(?::(\d+))?$/.exec(text);
-  if (!match) throw new GodwitError('USAGE_ENDPOINT', `"${text}" is not HOST or HOST:PORT`);
-  return { host: match[1]!.replace(/^\[|\]$/g, ''), port: Number(match[2] ?? 0) };
+  if (!match) throw badDataAddress(text);
+  const port = Number(match[2] ?? 0);
+  if (port > 65_535) throw badDataAddress(text);
+  return { host: match[1]!.replace(/^\[|\]$/g, ''), port };
+}
+
+function badDataAddress(text: string): GodwitError {
+  return new GodwitError('USAGE_ENDPOINT', `"${text}" is not HOST or HOST:PORT`, {
+    hint: 'write it like 10.0.0.2, 10.0.0.2:4444 or [fd00::2]:4444',
+  });
 }
 
 /** The far side's lines, each awaited once or a failure. */

@@ -22,7 +22,10 @@ const endpoint = z.object({
   /** Its process, as process-identity.ts names it: another QEMU may listen at that path later. null: not visible from here. */
   identity: z.string().nullable().default(null),
   /** How to reach its host; null: this one. */
-  reach: z.object({ command: z.array(z.string()), host: z.string().nullable() }).nullable().default(null),
+  reach: z
+    .object({ command: z.array(z.string()), host: z.string().nullable() })
+    .nullable()
+    .default(null),
 });
 export type Endpoint = z.infer<typeof endpoint>;
 

@@ -79,7 +79,6 @@ const features: QemuFeatures = {
 const options: PreflightOptions = {
   strategy: strategyByName('mp'),
   gatewayMemoryBytesMax: 2 * GIB,
-  destinationQmpPath: '/run/b.qmp',
   ackGate: 'auto',
   force: [],
 };

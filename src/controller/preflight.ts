@@ -19,7 +19,7 @@ import {
 } from '../qmp/index.ts';
 import type { AnyStrategy } from '../strategy/index.ts';
 import { PAGE_SIZE_BYTES } from '../vm/index.ts';
-import type { FarOptions } from './options.ts';
+import type { MigrateOptions } from './options.ts';
 import { sharedCapabilities, sourceSettings } from './settings.ts';
 
 export type PreflightCode = FindingCode | 'STRATEGY_MECHANISM' | 'GATEWAY_MEMORY' | 'RETURN_PATH' | 'GATE';
@@ -51,9 +51,6 @@ export interface PreflightOptions {
   readonly gatewayMemoryBytesMax: number;
   readonly ackGate: 'auto' | 'off';
   readonly force: readonly string[];
-  readonly destinationQmpPath: string;
-  /** Set when the destination is reached over a gateway at its side. */
-  readonly far?: FarOptions | null;
 }
 
 /** Who holds the switchover back: the acknowledgement that QEMU waits for, or the end of a pass that is not read. */
@@ -92,14 +89,17 @@ export interface GatewayMemory {
 }
 
 export async function checkEnds(
-  options: PreflightOptions,
+  options: PreflightOptions & Pick<MigrateOptions, 'destinationQmpPath' | 'far'>,
   source: QmpClient,
   destination: QmpClient,
 ): Promise<Preflight> {
   const schema = await queryQmpSchema(destination);
   return judgeEnds(options, {
     source: await gatherMachine(source),
-    destination: await gatherMachine(destination),
+    destination: await gatherMachine(destination, {
+      elsewhere: options.far?.reach.host != null,
+      qmpPath: options.destinationQmpPath,
+    }),
     features: await probeQemu(source),
     destinationTellsWhy: schema.argumentNames('migrate-incoming').has('exit-on-error'),
     freeBytes: process.availableMemory(),

@@ -19,17 +19,53 @@ export interface ReachSpec {
 export interface Forward {
   /** A path here at which the far socket answers. */
   readonly path: string;
+  /** The way there is still open, as far as is known here. */
+  readonly alive: boolean;
+  /** How often the far host said that nobody listens at the far socket. */
+  readonly refusals: number;
+  /** What ssh said last; empty where nothing was. */
+  said(): string;
   close(): void;
 }
 
-const FORWARD_TIMEOUT_MS = 15_000;
+/** Long enough to type a password. */
+const FORWARD_TIMEOUT_MS = 60_000;
 const POLL_MS = 20;
+
+/**
+ * A connection of our own, which ends with us; a broken network is ours to judge, by --link-timeout; and ssh says why
+ * it could not forward. An option that --rsh gives itself comes first and wins (ssh_config(5)).
+ */
+const SSH_OPTIONS = ['ControlPath=none', 'ServerAliveInterval=0', 'LogLevel=INFO'].flatMap((one) => [
+  '-o',
+  one,
+]);
 
 /** argv that runs `command` on the far host. */
 export function farCommand(reach: ReachSpec, command: readonly string[]): string[] {
   if (reach.host === null) return [...reach.command, ...command];
+  return sshCommand(reach.command, reach.host, [], command);
+}
+
+function sshCommand(
+  ssh: readonly string[],
+  host: string,
+  options: readonly string[],
+  command: readonly string[],
+): string[] {
   // ssh hands one string to the far login shell.
-  return [...reach.command, '--', reach.host, command.map(shellQuote).join(' ')];
+  return [...ssh, ...SSH_OPTIONS, '-T', ...options, '--', host, command.map(shellQuote).join(' ')];
+}
+
+/**
+ * Starts `argv` so that Ctrl-C and a closing terminal are ours alone: ssh leaves a signal ignored that was ignored when
+ * it began, and can still ask for a password on the terminal. It ends when its standard input does.
+ */
+export function startFar(argv: readonly string[], output: 'pipe' | 'ignore'): ChildProcess {
+  const shell = ['-c', 'trap "" INT QUIT HUP; exec "$@"', 'sh', ...argv];
+  const child = spawn('/bin/sh', shell, { stdio: ['pipe', output, 'pipe'] });
+  child.stdin?.on('error', () => undefined);
+  return child;
 }
 
 function shellQuote(word: string): string {
@@ -38,35 +74,91 @@ function shellQuote(word: string): string {
 
 /** A unix socket of the far host (`/path`) or a port of it (`127.0.0.1:4444`), as a unix socket here. Errors: REACH_FAILED. */
 export async function forwardSocket(reach: ReachSpec, target: string, signal: AbortSignal): Promise<Forward> {
-  if (reach.host === null) return { path: target, close: () => undefined };
+  if (reach.host === null) return nearSocket(target);
   const folder = mkdtempSync(path.join(os.tmpdir(), 'godwit-reach-'));
   const local = path.join(folder, 'forward.sock');
-  const options = ['-o', 'ExitOnForwardFailure=yes', '-o', 'StreamLocalBindUnlink=yes', '-N', '-L'];
-  const [program, ...rest] = [...reach.command, ...options, `${local}:${target}`, '--', reach.host];
-  const child = spawn(program!, rest, { stdio: ['ignore', 'ignore', 'pipe'], signal });
-  child.on('error', () => undefined);
-  const said = collect(child);
-  const close = () => {
-    child.kill();
-    rmSync(folder, { recursive: true, force: true });
-  };
-  const deadlineMs = systemClock.nowMs() + FORWARD_TIMEOUT_MS;
-  while (!existsSync(local)) {
-    signal.throwIfAborted();
-    if (child.exitCode !== null || systemClock.nowMs() > deadlineMs) {
-      close();
-      throw new GodwitError(
-        'REACH_FAILED',
-        `ssh cannot forward ${target} of ${reach.host}: ${said().trim()}`,
-        {
-          safe: 'nothing was touched',
-          hint: `try "${reach.command.join(' ')} ${reach.host} true"`,
-        },
-      );
-    }
-    await sleep(POLL_MS);
+  const options = [
+    '-o',
+    'ExitOnForwardFailure=yes',
+    '-o',
+    'StreamLocalBindUnlink=yes',
+    '-L',
+    `${local}:${target}`,
+  ];
+  // `cat` and not -N: when we die, it reads our end, and so ends ssh.
+  const child = startFar(sshCommand(reach.command, reach.host, options, ['cat']), 'ignore');
+  const forward = new SshForward(child, local, folder);
+  try {
+    await forward.ready(signal);
+  } catch (cause) {
+    forward.close();
+    if (!(cause instanceof NotForwarded)) throw cause;
+    throw new GodwitError(
+      'REACH_FAILED',
+      `ssh does not reach ${target} of ${reach.host}: ${forward.said()}`,
+      {
+        safe: 'nothing was touched',
+        hint: `try "${reach.command.join(' ')} ${reach.host} true"`,
+      },
+    );
   }
-  return { path: local, close };
+  return forward;
+}
+
+function nearSocket(target: string): Forward {
+  return { path: target, alive: true, refusals: 0, said: () => '', close: () => undefined };
+}
+
+class NotForwarded extends Error {}
+
+class SshForward implements Forward {
+  readonly path: string;
+  readonly said: () => string;
+  readonly #child: ChildProcess;
+  readonly #folder: string;
+  #refusals = 0;
+  #ended = false;
+
+  constructor(child: ChildProcess, local: string, folder: string) {
+    this.path = local;
+    this.#child = child;
+    this.#folder = folder;
+    const said = collect(child);
+    this.said = () => said().trim();
+    child.stderr?.on('data', (text) => {
+      // "channel 2: open failed: connect failed: ..."
+      this.#refusals += String(text).match(/open failed/g)?.length ?? 0;
+    });
+    const onEnd = () => {
+      this.#ended = true;
+    };
+    child.on('error', onEnd).on('close', onEnd);
+  }
+
+  get alive(): boolean {
+    return !this.#ended;
+  }
+
+  get refusals(): number {
+    return this.#refusals;
+  }
+
+  /** ssh has logged in and listens here. */
+  async ready(signal: AbortSignal): Promise<void> {
+    const deadlineMs = systemClock.nowMs() + FORWARD_TIMEOUT_MS;
+    while (!existsSync(this.path)) {
+      signal.throwIfAborted();
+      if (this.#ended || systemClock.nowMs() > deadlineMs) throw new NotForwarded();
+      await sleep(POLL_MS);
+    }
+  }
+
+  close(): void {
+    this.#child.stdin?.end();
+    this.#child.kill();
+    this.#child.unref();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
 }
 
 /** The host name or address that ssh itself would connect to. */

@@ -108,7 +108,7 @@ export function composeReport(facts: ReportFacts): MigrationReport {
     success,
     failure: success ? null : { code: why.code, text: `${why.message}; ${recovery.text}` },
     outcome: recovery.outcome,
-    arrangement: 'single',
+    arrangement: options.far == null ? 'single' : 'paired',
     strategy: options.strategy.name,
     parameters: options.parameters,
     workload: null,

@@ -1,8 +1,13 @@
 /** Encodes batches on worker threads that read the store's shared memory. Not responsible for the order of results: the output is. */
 
 import { WorkerPool } from '../link/index.ts';
-import { type BatchRequest, codecTaskModule, type EncodedBatch, ParallelCodec } from '../pages/codec/index.ts';
-import { SLOTS_PER_CHUNK } from '../pages/index.ts';
+import {
+  type BatchRequest,
+  codecTaskModule,
+  type EncodedBatch,
+  ParallelCodec,
+  SLOTS_PER_CHUNK,
+} from '../pages/index.ts';
 import type { BatchEncoding } from './paired.ts';
 
 export class WorkerEncoding implements BatchEncoding {
@@ -12,7 +17,11 @@ export class WorkerEncoding implements BatchEncoding {
 
   constructor(workers: number) {
     this.encoders = workers;
-    this.#pool = new WorkerPool({ size: workers, module: codecTaskModule, init: { slotsPerChunk: SLOTS_PER_CHUNK } });
+    this.#pool = new WorkerPool({
+      size: workers,
+      module: codecTaskModule,
+      init: { slotsPerChunk: SLOTS_PER_CHUNK },
+    });
     this.#codec = new ParallelCodec(this.#pool);
   }
 

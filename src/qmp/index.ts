@@ -35,7 +35,13 @@ export { type GuardOptions, ParameterGuard, type PreviousSettings, restoreSettin
 export { type HostProcess, hostProcess } from './host.ts';
 export { isLibvirtPath, refuseLibvirtSocket } from './libvirt.ts';
 export { JSON_DEPTH_MAX, type JsonObject, LINE_BYTES_MAX } from './lines.ts';
-export { type CpuFacts, type DiskFacts, gatherMachine, type MachineDescription } from './machine.ts';
+export {
+  type CpuFacts,
+  type DiskFacts,
+  type GatherOptions,
+  gatherMachine,
+  type MachineDescription,
+} from './machine.ts';
 export type { RamBlockFacts } from './monitor-text.ts';
 export { type PciFunction, queryPci } from './pci.ts';
 export { type AckEvidence, type AckOwed, judgeAck, probeQemu, type QemuFeatures } from './probe.ts';

@@ -81,11 +81,22 @@ export interface MachineDescription {
   readonly suppressesDescription: boolean | null;
 }
 
+export interface GatherOptions {
+  /** It runs on another host: numbers of its threads and names of its files mean nothing here. Default false. */
+  readonly elsewhere?: boolean;
+  /** Its QMP socket as its own host names it. Default: the path that was connected to. */
+  readonly qmpPath?: string;
+}
+
 /** Errors: those of execute, except that a command that this QEMU refuses leaves its fact null. */
-export async function gatherMachine(client: QmpClient): Promise<MachineDescription> {
-  const owner = await hostProcess(client);
+export async function gatherMachine(
+  client: QmpClient,
+  options: GatherOptions = {},
+): Promise<MachineDescription> {
+  const owner = options.elsewhere === true ? null : await hostProcess(client);
+  const qmpPath = options.qmpPath ?? client.path;
   const evidence = {
-    qmpPath: client.path,
+    qmpPath,
     chardevs: await queryChardev(client),
     objects: await qomList(client, '/objects'),
   };
@@ -95,7 +106,7 @@ export async function gatherMachine(client: QmpClient): Promise<MachineDescripti
   const ramText = await orNull(humanMonitorCommand(client, 'info ramblock'));
   const treeText = await orNull(humanMonitorCommand(client, 'info qtree'));
   return {
-    qmpPath: client.path,
+    qmpPath,
     pid: owner?.pid ?? null,
     name: await queryName(client),
     uuid: await queryUuid(client),
