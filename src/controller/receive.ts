@@ -9,7 +9,7 @@ import path from 'node:path';
 import { errorCode, errorMessage, GodwitError, systemClock } from '../base/index.ts';
 import { DestinationGateway } from '../gateway/index.ts';
 import { Link, type Listener, type SocketAddress, type Transport, tlsListen } from '../link/index.ts';
-import { BATCH_FORMAT } from '../pages/codec/index.ts';
+import { BATCH_FORMAT } from '../pages/index.ts';
 import { PAGE_SIZE_BYTES } from '../vm/index.ts';
 import { LOAD_TIMEOUT_MS } from './options.ts';
 import {

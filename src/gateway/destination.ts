@@ -7,7 +7,7 @@ import { crc32 } from 'node:zlib';
 import { type Clock, GodwitError, MIB } from '../base/index.ts';
 import type { Link, Message } from '../link/index.ts';
 import { laneOfPage } from '../link/index.ts';
-import { BatchApplier } from '../pages/codec/index.ts';
+import { BatchApplier } from '../pages/index.ts';
 import { makeRamLayout } from '../vm/index.ts';
 import { QemuFeed } from './feed.ts';
 import { decodeTail, hexChecksum, parseStreamFacts, type StreamFacts } from './pair-messages.ts';

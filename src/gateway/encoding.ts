@@ -1,7 +1,12 @@
 /** Encodes batches on the calling thread: for small machines, tests, and links that one core outruns. */
 
-import { BatchEncoder, type BatchRequest, type EncodedBatch, SlotMemory } from '../pages/codec/index.ts';
-import { SLOTS_PER_CHUNK } from '../pages/index.ts';
+import {
+  BatchEncoder,
+  type BatchRequest,
+  type EncodedBatch,
+  SLOTS_PER_CHUNK,
+  SlotMemory,
+} from '../pages/index.ts';
 import type { BatchEncoding } from './paired.ts';
 
 export class InThreadEncoding implements BatchEncoding {

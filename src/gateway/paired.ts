@@ -6,8 +6,14 @@
 
 import { assert, type Clock } from '../base/index.ts';
 import { type Link, laneOfPage, type Message, OPAQUE_BYTES_MAX } from '../link/index.ts';
-import { type BatchRequest, type EncodedBatch, NO_SLOT, PackChooser } from '../pages/codec/index.ts';
-import { EVICTIONS_MAX, type PageStore } from '../pages/index.ts';
+import {
+  type BatchRequest,
+  type EncodedBatch,
+  EVICTIONS_MAX,
+  NO_SLOT,
+  PackChooser,
+  type PageStore,
+} from '../pages/index.ts';
 import { type RamSetup, ReturnPathDecoder } from '../stream/index.ts';
 import { PAGE_SIZE_BYTES } from '../vm/index.ts';
 import { gatewayErrors } from './errors.ts';

@@ -5,7 +5,7 @@
 
 import { chmod, chown, stat } from 'node:fs/promises';
 import net from 'node:net';
-import { assert, type Clock } from '../base/index.ts';
+import { assert } from '../base/index.ts';
 import { PageStore, tickOfMs } from '../pages/index.ts';
 import {
   COMMAND,
@@ -20,6 +20,7 @@ import { type Hold, type IterationStats, type Order, PAGE_SIZE_BYTES, type Snaps
 import { DeltaSample } from './delta-sample.ts';
 import { gatewayErrors } from './errors.ts';
 import { ReadGate } from './read-gate.ts';
+import type { SourceGatewayEvents, SourceGatewayOptions } from './source-options.ts';
 import type { PageOutput } from './types.ts';
 
 /** Without absorbing, as much is kept as keeps the link busy between two reads. */
@@ -28,33 +29,6 @@ const NO_ABSORB_PAGES = 1024;
 const BATCHES_A_TURN = 16;
 /** QEMU's stream is read in chunks of at most 64 KiB, and one may be under way when reading stops. */
 const READ_AHEAD_PAGES = 64;
-
-export interface SourceGatewayOptions {
-  /** Where the source QEMU connects: a unix socket in a private folder. */
-  readonly listenPath: string;
-  /** The file whose owner QEMU runs as (its QMP socket): the listening socket is given to that owner. */
-  readonly ownerOf: string;
-  readonly capabilities: ReadonlySet<string>;
-  readonly clock: Clock;
-  readonly memoryBytesMax: number;
-  readonly absorb: boolean;
-  /** Gets a dirty-page trace of the migration, piece by piece (docs/format/trace.md); null: none is wanted. */
-  readonly record: ((bytes: Uint8Array) => void) | null;
-  /** The strategy may use deltas against what the destination has (paired arrangement). */
-  readonly deltas: boolean;
-  /** The switchover-ack is in force: QEMU waits for it. Otherwise it may stop the VM at any moment, see setWaitingMax. */
-  readonly ackGate: boolean;
-  /** The operator's cap on what goes over the link; null: as much as it carries. */
-  readonly bandwidthBytesPerSecondMax: number | null;
-}
-
-export interface SourceGatewayEvents {
-  /** The stream has begun and its layout is known. */
-  onLayout(setup: RamSetup): void;
-  /** All of RAM and the device sections have arrived: the VM's state is complete at this gateway. */
-  onStateComplete(): void;
-  onError(error: Error): void;
-}
 
 export class SourceGateway {
   readonly #options: SourceGatewayOptions;
