@@ -1,4 +1,7 @@
-/** `npm run bench`: `-- --json` prints one object a line, `--only NAME` (several times) chooses, `--quick` is rough. */
+/**
+ * `npm run bench`: `-- --json` prints one object a line, `--only NAME` (several times) chooses, `--quick` is rough,
+ * `--lock FILE` takes that lock for each run that boots VMs.
+ */
 
 import { execFileSync } from 'node:child_process';
 import { availableParallelism } from 'node:os';
@@ -15,6 +18,7 @@ async function main(): Promise<number> {
       json: { type: 'boolean', default: false },
       only: { type: 'string', multiple: true, default: [] },
       quick: { type: 'boolean', default: false },
+      lock: { type: 'string' },
       list: { type: 'boolean', default: false },
     },
   });
@@ -25,6 +29,7 @@ async function main(): Promise<number> {
   }
   const passed = await runAll(benches, {
     quick: values.quick,
+    lockPath: values.lock ?? null,
     hasQemu: findProgram('qemu-system-x86_64') !== null,
     stamp: { cores: availableParallelism(), node: process.versions.node, ...commit() },
     log: (text) => void process.stderr.write(`${text}\n`),

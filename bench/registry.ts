@@ -11,6 +11,8 @@ import { errorMessage, GodwitError } from '../src/base/index.ts';
 export interface BenchOptions {
   /** Shorter and rougher: to see that it works. */
   readonly quick: boolean;
+  /** Held during each run that boots VMs, where several people measure on one machine; null: none. */
+  readonly lockPath: string | null;
   /** A line for the person who waits; never part of the result. */
   log(text: string): void;
 }
@@ -66,7 +68,10 @@ export async function runAll(benches: readonly Bench[], options: RunAllOptions):
     }
     options.log(`${bench.name} …`);
     try {
-      options.emit({ ...head, ...(await bench.run({ quick: options.quick, log: options.log })) });
+      options.emit({
+        ...head,
+        ...(await bench.run({ quick: options.quick, lockPath: options.lockPath, log: options.log })),
+      });
     } catch (error) {
       passed = false;
       options.emit({ ...head, error: errorMessage(error) });

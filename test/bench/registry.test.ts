@@ -43,6 +43,7 @@ test('every line carries name and stamp; a failure does not stop the rest, and i
   const lines: Record<string, unknown>[] = [];
   const options = {
     quick: true,
+    lockPath: null,
     hasQemu: false,
     stamp: { cores: 2 },
     log: () => {},

@@ -1,0 +1,169 @@
+/**
+ * godwit between two hosts against plain QEMU over the same shaped link, in the same run: fresh pairs of VMs, booted,
+ * moved and verified by the lab. Not responsible for contestants (live/contestants.ts) nor bounds (live/bounds.ts).
+ */
+
+import { MIB } from '../src/base/index.ts';
+import { rowBounds } from './live/bounds.ts';
+import { Arena, type Course, middle, type Relaxed, type Run, relaxedLimit } from './live/contestants.ts';
+import type { Bench, BenchOptions } from './registry.ts';
+
+const STRATEGY = 'adaptive';
+const ROUNDS = 3;
+const CLEAN_ROUNDS = 5;
+const TIME_LIMIT_MS = 60_000;
+const DEFAULT_LIMIT_MS = 300;
+/** A calibration that has not ended in this many times RAM / B does not end: a pass of its hot set takes a quarter of one. */
+const CALIBRATION_PASSES = 2.5;
+/** Faster than two cores move memory: as good as no link at all. */
+const UNSHAPED_BYTES_PER_SECOND = 5e9;
+
+/** Seeds here are for measuring; rules are tuned on others. */
+const SEED = 7001;
+
+const slow = { memoryBytes: 256 * MIB, linkBytesPerSecond: 25e6, strategy: STRATEGY, workers: 1 } as const;
+const fast = { memoryBytes: 512 * MIB, linkBytesPerSecond: 125e6, strategy: STRATEGY, workers: 1 } as const;
+
+const slowGuest = { fillBytes: 192 * MIB, hotBytes: 64 * MIB, rateBytesPerSecond: 80 * MIB, seed: SEED };
+const fastGuest = { fillBytes: 384 * MIB, hotBytes: 192 * MIB, rateBytesPerSecond: 400 * MIB, seed: SEED };
+
+const stress: Course = { ...slow, guest: { ...slowGuest, workload: 'stress', body: 'text' } };
+const stressRandom: Course = { ...slow, guest: { ...slowGuest, workload: 'stress', body: 'random' } };
+const uniform: Course = { ...slow, guest: { ...slowGuest, workload: 'uniform', body: 'random' } };
+const stressFast: Course = { ...fast, guest: { ...fastGuest, workload: 'stress', body: 'text' } };
+const idle: Course = {
+  ...fast,
+  memoryBytes: 128 * MIB,
+  guest: { workload: 'idle', fillBytes: 64 * MIB, seed: SEED },
+};
+
+async function inArena<Result>(
+  course: Course,
+  options: BenchOptions,
+  work: (arena: Arena) => Promise<Result>,
+): Promise<Result> {
+  const arena = await Arena.open(course, options);
+  try {
+    return await work(arena);
+  } finally {
+    await arena.close();
+  }
+}
+
+/** An idle guest has nothing dirty: what is left is stopping, machine state and starting. */
+async function cleanDowntime(options: BenchOptions) {
+  return inArena(idle, options, async (arena) => {
+    const plain: Run[] = [];
+    const paired: Run[] = [];
+    for (let round = 0; round < (options.quick ? 2 : CLEAN_ROUNDS); round++) {
+      plain.push(await arena.plain(round, DEFAULT_LIMIT_MS, TIME_LIMIT_MS));
+      paired.push(await arena.paired(round, TIME_LIMIT_MS));
+    }
+    const plainMs = middle(plain.map(({ record }) => record.downtimeByEventsMs));
+    const pairedMs = middle(paired.map(({ record }) => record.downtimeByEventsMs));
+    return {
+      success: paired.every(({ record }) => record.success),
+      extraMs: plainMs === null || pairedMs === null ? null : pairedMs - plainMs,
+      downtimeMs: pairedMs,
+      plainDowntimeMs: plainMs,
+      downtimesMs: paired.map(({ record }) => record.downtimeByEventsMs),
+      plainDowntimesMs: plain.map(({ record }) => record.downtimeByEventsMs),
+      linkBytesPerSecond: idle.linkBytesPerSecond,
+      linkKind: arena.network.kind,
+      steps: paired.at(-1)?.report?.stopAndCopy ?? null,
+    };
+  });
+}
+
+async function duel(course: Course, options: BenchOptions): Promise<Record<string, unknown>> {
+  return inArena(course, options, async (arena) => {
+    const { memoryBytes, linkBytesPerSecond, guest } = course;
+    const passMs = (memoryBytes * 1000) / linkBytesPerSecond;
+    const relaxed = await relaxedLimit(arena, guest.hotBytes ?? memoryBytes, CALIBRATION_PASSES * passMs);
+    const plain: Run[] = [];
+    const paired: Run[] = [];
+    for (let round = 0; round < (options.quick ? 1 : ROUNDS); round++) {
+      plain.push(await arena.plain(round, relaxed.limitMs, TIME_LIMIT_MS));
+      paired.push(await arena.paired(round, TIME_LIMIT_MS));
+    }
+    const cleanMs = await inArena({ ...idle, linkBytesPerSecond }, options, async (clean) => {
+      const { record } = await clean.plain(0, DEFAULT_LIMIT_MS, TIME_LIMIT_MS);
+      return record.downtimeByEventsMs ?? 0;
+    });
+    return rowOf(course, { plain, paired, relaxed, cleanMs, linkKind: arena.network.kind });
+  });
+}
+
+interface Evidence {
+  readonly plain: readonly Run[];
+  readonly paired: readonly Run[];
+  readonly relaxed: Relaxed;
+  readonly cleanMs: number;
+  readonly linkKind: string;
+}
+
+function rowOf(course: Course, { plain, paired, relaxed, cleanMs, linkKind }: Evidence) {
+  const ours = figures(paired);
+  const theirs = figures(plain);
+  const bounds = rowBounds(course, paired[0]!.record, cleanMs);
+  return {
+    success: paired.every(({ record }) => record.success),
+    linkBytesPerSecond: course.linkBytesPerSecond,
+    totalRatio: ratio(ours.totalMs, theirs.totalMs),
+    downtimeRatio: ratio(ours.downtimeMs, theirs.downtimeMs),
+    dataRatio: ratio(ours.transferredBytes, theirs.transferredBytes),
+    totalToBound: ratio(ours.totalMs, bounds.totalMs),
+    dataToBound: ratio(ours.transferredBytes, bounds.transferredBytes),
+    downtimeToBound: ratio(ours.downtimeMs, bounds.downtimeMs),
+    ...ours,
+    plain: { ...theirs, success: plain.every(({ record }) => record.success) },
+    bounds,
+    relaxedLimitMs: relaxed.limitMs,
+    relaxedHow: relaxed.how,
+    cleanDowntimeMs: cleanMs,
+    strategy: course.strategy,
+    body: course.guest.body,
+    dirtyBytesPerSecond: paired[0]!.record.dirtyBytesPerSecond,
+    guestCommandLine: paired[0]!.record.guestCommandLine,
+    memoryBytes: course.memoryBytes,
+    rounds: paired.length,
+    decision: paired[0]!.report?.decision?.rule ?? null,
+    downtimePredictedMs: middle(paired.map(({ report }) => report?.downtimePredictedMs ?? null)),
+    setupMs: middle(paired.map(({ record, totalMs }) => minus(record.totalMigrationTimeMs, totalMs))),
+    guestSpeedShare: middle(paired.map(({ record }) => record.guestSpeedShare)),
+    plainGuestSpeedShare: middle(plain.map(({ record }) => record.guestSpeedShare)),
+    linkKind,
+  };
+}
+
+function figures(runs: readonly Run[]) {
+  return {
+    totalMs: middle(runs.map(({ totalMs }) => totalMs)),
+    downtimeMs: middle(runs.map(({ downtimeMs }) => downtimeMs)),
+    transferredBytes: middle(runs.map(({ transferredBytes }) => transferredBytes)),
+  };
+}
+
+/** The fast link, and beside it what the pipeline does when no link limits it. */
+async function duelWithFloor(course: Course, options: BenchOptions): Promise<Record<string, unknown>> {
+  const row = await duel(course, options);
+  const unshaped = { ...course, linkBytesPerSecond: UNSHAPED_BYTES_PER_SECOND };
+  const floor = await inArena(unshaped, options, (arena) => arena.paired(0, TIME_LIMIT_MS));
+  return { ...row, floor: { ...figures([floor]), success: floor.record.success } };
+}
+
+function ratio(value: number | null, base: number | null): number | null {
+  return value === null || base === null || base <= 0 ? null : value / base;
+}
+
+function minus(left: number | null, right: number | null): number | null {
+  return left === null || right === null ? null : left - right;
+}
+
+export const benches: readonly Bench[] = [
+  { name: 'clean-guest-downtime', needsQemu: true, run: cleanDowntime },
+  { name: 'stress-paired', needsQemu: true, run: (options) => duel(stress, options) },
+  { name: 'stress-paired-random', needsQemu: true, run: (options) => duel(stressRandom, options) },
+  { name: 'stress-paired-1g', needsQemu: true, run: (options) => duelWithFloor(stressFast, options) },
+  { name: 'uniform-paired', needsQemu: true, run: (options) => duel(uniform, options) },
+];

@@ -1,0 +1,171 @@
+/**
+ * The contestants of the live benchmarks: plain QEMU over the shaped link, and godwit with a gateway on each side of it.
+ * One run is a fresh pair of VMs, booted, moved and checked by the lab. Not responsible for which rows there are.
+ */
+
+import { fileURLToPath } from 'node:url';
+import { MIB, median } from '../../src/base/index.ts';
+import type { MigrationReport } from '../../src/controller/index.ts';
+import {
+  type GuestOptions,
+  gatewayMigrator,
+  type Network,
+  openNetwork,
+  pinSelf,
+  type RunRecord,
+  runContest,
+  withMachineLock,
+} from '../../src/lab/index.ts';
+import type { BenchOptions } from '../registry.ts';
+
+const GODWIT = fileURLToPath(new URL('../../bin/godwit.mjs', import.meta.url));
+const CONNECTIONS = 2;
+const LINK_TIMEOUT_MS = 60_000;
+const DOWNTIME_LIMIT_MS = 300;
+
+/** A guest and the link it has to cross. */
+export interface Course {
+  readonly memoryBytes: number;
+  readonly linkBytesPerSecond: number;
+  readonly guest: Partial<GuestOptions> & Pick<GuestOptions, 'workload' | 'seed'>;
+  readonly strategy: string;
+  readonly workers: number;
+}
+
+export interface Run {
+  readonly record: RunRecord;
+  /** godwit's own account; null for plain QEMU. */
+  readonly report: MigrationReport | null;
+  /** From QMP `migrate` to the destination running; null if it never ran. */
+  readonly totalMs: number | null;
+  readonly downtimeMs: number | null;
+  readonly transferredBytes: number;
+}
+
+/** Runs are told apart by their seeds; contestants of one round have the same. */
+export class Arena {
+  readonly network: Network;
+  readonly #course: Course;
+  readonly #options: BenchOptions;
+
+  private constructor(network: Network, course: Course, options: BenchOptions) {
+    this.network = network;
+    this.#course = course;
+    this.#options = options;
+  }
+
+  static async open(course: Course, options: BenchOptions): Promise<Arena> {
+    await pinSelf();
+    return new Arena(await openNetwork({ linkBytesPerSecond: course.linkBytesPerSecond }), course, options);
+  }
+
+  close(): Promise<void> {
+    return this.network.close();
+  }
+
+  async plain(round: number, downtimeLimitMs: number, timeLimitMs: number): Promise<Run> {
+    const record = await this.#contest('qemu-precopy-relaxed', round, downtimeLimitMs, timeLimitMs, null);
+    const run = {
+      record,
+      report: null,
+      totalMs: record.totalMigrationTimeMs,
+      downtimeMs: record.downtimeMs,
+      transferredBytes: record.transferredBytes,
+    };
+    return this.#tell(`plain QEMU, limit ${downtimeLimitMs} ms`, run);
+  }
+
+  async paired(round: number, timeLimitMs: number): Promise<Run> {
+    let report: MigrationReport | null = null;
+    const migrator = gatewayMigrator({
+      far: ({ destination }) => ({
+        reach: { command: this.network.destination.command([]), host: null },
+        remoteCommand: [process.execPath, GODWIT],
+        dataAddress: destination.listen.host,
+        connections: CONNECTIONS,
+        workers: this.#course.workers,
+        linkTimeoutMs: LINK_TIMEOUT_MS,
+      }),
+      onReport: (told) => {
+        report = told;
+      },
+    });
+    const { strategy } = this.#course;
+    const record = await this.#contest(strategy, round, DOWNTIME_LIMIT_MS, timeLimitMs, migrator);
+    const told = report as MigrationReport | null;
+    return this.#tell(`godwit ${strategy}, paired`, {
+      record,
+      report: told,
+      // The lab's clock starts with godwit, this one with `migrate`, as plain QEMU's does: starting the far gateway is `setupMs`.
+      totalMs: told?.totalMigrationTimeMs ?? null,
+      downtimeMs: record.downtimeMs,
+      transferredBytes: record.transferredBytes,
+    });
+  }
+
+  #contest(
+    strategy: string,
+    round: number,
+    downtimeLimitMs: number,
+    timeLimitMs: number,
+    migrator: Parameters<typeof runContest>[0]['migrator'],
+  ): Promise<RunRecord> {
+    const { guest, memoryBytes } = this.#course;
+    const run = () =>
+      runContest({
+        network: this.network,
+        guest: { ...guest, seed: guest.seed + round },
+        memoryBytes,
+        disk: 'none',
+        strategy,
+        parameters: {},
+        migrator,
+        downtimeLimitMs,
+        timeLimitMs,
+        signal: AbortSignal.timeout(Math.ceil(2 * timeLimitMs) + 60_000),
+      });
+    const { lockPath } = this.#options;
+    return lockPath === null ? run() : withMachineLock({ path: lockPath }, run);
+  }
+
+  #tell(who: string, run: Run): Run {
+    const { record, report, totalMs, downtimeMs, transferredBytes } = run;
+    const ms = (value: number | null) => (value === null ? '-' : `${value.toFixed(0)} ms`);
+    const complaints = record.checks.flatMap(({ complaints: said }) => said).join('; ');
+    this.#options.log(
+      `  ${who}: ${record.success ? record.outcome : `FAILED (${record.reason ?? complaints})`}, ` +
+        `total ${ms(totalMs)}, down ${ms(downtimeMs)}, ${(transferredBytes / MIB).toFixed(1)} MiB on the link` +
+        (record.decision === null ? '' : `\n    ${record.decision.rule}: ${record.decision.text}`) +
+        (report === null ? '' : `\n    ${JSON.stringify(report.stopAndCopy)}`),
+    );
+    return run;
+  }
+}
+
+export interface Relaxed {
+  readonly limitMs: number;
+  /** How it was found. */
+  readonly how: string;
+}
+
+/**
+ * The smallest 300 ms x 2^n with which plain pre-copy ends. Doubling starts where the hot set fits, and half of that is shown not to
+ * end within `timeLimitMs`.
+ */
+export async function relaxedLimit(arena: Arena, hotBytes: number, timeLimitMs: number): Promise<Relaxed> {
+  const { linkBytesPerSecond } = arena.network;
+  let limitMs = DOWNTIME_LIMIT_MS;
+  while ((limitMs * linkBytesPerSecond) / 1000 < hotBytes) limitMs *= 2;
+  const ends = async (milliseconds: number) =>
+    (await arena.plain(CALIBRATION_ROUND, milliseconds, timeLimitMs)).record.success;
+  while (limitMs > DOWNTIME_LIMIT_MS && (await ends(limitMs / 2))) limitMs /= 2;
+  const how = `${limitMs / 2} ms did not end within ${(timeLimitMs / 1000).toFixed(0)} s`;
+  return { limitMs, how: limitMs === DOWNTIME_LIMIT_MS ? 'the default ends' : how };
+}
+
+const CALIBRATION_ROUND = 1000;
+
+/** Median of what is known; null where nothing is. */
+export function middle(values: readonly (number | null)[]): number | null {
+  return median(values.filter((value) => value !== null));
+}
