@@ -12,13 +12,17 @@ import {
 } from '../controller/index.ts';
 import { readParameters, strategyByName } from '../strategy/index.ts';
 import type { CommandOptions } from './command.ts';
+import { declareFarOptions, readDestination } from './migrate-far.ts';
 
 const DEFAULTS = MIGRATE_DEFAULTS;
 
 export function declareOptions(command: Command): void {
   command
     .argument('<source>', 'the QEMU whose VM is to move, as qmp:/path/of/its/qmp.sock')
-    .argument('<destination>', 'the QEMU that waits for it (-incoming defer), written likewise')
+    .argument(
+      '<destination>',
+      'the QEMU that waits for it (-incoming defer), written likewise or as ssh://[user@]HOST[:PORT]/path/of/its/qmp.sock',
+    )
     .option('--strategy <name>', 'how to migrate (godwit strategies lists them)', DEFAULTS.strategy)
     .option('--param <name=value>', "one of the strategy's parameters; repeatable", collect, [])
     .option('--downtime-limit <time>', 'how long the VM may stand still', `${DEFAULTS.downtimeMsMax}ms`)
@@ -54,6 +58,7 @@ export function declareOptions(command: Command): void {
       'write which pages were dirtied when (a trace for godwit simulate) to this file',
     )
     .option('--json', 'the report as one JSON object on standard output, progress on standard error');
+  declareFarOptions(command);
 }
 
 function collect(value: string, earlier: readonly string[]): string[] {
@@ -78,7 +83,7 @@ export function readMigrateOptions(
   const timeout = options['timeout'];
   return {
     sourceQmpPath: parseQmpEndpoint(source ?? ''),
-    destinationQmpPath: parseQmpEndpoint(destination ?? ''),
+    ...readDestination(destination ?? '', options),
     destinationAddress: readAddress(options),
     strategy,
     parameters: readParameters(strategy, options['param'] as string[]),

@@ -41,7 +41,6 @@ export function planLines(preflight: Preflight, options: MigrateOptions, paint: 
     memory.guestBytes === null
       ? 'the guest (size not known)'
       : `${formatBytes(memory.guestBytes)} of guest memory`;
-  const address = options.destinationAddress;
   const facts: readonly (readonly [string, string])[] = [
     ['machine', machineText(preflight)],
     ['strategy', `${strategy.name}: ${strategy.idea}`],
@@ -52,10 +51,7 @@ export function planLines(preflight: Preflight, options: MigrateOptions, paint: 
       'gateway',
       `${guest}; at least ${memory.neededBytes === null ? 'an unknown amount' : formatBytes(memory.neededBytes)}, at most ${formatBytes(memory.allowedBytes)} of gateway memory`,
     ],
-    [
-      'stream',
-      address === null ? 'unix sockets in a private folder' : `plain TCP to ${address.connect}, in clear`,
-    ],
+    ['stream', streamText(options)],
     ...settings.map((change): readonly [string, string] => ['sets', settingText(change)]),
     [
       'then',
@@ -68,6 +64,14 @@ export function planLines(preflight: Preflight, options: MigrateOptions, paint: 
       : [['timeout', `${formatMs(limits.timeoutMs)}, then ${limits.onTimeout}`] as const]),
   ];
   return facts.map(([name, text]) => `  ${paint('dim', name.padEnd(11))}${printable(text)}`);
+}
+
+function streamText({ destinationAddress, far }: MigrateOptions): string {
+  if (destinationAddress !== null) return `plain TCP to ${destinationAddress.connect}, in clear`;
+  if (far == null) return 'unix sockets in a private folder';
+  const { connections, dataAddress, reach, remoteCommand } = far;
+  const where = dataAddress ?? 'its address as ssh resolves it';
+  return `${connections} TLS 1.3 connections to ${where}; ssh starts "${remoteCommand.join(' ')}" on ${reach.host}`;
 }
 
 function machineText({ source }: Preflight): string {

@@ -58,7 +58,7 @@ async function dryRun(context: CommandContext, options: MigrateOptions, json: bo
 
 /** An end that cannot be asked is a finding like any other: nothing was compared. */
 function unreachableEnd(error: unknown): { findings: readonly ShownFinding[] } {
-  if (!(error instanceof GodwitError) || !error.code.startsWith('QMP_')) throw error;
+  if (!(error instanceof GodwitError) || !/^(QMP_|REACH_)/.test(error.code)) throw error;
   const text = error.hint === null ? error.message : `${error.message}: ${error.hint}`;
   const none = { source: null, destination: null, forced: false };
   return { findings: [{ severity: 'refuse', code: error.code, text, ...none }] };

@@ -7,19 +7,27 @@ import { EXIT } from './exit.ts';
 import { packageVersion } from './version.ts';
 
 export const command: CommandDefinition = {
+  // A Ctrl-C in the terminal is for the source's godwit: it ends the migration, and so this side. A second one ends it here.
+  handlesInterrupts: true,
   configure(cli) {
-    cli.option('--stdio', 'take the migration and its key from standard input (how godwit migrate starts it)');
+    cli.option(
+      '--stdio',
+      'take the migration and its key from standard input (how godwit migrate starts it)',
+    );
   },
   async run(context, _args, options) {
     if (options['stdio'] !== true) {
-      throw new GodwitError('USAGE_RECEIVE', 'godwit receive needs to be told where its migration comes from', {
-        hint: 'godwit migrate SOURCE ssh://HOST/path starts it with --stdio',
-      });
+      throw new GodwitError(
+        'USAGE_RECEIVE',
+        'godwit receive needs to be told where its migration comes from',
+        {
+          hint: 'godwit migrate SOURCE ssh://HOST/path starts it with --stdio',
+        },
+      );
     }
     const channel = { input: process.stdin, write: (line: string) => void context.out.write(line) };
-    await receive(channel, packageVersion(), {
-      onState: (text) => void context.err.write(`godwit receive: ${text}\n`),
-    });
+    const progress = { onState: (text: string) => void context.err.write(`godwit receive: ${text}\n`) };
+    await receive(channel, packageVersion(), progress, context.forced);
     return EXIT.ok;
   },
 };

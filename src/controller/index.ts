@@ -1,6 +1,7 @@
 export { defaultWorkers } from './arrangement.ts';
 export { Drive, type Ending, type ProgressView } from './drive.ts';
 export { preflight } from './ends.ts';
+export { parseDataAddress } from './far-side.ts';
 export {
   foldJournal,
   Journal,

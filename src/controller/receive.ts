@@ -35,6 +35,7 @@ export async function receive(
   channel: ReceiveChannel,
   version: string,
   progress: ReceiveProgress,
+  signal: AbortSignal,
 ): Promise<void> {
   const say = (event: ReceiveEvent) => channel.write(`${JSON.stringify(event)}\n`);
   const folder = mkdtempSync(path.join(os.tmpdir(), 'godwit-receive-'));
@@ -45,6 +46,7 @@ export async function receive(
     receiver.guard(() => receiver.onLines(cutter.push(String(chunk)), version)),
   );
   channel.input.on('end', () => receiver.onChannelEnd());
+  signal.addEventListener('abort', () => receiver.onInterrupt(signal.reason), { once: true });
   try {
     await receiver.ended;
   } catch (error) {
@@ -95,6 +97,10 @@ class Receiver {
       this.#fail(
         new GodwitError('CHANNEL_CLOSED', 'the source closed the channel before the migration was complete'),
       );
+  }
+
+  onInterrupt(reason: unknown): void {
+    this.#fail(reason);
   }
 
   async #begin(hello: ReceiveHello, version: string): Promise<void> {
