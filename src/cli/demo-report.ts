@@ -6,6 +6,7 @@
 import { formatBytes, formatMs } from '../base/index.ts';
 import { type IterationReport, type MigrationReport, REPORT_SCHEMA } from '../controller/index.ts';
 import type { BaselineProgress, CheckResult, RunRecord } from '../lab/index.ts';
+import { PAGE_SIZE_BYTES } from '../vm/index.ts';
 import type { BaselineTime, DemoOptions } from './demo-options.ts';
 import { fitting } from './demo-view.ts';
 import { printable } from './output.ts';
@@ -127,12 +128,19 @@ function baselineReport({ record, lastProgress, time, downtimeLimitMs }: Baselin
     downtimeMs: record.downtimeMs,
     transferredBytes: record.transferredBytes,
     passes: lastProgress?.iteration ?? null,
-    remainingBytes: record.outcome === 'completed' ? 0 : (lastProgress?.remainingBytes ?? null),
+    /** What the last dirty sync found; within a pass it shrinks, and QEMU looks at its end. */
+    lastPassDirtyBytes: lastPassDirtyBytes(record),
     dirtyBytesPerSecond: record.dirtyBytesPerSecond,
     guestSpeedShare: record.guestSpeedShare,
     iterations: record.iterations,
     verification: record.verification,
   };
+}
+
+/** Null before any pass has begun. */
+export function lastPassDirtyBytes({ iterations }: RunRecord): number | null {
+  const pages = iterations.at(-1)?.dirtyPages ?? null;
+  return pages === null ? null : pages * PAGE_SIZE_BYTES;
 }
 
 export interface CheckLine {
@@ -164,7 +172,9 @@ export function checkLines(record: RunRecord): CheckLine[] {
 function inWords({ id, evidence }: CheckResult): string {
   if (id !== 'one-running') return evidence;
   const stateOf = (_: string, side: string, state: string) =>
-    ['running', 'gone'].includes(state) ? `${side} ${state}` : `${side} stopped (${state})`;
+    ['running', 'gone'].includes(state)
+      ? `${side} ${state}`
+      : `${side} ${state === 'inmigrate' ? 'waiting' : 'stopped'} (${state})`;
   return evidence.replace(/(source|destination) ([a-z-]+)/g, stateOf);
 }
 

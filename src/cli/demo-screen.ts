@@ -14,7 +14,7 @@ import {
 } from '../lab/index.ts';
 import type { Output } from './command.ts';
 import type { Contestant } from './demo-options.ts';
-import { checkLines } from './demo-report.ts';
+import { checkLines, lastPassDirtyBytes } from './demo-report.ts';
 import {
   type BaselineContext,
   baselinePanel,
@@ -222,15 +222,18 @@ export class Act {
       const time = totalMigrationTimeMs === null ? '' : ` in ${formatMs(totalMigrationTimeMs)}`;
       return `moved${time}, ${down}, ${formatBytes(transferredBytes)} on the link`;
     }
-    if (outcome === 'timed-out' && this.#lastProgress !== null) return this.#givenUp(this.#lastProgress);
+    if (outcome === 'timed-out' && this.#lastProgress !== null)
+      return this.#givenUp(this.#lastProgress, record);
     return `${outcome}: ${printable(reason ?? 'no reason given')}`;
   }
 
-  #givenUp({ elapsedMs, iteration, remainingBytes }: BaselineProgress): string {
+  #givenUp({ elapsedMs, iteration }: BaselineProgress, record: RunRecord): string {
     const { contestant, linkBytesPerSecond } = this.#options;
     const { downtimeLimitMs } = contestant;
-    const left = remainingBytes === null ? 'an unknown rest' : formatBytes(remainingBytes);
+    const dirtyBytes = lastPassDirtyBytes(record);
+    const dirty = dirtyBytes === null ? '' : `; the last one still found ${formatBytes(dirtyBytes)} dirty`;
     const fits = formatBytes(fitting(downtimeLimitMs, linkBytesPerSecond));
-    return `${contestant.title}: given up after ${formatMs(elapsedMs)}, ${iteration} passes, still ${left} dirty; ${formatMs(downtimeLimitMs)} of downtime carry ${fits}`;
+    const limit = `${formatMs(downtimeLimitMs)} of downtime carry ${fits}`;
+    return `${contestant.title}: given up after ${formatMs(elapsedMs)}, ${iteration} passes${dirty}; ${limit}`;
   }
 }
