@@ -38,11 +38,12 @@ const DISTINCT_RANDOM = 88;
 const seen = new Uint8Array(256);
 let generation = 0;
 
-/** Whether 32 sampled words look like noise: such a page is sent as it is. */
+/** Whether sampled words look like noise, byte by byte, and do not repeat either: such a page is sent as it is. */
 export function looksRandom(words: Uint32Array, at: number): boolean {
   generation = (generation + 1) & 0xff;
   if (generation === 0) {
     seen.fill(0);
+    cellGeneration.fill(0);
     generation = 1;
   }
   let distinct = 0;
@@ -57,7 +58,29 @@ export function looksRandom(words: Uint32Array, at: number): boolean {
       value >>>= 8;
     }
   }
-  return distinct >= DISTINCT_RANDOM;
+  return distinct >= DISTINCT_RANDOM && !repeats(words, at);
+}
+
+const REPEAT_SAMPLE_WORDS = 64;
+const REPEAT_STRIDE = 15;
+/** In 64 words of noise two pairs are met in one page of 10^13: pointers, hashes and dictionaries repeat although their bytes look random. */
+const REPEATS_MIN = 2;
+
+const cells = new Uint32Array(256);
+const cellGeneration = new Uint8Array(256);
+
+function repeats(words: Uint32Array, at: number): boolean {
+  let repeated = 0;
+  for (let sample = 0; sample < REPEAT_SAMPLE_WORDS; sample++) {
+    const value = words[at + sample * REPEAT_STRIDE]!;
+    const cell = Math.imul(value, 0x9e3779b1) >>> 24;
+    if (cellGeneration[cell] === generation && cells[cell] === value) {
+      if (++repeated === REPEATS_MIN) return true;
+    }
+    cells[cell] = value;
+    cellGeneration[cell] = generation;
+  }
+  return false;
 }
 
 /** Share of zero bytes among 128 sampled ones of `bytes[at, end)`. */
