@@ -7,7 +7,7 @@ import {
   SLOTS_PER_CHUNK,
   SlotMemory,
 } from '../pages/index.ts';
-import type { BatchEncoding } from './paired.ts';
+import type { BatchEncoding, TimedBatch } from './paired.ts';
 
 export class InThreadEncoding implements BatchEncoding {
   readonly encoders = 1;
@@ -18,8 +18,10 @@ export class InThreadEncoding implements BatchEncoding {
     this.#memory.set(chunk, memory);
   }
 
-  encode(request: BatchRequest): EncodedBatch {
-    return this.#encoder.encode(request);
+  encode(request: BatchRequest): TimedBatch {
+    const startMs = performance.now();
+    const batch = this.#encoder.encode(request);
+    return { ...batch, encodeMs: performance.now() - startMs };
   }
 
   close(): void {}

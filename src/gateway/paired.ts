@@ -29,10 +29,15 @@ const WINDOW_BYTES_MIN = 1024 * 1024;
 const ROOM_POLL_MS = 3;
 const ESTIMATE_WEIGHT = 0.1;
 
+export interface TimedBatch extends EncodedBatch {
+  /** In its encoder, without the wait for it. */
+  readonly encodeMs: number;
+}
+
 /** Encodes batches, here or on other threads; results may come in any order. */
 export interface BatchEncoding {
   readonly encoders: number;
-  encode(request: BatchRequest): Promise<EncodedBatch> | EncodedBatch;
+  encode(request: BatchRequest): Promise<TimedBatch> | TimedBatch;
   /** Where the slots lie: a chunk of the store was taken, or given back (null). */
   onChunk(chunk: number, memory: SharedArrayBuffer | null): void;
   close(): void;
@@ -210,11 +215,10 @@ export class PairedOutput implements PageOutput {
       this.#encoding.set(page, number);
     }
     this.#pendingPages += count;
-    const startMs = this.#options.clock.nowMs();
     const pack = this.#chooser.next(this.facts.bandwidthBytesPerSecond);
     const encoded = this.#options.encoding.encode({ pages, slots, referenceSlots, keep, pack });
-    const done = (batch: EncodedBatch) => {
-      this.#observe(batch, count, this.#options.clock.nowMs() - startMs);
+    const done = (batch: TimedBatch) => {
+      this.#observe(batch, count);
       this.#settle(number, { pages, slots, referenceSlots, keep }, store);
       this.#checksum = (this.#checksum + batch.checksum) >>> 0;
       this.#pageTotal += count;
@@ -248,8 +252,8 @@ export class PairedOutput implements PageOutput {
     this.#pendingPages -= pages.length;
   }
 
-  #observe(batch: EncodedBatch, count: number, encodeMs: number): void {
-    const { stats } = batch;
+  #observe(batch: TimedBatch, count: number): void {
+    const { stats, encodeMs } = batch;
     this.#chooser.observe({
       packedBytes: stats.packedPages * PAGE_SIZE_BYTES,
       storedBytes: stats.packedStoredBytes,

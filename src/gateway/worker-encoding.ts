@@ -1,14 +1,8 @@
 /** Encodes batches on worker threads that read the store's shared memory. Not responsible for the order of results: the output is. */
 
 import { WorkerPool } from '../link/index.ts';
-import {
-  type BatchRequest,
-  codecTaskModule,
-  type EncodedBatch,
-  ParallelCodec,
-  SLOTS_PER_CHUNK,
-} from '../pages/index.ts';
-import type { BatchEncoding } from './paired.ts';
+import { type BatchRequest, codecTaskModule, ParallelCodec, SLOTS_PER_CHUNK } from '../pages/index.ts';
+import type { BatchEncoding, TimedBatch } from './paired.ts';
 
 export class WorkerEncoding implements BatchEncoding {
   readonly encoders: number;
@@ -29,7 +23,7 @@ export class WorkerEncoding implements BatchEncoding {
     this.#codec.setChunk(chunk, memory);
   }
 
-  encode(request: BatchRequest): Promise<EncodedBatch> {
+  encode(request: BatchRequest): Promise<TimedBatch> {
     return this.#codec.encode(request);
   }
 
