@@ -3,7 +3,6 @@
 import {
   BatchEncoder,
   type BatchRequest,
-  type EncodedBatch,
   SLOTS_PER_CHUNK,
   SlotMemory,
 } from '../pages/index.ts';
