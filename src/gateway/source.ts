@@ -134,7 +134,7 @@ export class SourceGateway {
         this.#store!.put(pageIndex, this.#tick, buffer, offset);
       },
       onZeroPage: (pageIndex) => {
-        this.#recorder?.page(pageIndex);
+        this.#recorder?.zeroPage(pageIndex);
         this.#store!.putZero(pageIndex, this.#tick);
       },
       onRamSectionEnd: () => undefined,
@@ -261,7 +261,8 @@ export class SourceGateway {
     this.#gate.beginPass(nowMs, this.#syncMs);
     this.#passes = passes;
     this.#syncMs = nowMs;
-    this.#recorder?.beginPass(this.#nowMs());
+    // The first pass began with the stream.
+    if (passes >= 2) this.#recorder?.beginPass(this.#nowMs());
     this.#sourceRemainingPages = null;
     this.#steerReading();
   }

@@ -20,6 +20,12 @@ export function anonymize(recording: Recording, writer: TraceWriter, seed: numbe
     return region < wholeRegions ? regions[region]! * REGION_PAGES + within[page % REGION_PAGES]! : page;
   };
   const pages = new Bitmap(header.pageCount);
+  if (recording.content !== null) {
+    for (let page = recording.content.next(0); page >= 0; page = recording.content.next(page + 1)) {
+      pages.add(moved(page));
+    }
+    writer.content(pages);
+  }
   const rounded = (ms: number) => Math.round(ms / TIME_GRAIN_MS) * TIME_GRAIN_MS;
   for (const set of sets) {
     pages.clear();
@@ -29,6 +35,7 @@ export function anonymize(recording: Recording, writer: TraceWriter, seed: numbe
     }
     writer.set(rounded(set.startMs), rounded(set.endMs), pages);
   }
+  if (recording.cost !== null) writer.cost(recording.cost);
   if (recording.end.whole) writer.end();
 }
 

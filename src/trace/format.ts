@@ -12,6 +12,8 @@ export const RECORD_SET = 1;
 export const RECORD_MORE = 2;
 export const RECORD_END = 3;
 export const RECORD_OPTIONAL_MIN = 128;
+export const RECORD_CONTENT = 128;
+export const RECORD_COST = 129;
 
 export interface TraceHeader {
   readonly pageCount: number;

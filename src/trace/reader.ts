@@ -12,12 +12,15 @@ import {
   headerOf,
   MAGIC,
   PAYLOAD_BYTES_MAX,
+  RECORD_CONTENT,
+  RECORD_COST,
   RECORD_END,
   RECORD_MORE,
   RECORD_OPTIONAL_MIN,
   RECORD_SET,
   type TraceHeader,
 } from './format.ts';
+import type { PageCost } from './types.ts';
 import { readVarint, VARINT_BYTES_MAX } from './varint.ts';
 
 export interface TraceSink {
@@ -25,6 +28,9 @@ export interface TraceSink {
   /** A set begins; its runs follow. Milliseconds since the trace began. */
   onSet(startMs: number, endMs: number): void;
   onRun(firstPage: number, pages: number): void;
+  /** Pages that were not zero when the recording began. */
+  onContent?(firstPage: number, pages: number): void;
+  onCost?(cost: PageCost): void;
 }
 
 export interface TraceEnd {
@@ -35,6 +41,9 @@ export interface TraceEnd {
   readonly dirtyPages: number;
 }
 
+/** A page and what a record adds to it. */
+const COST_BYTES_MAX = 8192;
+
 export class TraceReader {
   readonly #sink: TraceSink;
   #pending: Buffer = Buffer.alloc(0);
@@ -44,6 +53,8 @@ export class TraceReader {
   #endUs = 0;
   #next = -1;
   #begun = false;
+  /** As #next, of the CONTENT records; negative before the first. */
+  #contentNext = -1;
   #sets = 0;
   #dirtyPages = 0;
   #ended = false;
@@ -126,6 +137,8 @@ export class TraceReader {
     if (type === RECORD_SET) this.#readSet(length.end, end);
     else if (type === RECORD_MORE) this.#readMore(length.end, end);
     else if (type === RECORD_END) this.#readEnd(length.end, end);
+    else if (type === RECORD_CONTENT) this.#readContent(length.end, end);
+    else if (type === RECORD_COST) this.#readCost(length.end, end);
     return end + CHECK_BYTES;
   }
 
@@ -139,34 +152,68 @@ export class TraceReader {
     this.#next = 0;
     this.#begun = false;
     this.#sink.onSet(startUs / 1000, this.#endUs / 1000);
-    this.#readRuns(duration.end, end);
+    this.#readDirty(duration.end, end);
   }
 
   #readMore(at: number, end: number): void {
     if (this.#next < 0) throw this.#wrong('MORE continues no SET', at);
-    this.#readRuns(at, end);
+    this.#readDirty(at, end);
   }
 
-  #readRuns(at: number, end: number): void {
+  #readDirty(at: number, end: number): void {
+    this.#next = this.#readRuns(at, end, this.#next, this.#begun, (firstPage, pages) => {
+      this.#begun = true;
+      this.#dirtyPages += pages;
+      this.#sink.onRun(firstPage, pages);
+    });
+  }
+
+  #readContent(at: number, end: number): void {
+    if (this.#sets > 0) throw this.#wrong('CONTENT follows a SET', at);
+    const begun = this.#contentNext > 0;
+    this.#contentNext = this.#readRuns(at, end, Math.max(0, this.#contentNext), begun, (firstPage, pages) =>
+      this.#sink.onContent?.(firstPage, pages),
+    );
+  }
+
+  #readCost(at: number, end: number): void {
+    const packed = this.#number(at, end);
+    const delta = this.#number(packed.end, end);
+    if (delta.end !== end || packed.value > COST_BYTES_MAX || delta.value > COST_BYTES_MAX) {
+      throw this.#wrong(`COST is two numbers of at most ${COST_BYTES_MAX}`, at);
+    }
+    this.#sink.onCost?.({ packedBytes: packed.value, deltaBytes: delta.value });
+  }
+
+  /** Returns the page after the last run. */
+  #readRuns(
+    at: number,
+    end: number,
+    from: number,
+    wasBegun: boolean,
+    onRun: (firstPage: number, pages: number) => void,
+  ): number {
     const pageCount = this.#header!.pageCount;
     let position = at;
+    let next = from;
+    let begun = wasBegun;
     while (position < end) {
       const gap = this.#number(position, end);
       const pages = this.#number(gap.end, end);
-      if (gap.value === 0 && this.#begun) throw this.#wrong('two runs touch', position);
-      const first = this.#next + gap.value;
+      if (gap.value === 0 && begun) throw this.#wrong('two runs touch', position);
+      const first = next + gap.value;
       if (pages.value < 1 || first + pages.value > pageCount) {
         throw this.#wrong(
           `a run of ${pages.value} pages from ${first} does not lie in ${pageCount} pages`,
           position,
         );
       }
-      this.#begun = true;
-      this.#next = first + pages.value;
-      this.#dirtyPages += pages.value;
-      this.#sink.onRun(first, pages.value);
+      begun = true;
+      next = first + pages.value;
+      onRun(first, pages.value);
       position = pages.end;
     }
+    return next;
   }
 
   #readEnd(at: number, end: number): void {

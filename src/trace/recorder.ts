@@ -1,6 +1,6 @@
 /**
  * Turns what a gateway sees (passes, and the pages of each in any order) into the sets of a trace. A page that QEMU sends in a pass was
- * written between the two dirty syncs before. Not responsible for QEMU's first pass, which tells nothing about writes: it is left out.
+ * written between the two dirty syncs before. QEMU's first pass tells nothing about writes, but which pages are not zero.
  */
 
 import { Bitmap } from '../base/index.ts';
@@ -9,6 +9,7 @@ import type { TraceWriter } from './writer.ts';
 export class PassRecorder {
   readonly #writer: TraceWriter;
   readonly #pages: Bitmap;
+  #contentTold = false;
   /** The syncs before and at the beginning of the running pass, ms; null before the first. */
   #beforeMs: number | null = null;
   #syncMs: number | null = null;
@@ -29,6 +30,11 @@ export class PassRecorder {
     this.#pages.add(pageIndex);
   }
 
+  /** Its content is all zeros: in the first pass that is all there is to know, later it was written. */
+  zeroPage(pageIndex: number): void {
+    if (this.#beforeMs !== null) this.#pages.add(pageIndex);
+  }
+
   /** Writes what is known of the running pass, and the end of the trace. */
   end(): void {
     this.#writeSet();
@@ -38,6 +44,9 @@ export class PassRecorder {
   #writeSet(): void {
     if (this.#beforeMs !== null && this.#syncMs !== null) {
       this.#writer.set(this.#beforeMs, this.#syncMs, this.#pages);
+    } else if (this.#syncMs !== null && !this.#contentTold) {
+      this.#contentTold = true;
+      this.#writer.content(this.#pages);
     }
     this.#pages.clear();
   }

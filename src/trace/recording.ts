@@ -1,8 +1,9 @@
 /** A whole trace in memory: its sets as runs. Bounded; not responsible for reading bytes (reader.ts). */
 
-import { GodwitError } from '../base/index.ts';
+import { Bitmap, GodwitError } from '../base/index.ts';
 import type { TraceHeader } from './format.ts';
 import { type TraceEnd, TraceReader, type TraceSink } from './reader.ts';
+import type { PageCost } from './types.ts';
 
 /** A gigabyte of runs: a trace that does not fit is cut with `head`, or recorded for a shorter time. */
 const RUNS_MAX = 2 ** 27;
@@ -23,12 +24,18 @@ export interface Recording {
   readonly sets: readonly TraceSet[];
   /** First page and number of pages, in turn. */
   readonly runs: Uint32Array;
+  /** Pages that were not zero when the recording began; null: not told. */
+  readonly content: Bitmap | null;
+  /** As sampled while recording; null: not told. */
+  readonly cost: PageCost | null;
   readonly end: TraceEnd;
 }
 
 class Collector implements TraceSink {
   header: TraceHeader | null = null;
   readonly sets: { startMs: number; endMs: number; pages: number; firstRun: number; endRun: number }[] = [];
+  content: Bitmap | null = null;
+  cost: PageCost | null = null;
   runs = new Uint32Array(1024);
   count = 0;
 
@@ -39,6 +46,15 @@ class Collector implements TraceSink {
       });
     }
     this.header = header;
+  }
+
+  onContent(firstPage: number, pages: number): void {
+    this.content ??= new Bitmap(this.header!.pageCount);
+    for (let page = firstPage; page < firstPage + pages; page++) this.content.add(page);
+  }
+
+  onCost(cost: PageCost): void {
+    this.cost = cost;
   }
 
   onSet(startMs: number, endMs: number): void {
@@ -71,5 +87,6 @@ export function readRecording(chunks: Iterable<Uint8Array>): Recording {
   const reader = new TraceReader(collector);
   for (const chunk of chunks) reader.write(chunk);
   const end = reader.end();
-  return { header: collector.header!, sets: collector.sets, runs: collector.runs, end };
+  const { header, sets, runs, content, cost } = collector;
+  return { header: header!, sets, runs, content, cost, end };
 }

@@ -3,14 +3,14 @@
  * time: long ones from front to back, short ones each at some moment. When the trace is over it begins again.
  */
 
-import { GodwitError } from '../base/index.ts';
+import { Bitmap, GodwitError, popcount32 } from '../base/index.ts';
 import { PAGE_SIZE_BYTES } from '../vm/index.ts';
 import type { Recording, TraceSet } from './recording.ts';
 import { type DirtySink, type GuestModel, type RateGroup, STEP_MS } from './types.ts';
 
-/** Errors: TRACE_EMPTY for a trace without a set. */
-export function replayGuest(recording: Recording): GuestModel {
-  const { header, sets, runs } = recording;
+/** `startMs`: the guest is met so long after the trace began. Errors: TRACE_EMPTY for a trace without a set. */
+export function replayGuest(recording: Recording, startMs = 0): GuestModel {
+  const { header, sets } = recording;
   const first = sets[0];
   const last = sets.at(-1);
   if (first === undefined || last === undefined || last.endMs - first.startMs < STEP_MS) {
@@ -20,15 +20,17 @@ export function replayGuest(recording: Recording): GuestModel {
   }
   const steps = Math.ceil((last.endMs - first.startMs) / STEP_MS);
   const starts = sets.map(({ startMs }) => Math.floor((startMs - first.startMs) / STEP_MS));
+  const firstStep = Math.floor(startMs / STEP_MS);
+  const { runs, contentPages } = zeroPagesLast(recording);
   return {
     pageCount: header.pageCount,
-    content: { firstPage: 0, pageCount: header.pageCount },
-    // Contents are not in a trace: whole pages are the safe assumption.
-    cost: { packedBytes: PAGE_SIZE_BYTES, deltaBytes: PAGE_SIZE_BYTES },
+    content: { firstPage: 0, pageCount: contentPages },
+    // Not sampled: whole pages are the safe assumption.
+    cost: recording.cost ?? { packedBytes: PAGE_SIZE_BYTES, deltaBytes: PAGE_SIZE_BYTES },
     rates: ratesOf(recording, (steps * STEP_MS) / 1000),
     quietMs: 0,
     writeStep(step, sink) {
-      const at = step % steps;
+      const at = (firstStep + step) % steps;
       for (let index = lastAtOrBefore(starts, at); index >= 0; index--) {
         const set = sets[index]!;
         const length = Math.max(1, Math.round((set.endMs - set.startMs) / STEP_MS));
@@ -38,6 +40,35 @@ export function replayGuest(recording: Recording): GuestModel {
       }
     },
   };
+}
+
+/**
+ * The same runs with the pages that are never anything but zero moved behind all others, which keep their order: a guest model has its
+ * content in one piece. A written page is content, whatever it was before.
+ */
+function zeroPagesLast(recording: Recording): { runs: Uint32Array; contentPages: number } {
+  const { header, content, runs, sets } = recording;
+  if (content === null) return { runs, contentPages: header.pageCount };
+  const kept = new Bitmap(header.pageCount);
+  kept.words.set(content.words);
+  const endRun = sets.at(-1)!.endRun;
+  for (let run = 0; run < endRun; run++) {
+    const end = runs[2 * run]! + runs[2 * run + 1]!;
+    for (let page = runs[2 * run]!; page < end; page++) kept.add(page);
+  }
+  const before = new Uint32Array(kept.words.length);
+  let contentPages = 0;
+  for (let word = 0; word < before.length; word++) {
+    before[word] = contentPages;
+    contentPages += popcount32(kept.words[word]!);
+  }
+  const moved = runs.slice(0, 2 * endRun);
+  for (let at = 0; at < moved.length; at += 2) {
+    const page = moved[at]!;
+    const below = kept.words[page >>> 5]! & ((1 << (page & 31)) - 1);
+    moved[at] = before[page >>> 5]! + popcount32(below);
+  }
+  return { runs: moved, contentPages };
 }
 
 function lastAtOrBefore(starts: readonly number[], step: number): number {

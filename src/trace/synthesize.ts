@@ -34,6 +34,9 @@ export function synthesize(
   const sink = new BitmapSink(guest.pageCount);
   const stepsPerSet = Math.max(1, Math.round(intervalMs / STEP_MS));
   const steps = Math.max(1, Math.round(durationMs / STEP_MS));
+  sink.range(guest.content.firstPage, guest.content.pageCount);
+  writer.content(sink.bitmap);
+  writer.cost(guest.cost);
   for (let first = 0; first < steps; first += stepsPerSet) {
     const end = Math.min(steps, first + stepsPerSet);
     sink.bitmap.clear();

@@ -10,11 +10,14 @@ import {
   CHECK_BYTES,
   MAGIC,
   PAYLOAD_BYTES_MAX,
+  RECORD_CONTENT,
+  RECORD_COST,
   RECORD_END,
   RECORD_MORE,
   RECORD_SET,
   type TraceHeader,
 } from './format.ts';
+import type { PageCost } from './types.ts';
 import { VARINT_BYTES_MAX, writeVarint } from './varint.ts';
 
 const MICROSECONDS = 1000;
@@ -62,14 +65,37 @@ export class TraceWriter {
   /** The pages written between two moments; `endMs` of one is at most `startMs` of the next. */
   set(startMs: number, endMs: number, dirty: Bitmap): void {
     this.beginSet(startMs, endMs);
-    let page = dirty.next(0);
+    this.#runs(dirty);
+    this.endSet();
+  }
+
+  /** The pages that were not zero when the recording began; before the first set, once. */
+  content(pages: Bitmap): void {
+    assert(!this.#ended && this.#type === 0 && this.#sets === 0, 'content is told before the first set');
+    this.#type = RECORD_CONTENT;
+    this.#next = 0;
+    this.#filled = 0;
+    this.#runs(pages);
+    this.endSet();
+  }
+
+  /** What pages cost on a link, as sampled; between two sets, the last one counts. */
+  cost(cost: PageCost): void {
+    assert(!this.#ended && this.#type === 0, 'costs are told between sets');
+    this.#type = RECORD_COST;
+    this.#filled = writeVarint(this.#payload, 0, Math.round(cost.packedBytes));
+    this.#filled = writeVarint(this.#payload, this.#filled, Math.round(cost.deltaBytes));
+    this.endSet();
+  }
+
+  #runs(pages: Bitmap): void {
+    let page = pages.next(0);
     while (page >= 0) {
       let end = page + 1;
-      while (end < dirty.sizeBits && dirty.has(end)) end++;
+      while (end < pages.sizeBits && pages.has(end)) end++;
       this.run(page, end - page);
-      page = dirty.next(end);
+      page = pages.next(end);
     }
-    this.endSet();
   }
 
   beginSet(startMs: number, endMs: number): void {
@@ -91,12 +117,12 @@ export class TraceWriter {
     assert(firstPage + pages <= this.#options.pageCount, 'a run lies in the guest');
     if (this.#filled + 2 * VARINT_BYTES_MAX > PAYLOAD_BYTES_MAX) {
       this.#flush();
-      this.#type = RECORD_MORE;
+      if (this.#type === RECORD_SET) this.#type = RECORD_MORE;
     }
     this.#filled = writeVarint(this.#payload, this.#filled, firstPage - this.#next);
     this.#filled = writeVarint(this.#payload, this.#filled, pages);
     this.#next = firstPage + pages;
-    this.#dirtyPages += pages;
+    if (this.#type !== RECORD_CONTENT) this.#dirtyPages += pages;
   }
 
   endSet(): void {
