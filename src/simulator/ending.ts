@@ -15,6 +15,7 @@ const STRETCH_MS = 10;
 
 /** Dirty set and rest of the pass arrive, held pages go last; the destination runs when all is loaded. */
 export function stopAndCopy(world: World, options: SimulationOptions): Ended {
+  if (world.logBytesPerSecond !== null) return replayLastLog(world, options, world.logBytesPerSecond);
   const stoppedMs = world.nowMs;
   world.stop();
   // QEMU ends its pass before it looks at what is dirty; alone it sends each page once.
@@ -26,6 +27,25 @@ export function stopAndCopy(world: World, options: SimulationOptions): Ended {
     last = true;
   }
   return afterLastByte(world, options, stoppedMs);
+}
+
+/** The log that is left is that of the newest round: each is as long as shipping and replaying the one before took. */
+function replayLastLog(world: World, options: SimulationOptions, logBytesPerSecond: number): Ended {
+  const stoppedMs = world.nowMs;
+  const speed = Math.min(
+    options.linkBytesPerSecond,
+    logBytesPerSecond * (options.parameters['replaySpeed'] ?? 1),
+  );
+  let atMs = world.checkpointMs ?? stoppedMs;
+  let roundMs = (logBytesPerSecond * atMs) / speed;
+  while (atMs + roundMs < stoppedMs) {
+    atMs += roundMs;
+    roundMs *= logBytesPerSecond / speed;
+  }
+  world.link.send(MODEL.deviceBytes, stoppedMs);
+  const downtimeMs = roundMs + fixedDowntimeMs(options);
+  world.ledger.deliverAll();
+  return { totalMigrationTimeMs: stoppedMs + downtimeMs, downtimeMs };
 }
 
 function afterLastByte(world: World, options: SimulationOptions, stoppedMs: number): Ended {

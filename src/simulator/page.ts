@@ -2,7 +2,17 @@
 
 import { formatBytes, formatMs, formatPercent, quantile } from '../base/index.ts';
 import { groupBy, type SummaryRow, summarize } from './summary.ts';
-import { type BoxRow, boxes, escapeText, type Line, type Look, lookOf, type Point, scatter } from './svg.ts';
+import {
+  type BoxRow,
+  boxes,
+  escapeText,
+  type Line,
+  type Look,
+  lookOf,
+  type Point,
+  scatter,
+  swatch,
+} from './svg.ts';
 import type { TaskResult } from './task.ts';
 
 export interface SweepPage {
@@ -36,7 +46,7 @@ ${regretSection(results, looks)}
 function sectionOf(workload: string, runs: readonly TaskResult[], looks: ReadonlyMap<string, Look>): string {
   const rows = [...groupBy(runs, ({ strategy }) => strategy)].map(([name, group]) => summarize(group, name));
   const axes = { x: 'total migration time', y: 'downtime', format: formatMs };
-  return `<section><h2>${escapeText(workload)}</h2><div class="pair"><div class="plot">${scatter(pointsOf(runs, rows, looks), boundsOf(rows), axes)}</div>
+  return `<section><h2>${escapeText(workload)} <small>${runs.length} runs</small></h2><div class="pair"><div class="plot">${scatter(pointsOf(runs, rows, looks), boundsOf(rows), axes)}</div>
 <div class="scroll">${tableOf(rows, looks)}</div></div></section>`;
 }
 
@@ -68,7 +78,8 @@ function pointsOf(
 }
 
 function boundsOf(rows: readonly SummaryRow[]): Line[] {
-  const { totalMigrationTimeMsMin: total, downtimeMsMin: downtime } = rows[0]!;
+  const total = leastOf(rows.map((row) => row.totalMigrationTimeMsMin));
+  const downtime = leastOf(rows.map((row) => row.downtimeMsMin));
   const lines: Line[] = [];
   if (total !== null) lines.push({ axis: 'x', at: total, title: `total time at least ${formatMs(total)}` });
   if (downtime !== null)
@@ -76,11 +87,16 @@ function boundsOf(rows: readonly SummaryRow[]): Line[] {
   return lines;
 }
 
+/** Bounds differ by what a strategy's handover costs with nothing left; all rows keep the least. */
+function leastOf(bounds: readonly (number | null)[]): number | null {
+  const known = bounds.filter((bound) => bound !== null);
+  return known.length === 0 ? null : Math.min(...known);
+}
+
 function tableOf(rows: readonly SummaryRow[], looks: ReadonlyMap<string, Look>): string {
-  const head = ['strategy', 'runs', 'success', 'total time', 'downtime', 'data', 'regret', 'regret p95'];
+  const head = ['strategy', 'success', 'total time', 'downtime', 'data', 'regret', 'p95'];
   const body = rows.map((row) => {
     const cells = [
-      String(row.runs),
       formatPercent(row.successRate),
       known(row.totalMigrationTimeMs, formatMs),
       known(row.downtimeMs, formatMs),
@@ -88,9 +104,9 @@ function tableOf(rows: readonly SummaryRow[], looks: ReadonlyMap<string, Look>):
       known(row.regret, formatPercent),
       known(row.regretP95, formatPercent),
     ];
-    const swatch = `<i style="background:${looks.get(row.strategy)!.colour}"></i>`;
+    const mark = swatch(looks.get(row.strategy)!);
     const title = row.reasons[0] === undefined ? '' : ` title="${escapeText(row.reasons[0])}"`;
-    return `<tr${title}><th>${swatch}${escapeText(row.strategy)}</th>${cells.map((cell) => `<td>${escapeText(cell)}</td>`).join('')}</tr>`;
+    return `<tr${title}><th>${mark}${escapeText(row.strategy)}</th>${cells.map((cell) => `<td>${escapeText(cell)}</td>`).join('')}</tr>`;
   });
   return `<table><thead><tr>${head.map((title) => `<th>${title}</th>`).join('')}</tr></thead><tbody>${body.join('')}</tbody></table>`;
 }
@@ -115,18 +131,18 @@ function known(value: number | null, format: (value: number) => string): string 
 const STYLE = `
 :root { color-scheme: light dark; --ink: #1c2430; --soft: #5b6573; --line: #dfe4ea; --paper: #fff; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6eaf0; --soft: #98a3b1; --line: #333c48; --paper: #14181e; } }
-body { margin: 2rem auto; max-width: 76rem; padding: 0 1rem; color: var(--ink); background: var(--paper); font: 15px/1.5 system-ui, sans-serif; }
+body { margin: 2rem auto; max-width: 80rem; padding: 0 1rem; color: var(--ink); background: var(--paper); font: 15px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.5rem; margin: 0; } h2 { font-size: 1.1rem; margin: 2rem 0 .3rem; }
 .about { color: var(--soft); max-width: 60rem; margin: .3rem 0 1rem; }
-.pair { display: grid; grid-template-columns: minmax(20rem, 35rem) minmax(20rem, 1fr); gap: 1.5rem; align-items: start; }
+.pair { display: grid; grid-template-columns: minmax(20rem, 1fr) minmax(20rem, 36rem); gap: 1.5rem; align-items: start; }
 @media (max-width: 60rem) { .pair { grid-template-columns: 1fr; } }
-.scroll { overflow-x: auto; } .plot { max-width: 35rem; }
+.scroll { overflow-x: auto; } .plot { max-width: 46rem; }
 svg { width: 100%; height: auto; font: 11px system-ui, sans-serif; }
 svg text { fill: var(--soft); } svg .name, svg .axis { fill: var(--ink); }
 .grid { stroke: var(--line); } .bound { stroke: var(--ink); stroke-dasharray: 5 4; stroke-width: 1.5; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 13px; width: 100%; }
-th, td { padding: .2rem .5rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th, td { padding: .15rem .45rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th:first-child { text-align: left; font-weight: 600; } thead th { color: var(--soft); font-weight: 500; }
-i { display: inline-block; width: .7em; height: .7em; border-radius: 2px; margin-right: .5em; }
+.swatch { width: .8em; height: .8em; margin-right: .5em; vertical-align: -.05em; } small { color: var(--soft); font-weight: 400; }
 .none { color: var(--soft); }
 `;

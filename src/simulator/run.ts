@@ -25,7 +25,9 @@ export function simulate(options: SimulationOptions): SimulationResult {
   const ended = endingOf(driver, ending, options);
   const predictedMs = ending.kind === 'stop-and-copy' ? ending.downtimePredictedMs : null;
   const verdict = judge(options, ending, ended, predictedMs, timeLimitMs);
-  const best = options.regret && ended !== null ? clairvoyantStop(options, timeLimitMs) : null;
+  // Post-copy and log shipping do not end by stopping and copying: another moment to stop says nothing of them.
+  const comparable = ending.kind === 'stop-and-copy' && options.strategy.mechanism !== 'model-only';
+  const best = options.regret && comparable ? clairvoyantStop(options, timeLimitMs) : null;
   const report = driver.report();
   return {
     ...verdict,

@@ -58,7 +58,9 @@ export function scatter(
   const runs = points.filter(({ label }) => label === null);
   const medians = points.filter(({ label }) => label !== null);
   const marks = [...runs, ...medians].map((point) => markOf(point, x.map(point.x), y.map(point.y)));
-  const labels = placeLabels(medians.map((point) => ({ point, x: x.map(point.x), y: y.map(point.y) })));
+  const labels = placeLabels(
+    clustered(medians.map((point) => ({ name: point.label!, x: x.map(point.x), y: y.map(point.y) }))),
+  );
   return [
     `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img">`,
     ...ticks,
@@ -113,32 +115,64 @@ function boundLine(line: Line, position: number): string {
 }
 
 function markOf(point: Point, x: number, y: number): string {
-  const size = point.label === null ? 2.5 : 6;
-  const { colour, mark } = point.look;
-  const opacity = point.label === null ? 0.35 : 1;
-  const title = `<title>${escapeText(point.title)}</title>`;
+  const single = point.label === null;
+  return shapeOf(point.look, x, y, single ? 2.5 : 6, single ? 0.35 : 1, point.title);
+}
+
+function shapeOf(look: Look, x: number, y: number, size: number, opacity: number, title: string): string {
+  const { colour, mark } = look;
+  const text = title === '' ? '' : `<title>${escapeText(title)}</title>`;
   if (mark === 'circle')
-    return `<circle cx="${x}" cy="${y}" r="${size}" fill="${colour}" opacity="${opacity}">${title}</circle>`;
+    return `<circle cx="${x}" cy="${y}" r="${size}" fill="${colour}" opacity="${opacity}">${text}</circle>`;
   const turn = mark === 'diamond' ? ` transform="rotate(45 ${x} ${y})"` : '';
-  return `<rect x="${x - size}" y="${y - size}" width="${2 * size}" height="${2 * size}" fill="${colour}" opacity="${opacity}"${turn}>${title}</rect>`;
+  return `<rect x="${x - size}" y="${y - size}" width="${2 * size}" height="${2 * size}" fill="${colour}" opacity="${opacity}"${turn}>${text}</rect>`;
+}
+
+/** A mark by itself, for tables. */
+export function swatch(look: Look): string {
+  return `<svg class="swatch" viewBox="0 0 12 12">${shapeOf(look, 6, 6, look.mark === 'circle' ? 5 : 4, 1, '')}</svg>`;
 }
 
 const LABEL_HEIGHT = 12;
+const LABEL_GAP = 9;
+/** Marks closer than this share a label, which names so many of them. */
+const NEAR = 9;
+const NAMES_MAX = 2;
+
+interface Label {
+  readonly x: number;
+  readonly y: number;
+  readonly text: string;
+}
+
+function clustered(marks: readonly { name: string; x: number; y: number }[]): Label[] {
+  const clusters: { x: number; y: number; names: string[] }[] = [];
+  for (const { name, x, y } of marks) {
+    const near = clusters.find((cluster) => Math.abs(cluster.x - x) < NEAR && Math.abs(cluster.y - y) < NEAR);
+    if (near) near.names.push(name);
+    else clusters.push({ x, y, names: [name] });
+  }
+  return clusters.map(({ x, y, names }) => {
+    const more = names.length > NAMES_MAX ? ` +${names.length - NAMES_MAX}` : '';
+    return { x, y, text: names.slice(0, NAMES_MAX).join(', ') + more };
+  });
+}
 
 /** Labels stand right of their marks, pushed down where they would lie upon each other. */
-function placeLabels(medians: readonly { point: Point; x: number; y: number }[]): string[] {
+function placeLabels(labels: readonly Label[]): string[] {
   const placed: { x: number; y: number; width: number }[] = [];
-  return [...medians]
+  return [...labels]
     .sort((one, other) => one.y - other.y)
-    .map(({ point, x, y }) => {
-      const text = point.label ?? '';
+    .map(({ x, y, text }) => {
       const width = text.length * 6.2;
+      // At the right edge a label stands left of its mark.
+      const left = x + LABEL_GAP + width > WIDTH ? x - LABEL_GAP - width : x + LABEL_GAP;
       let labelY = y + 4;
       const hits = (other: { x: number; y: number; width: number }) =>
-        Math.abs(other.y - labelY) < LABEL_HEIGHT && x + 9 < other.x + other.width && other.x < x + 9 + width;
-      while (placed.some(hits)) labelY += 3;
-      placed.push({ x: x + 9, y: labelY, width });
-      return `<text class="name" x="${x + 9}" y="${labelY}">${escapeText(text)}</text>`;
+        Math.abs(other.y - labelY) < LABEL_HEIGHT && left < other.x + other.width && other.x < left + width;
+      while (placed.some(hits)) labelY += 2;
+      placed.push({ x: left, y: labelY, width });
+      return `<text class="name" x="${left}" y="${labelY}">${escapeText(text)}</text>`;
     });
 }
 

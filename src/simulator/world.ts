@@ -28,10 +28,14 @@ export class World {
   readonly passSpacingMs: number;
   /** A pass counts as done with this many pages left: QEMU without a gateway looks at what is pending. */
   readonly passDonePages: number;
+  /** Execution logs go to the destination instead of pages (trace-replay); null: pages. */
+  readonly logBytesPerSecond: number | null;
   readonly #batch = new Uint32Array(BATCH_PAGES);
   readonly #slotsMax: number;
   readonly #waitingPagesMax: number;
   #nowMs = 0;
+  /** When the checkpoint was complete, where logs are shipped. */
+  #checkpointMs: number | null = null;
   #guestSteps = 0;
   #guestCredit = 0;
   #throttleShare = 0;
@@ -47,6 +51,8 @@ export class World {
     this.gateway = strategy.mechanism === 'gateway';
     this.passSpacingMs = this.gateway ? MODEL.passSpacingMs : MODEL.qemuPassSpacingMs;
     this.passDonePages = passDonePages;
+    const logs = strategy.mechanism === 'model-only' ? options.parameters['logBytesPerSecond'] : undefined;
+    this.logBytesPerSecond = logs ?? null;
     this.ledger = new Ledger(guest.pageCount, guest.content.firstPage + guest.content.pageCount);
     this.index = new PageIndex(guest.pageCount);
     this.link = new LinkModel(options.linkBytesPerSecond);
@@ -62,8 +68,8 @@ export class World {
   get nowMs(): number {
     return this.#nowMs;
   }
-  get stopped(): boolean {
-    return this.#stopped;
+  get checkpointMs(): number | null {
+    return this.#checkpointMs;
   }
   get throttleShare(): number {
     return this.#throttleShare;
@@ -110,6 +116,7 @@ export class World {
     const fromMs = this.#nowMs;
     this.#nowMs += durationMs;
     if (!this.#stopped) this.#runGuest(durationMs);
+    if (this.#checkpointMs !== null) this.link.send((this.logBytesPerSecond! * durationMs) / 1000, fromMs);
     this.#transfer(fromMs);
     assert(
       !this.gateway || this.#waitingPages <= this.#slotsMax,
@@ -199,7 +206,9 @@ export class World {
   }
 
   beginPass(): void {
-    this.ledger.sync();
+    // With execution logs the first pass is a checkpoint: what is written after it is in the log.
+    if (this.logBytesPerSecond === null) this.ledger.sync();
+    else this.#checkpointMs ??= this.#nowMs;
     this.#passes++;
     this.#syncMs = this.#nowMs;
   }

@@ -64,15 +64,17 @@ export function heatMap(recording: Recording, columns: number, rows: number): Fl
   const first = sets[0]?.startMs ?? 0;
   const spanMs = Math.max(1, (sets.at(-1)?.endMs ?? 0) - first);
   for (const set of sets) {
-    const middleMs = (set.startMs + set.endMs) / 2 - first;
-    const column = Math.min(columns - 1, Math.floor((middleMs / spanMs) * columns));
+    const from = Math.min(columns - 1, Math.floor(((set.startMs - first) / spanMs) * columns));
+    const to = Math.max(from + 1, Math.min(columns, Math.round(((set.endMs - first) / spanMs) * columns)));
     for (let run = set.firstRun; run < set.endRun; run++) {
       let page = runs[2 * run]!;
       const stop = page + runs[2 * run + 1]!;
       while (page < stop) {
         const row = Math.floor((page * rows) / header.pageCount);
         const rowEnd = Math.min(stop, Math.max(page + 1, Math.ceil(((row + 1) * header.pageCount) / rows)));
-        cells[row * columns + column]! += rowEnd - page;
+        // When within the set a page was written is not known: its columns share it.
+        const share = (rowEnd - page) / (to - from);
+        for (let column = from; column < to; column++) cells[row * columns + column]! += share;
         page = rowEnd;
       }
     }
