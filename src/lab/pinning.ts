@@ -1,9 +1,10 @@
 /**
- * Which core runs what: on two cores a VM's vCPU has core 0 for itself and everything else shares core 1, so that
+ * Which core runs what: on two cores a VM's vCPU has one for itself and everything else shares the other, so that
  * gateways, migration threads and kernel work slow no contestant's guest. Not responsible for measuring the load.
  */
 
-import { availableParallelism } from 'node:os';
+import { readFileSync } from 'node:fs';
+import { errorCode } from '../base/index.ts';
 import { runCommand } from './processes.ts';
 
 /** null: a machine with one core, nothing to separate. */
@@ -12,9 +13,42 @@ export interface CorePlan {
   readonly rest: string;
 }
 
-export function corePlan(cores = availableParallelism()): CorePlan | null {
-  if (cores < 2) return null;
-  return { vcpu: '0', rest: cores === 2 ? '1' : `1-${cores - 1}` };
+/** "0-2,5" -> [0, 1, 2, 5]: the kernel's way of writing a set of cores. */
+export function parseCoreList(text: string): number[] {
+  return text
+    .trim()
+    .split(',')
+    .filter((range) => range !== '')
+    .flatMap((range) => {
+      const [first = 0, last = first] = range.split('-').map(Number);
+      return Array.from({ length: last - first + 1 }, (_, index) => first + index);
+    });
+}
+
+/**
+ * The cores this process may use, asked when it starts: `pinSelf` leaves it fewer, and os.availableParallelism()
+ * counts only those, so that VMs booted afterwards would all share one core.
+ */
+const CORES_AT_START: readonly number[] = coresAllowed();
+
+function coresAllowed(): number[] {
+  try {
+    const status = readFileSync('/proc/self/status', 'utf8');
+    return parseCoreList(/^Cpus_allowed_list:\s*(\S+)/m.exec(status)?.[1] ?? '0');
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return [0];
+    throw error;
+  }
+}
+
+/** How many cores this process had when it started. */
+export function coreCount(): number {
+  return CORES_AT_START.length;
+}
+
+export function corePlan(cores: readonly number[] = CORES_AT_START): CorePlan | null {
+  const [vcpu, ...rest] = cores;
+  return vcpu === undefined || rest.length === 0 ? null : { vcpu: String(vcpu), rest: rest.join(',') };
 }
 
 export function pinnedCommand(plan: CorePlan | null, argv: readonly string[]): string[] {

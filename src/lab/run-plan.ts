@@ -4,7 +4,6 @@
  */
 
 import { mkdirSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DOWNTIME_LIMIT_MS_DEFAULT } from './baseline.ts';
@@ -13,7 +12,7 @@ import { isBaseline, type Migrator } from './contestant.ts';
 import { labError } from './errors.ts';
 import { withMachineLock } from './machine-lock.ts';
 import { type Network, openNetwork } from './network.ts';
-import { pinSelf } from './pinning.ts';
+import { coreCount, pinSelf } from './pinning.ts';
 import { type Cell, cellsOf, isNamed, type Plan, type PlanStrategy } from './plan.ts';
 import { runCommand } from './processes.ts';
 import { appendResult, type Provenance, type RunRecord, resumeResults } from './results.ts';
@@ -215,7 +214,7 @@ export async function provenanceOf(plan: Pick<Plan, 'accelerator'>, network: Net
     qemuVersion: /version (\S+)/.exec(version)?.[1] ?? version.trim(),
     accelerator: plan.accelerator,
     nodeVersion: process.versions.node,
-    cores: availableParallelism(),
+    cores: coreCount(),
     link: network.kind,
     linkNote: network.note,
   };
