@@ -56,7 +56,7 @@ function recordOf(changes: Partial<RunRecord> = {}): RunRecord {
     guestSpeedShare: 1,
     bounds: { transferredBytes: 254 * MIB, totalMigrationTimeMs: 10_650, downtimeMs: 1240 },
     expected: null,
-    iterations: [{ index: 0, startMs: 0, dirtyPages: 1, sentPages: 2, heldPages: 3 }],
+    iterations: [{ index: 0, startMs: 0, dirtyPages: 1, sentPages: 2, sentBytes: 8192, heldPages: 3 }],
     decision: { action: 'stop-and-copy', rule: 'mp-settled', text: 'waiting buys nothing' },
     verification: { pages: 65_076, badPages: 0, heartbeatsLost: 0 },
     checks: [
@@ -213,5 +213,7 @@ test('the report has every field a script may count on, also for plain QEMU', ()
   );
   assert.equal(report.strategy, 'precopy');
   assert.equal(report.decision.action, 'stop-and-copy');
-  assert.deepEqual(report.iterations, [{ index: 0, startMs: 0, dirtyPages: 1, sentPages: 2, heldPages: 3 }]);
+  assert.deepEqual(report.iterations, [
+    { index: 0, startMs: 0, dirtyPages: 1, sentPages: 2, sentBytes: 8192, heldPages: 3 },
+  ]);
 });

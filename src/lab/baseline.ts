@@ -64,6 +64,7 @@ export interface BaselineIteration {
   /** What the dirty sync left to send. */
   readonly dirtyPages: number;
   readonly sentPages: number;
+  readonly sentBytes: number;
   readonly heldPages: 0;
 }
 
@@ -138,6 +139,11 @@ async function configure(pair: Pair, options: BaselineOptions, downtimeLimitMs: 
   await migrateSetParameters(pair.source.qmp, new Map([['downtime-limit', downtimeLimitMs]]));
 }
 
+interface Sent {
+  readonly pages: number;
+  readonly bytes: number;
+}
+
 interface Ending {
   readonly outcome: Outcome;
   readonly reason: string | null;
@@ -148,9 +154,9 @@ class Follower {
   readonly #pair: Pair;
   readonly #options: BaselineOptions;
   readonly #elapsedMs: () => number;
-  readonly #starts: { index: number; startMs: number; dirtyPages: number; sentBefore: number }[] = [];
+  readonly #starts: { index: number; startMs: number; dirtyPages: number; before: Sent }[] = [];
   readonly #window: { atMs: number; bytes: number }[] = [];
-  #sentPages = 0;
+  #sent: Sent = { pages: 0, bytes: 0 };
   #throttleMax = 0;
   #downtimeByQemuMs: number | null = null;
   #postcopyAsked = false;
@@ -173,13 +179,17 @@ class Follower {
   }
 
   figures(): Pick<BaselineReport, 'iterations' | 'throttleMax' | 'downtimeByQemuMs'> {
-    const iterations = this.#starts.map(({ index, startMs, dirtyPages, sentBefore }, at) => ({
-      index,
-      startMs: Math.round(startMs),
-      dirtyPages,
-      sentPages: (this.#starts[at + 1]?.sentBefore ?? this.#sentPages) - sentBefore,
-      heldPages: 0 as const,
-    }));
+    const iterations = this.#starts.map(({ index, startMs, dirtyPages, before }, at) => {
+      const after = this.#starts[at + 1]?.before ?? this.#sent;
+      return {
+        index,
+        startMs: Math.round(startMs),
+        dirtyPages,
+        sentPages: after.pages - before.pages,
+        sentBytes: after.bytes - before.bytes,
+        heldPages: 0 as const,
+      };
+    });
     return { iterations, throttleMax: this.#throttleMax, downtimeByQemuMs: this.#downtimeByQemuMs };
   }
 
@@ -242,11 +252,11 @@ class Follower {
     const ram = info.ram;
     if (ram !== null) {
       const index = ram.dirtySyncCount - 1;
-      this.#sentPages = ram.zeroPages + ram.normalPages;
+      this.#sent = { pages: ram.zeroPages + ram.normalPages, bytes: ram.transferredBytes };
       if (index > (this.#starts.at(-1)?.index ?? -1)) {
         const dirtyPages = Math.round(ram.remainingBytes / ram.pageSizeBytes);
-        const sentBefore = index === 0 ? 0 : this.#sentPages;
-        this.#starts.push({ index, startMs: elapsedMs, dirtyPages, sentBefore });
+        const before = index === 0 ? { pages: 0, bytes: 0 } : this.#sent;
+        this.#starts.push({ index, startMs: elapsedMs, dirtyPages, before });
       }
       this.#window.push({ atMs: elapsedMs, bytes: ram.transferredBytes });
       while (this.#window.length > 2 && elapsedMs - this.#window[1]!.atMs >= RATE_WINDOW_MS)

@@ -29,6 +29,8 @@ export interface MigratorIteration {
   readonly startMs: number;
   readonly dirtyPages: number | null;
   readonly sentPages: number;
+  /** Zero pages and repeats cost little: bytes tell more than pages. Null where it is not known. */
+  readonly sentBytes: number | null;
   readonly heldPages: number;
 }
 
