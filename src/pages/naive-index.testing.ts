@@ -39,6 +39,8 @@ export class NaiveIndex {
   tick = 0;
   firstTick: number | null = null;
   readonly cursors = new Array<number>(8).fill(0);
+  frontier = 0;
+  frontierTaken = 0;
 
   constructor(regionPages: number) {
     this.regionPages = regionPages;
@@ -50,6 +52,7 @@ export class NaiveIndex {
     const page = this.pages.get(index) ?? newPage();
     const isNew = !this.pages.has(index);
     this.pages.set(index, page);
+    if (isNew) this.frontier = index;
     if (isNew && this.iteration === 0) page.dirtyIn.add(-1);
     if (this.iteration > 0) this.#rewrite(page, tick);
     const again = page.where !== 'none';
@@ -167,6 +170,10 @@ export class NaiveIndex {
 
   take(max: number): number[] {
     const taken: number[] = [];
+    if (this.order.kind !== 'address' && this.frontier !== this.frontierTaken) {
+      this.frontierTaken = this.frontier;
+      this.cursors.fill(Math.max(0, this.frontier - 1024));
+    }
     for (let at = 0; at < 8 && taken.length < max; at++) {
       const queued = this.indexes((page) => page.where === 'queued' && page.class === at);
       const cursor = this.cursors[at]!;

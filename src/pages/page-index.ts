@@ -71,7 +71,6 @@ export class PageIndex {
   #deltaBytesPerPage: number | null = null;
 
   #firstPassDone = false;
-  #seenPages = 0;
   #dirtyPages = 0;
   #dirtyOutsideHoldPages = 0;
   #spilledPages = 0;
@@ -114,7 +113,7 @@ export class PageIndex {
       if (first) this.#recent.add(pageIndex);
       word = this.#heat.noteRewrite(pageIndex, word) | DIRTY_NOW;
     } else first = (word & SEEN) === 0;
-    if ((word & SEEN) === 0) this.#seenPages++;
+    if ((word & SEEN) === 0) this.#queue.noteFirst(pageIndex);
     word |= SEEN;
     if (first) {
       this.#dirtyPages++;
@@ -332,7 +331,7 @@ export class PageIndex {
 
   /** Distinct pages that ever arrived. */
   get seenPages(): number {
-    return this.#seenPages;
+    return this.#queue.seenPages;
   }
   get queuedPages(): number {
     return this.#queue.queuedPages;

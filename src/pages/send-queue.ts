@@ -23,6 +23,8 @@ import {
   ZERO,
 } from './layout.ts';
 
+/** A batch, so that what is taken at the frontier has arrived. */
+const FRONTIER_PAGES = 1024;
 const ZERO_SHIFT = 31 - Math.clz32(ZERO);
 
 export class SendQueue {
@@ -33,6 +35,10 @@ export class SendQueue {
   readonly #cursors = new Float64Array(CLASSES);
   readonly #held: LayeredBitmap;
   readonly #regionShift: number;
+  /** The newest page among those never seen before: where QEMU's first pass is. */
+  #frontier = 0;
+  #seenPages = 0;
+  #frontierTaken = 0;
   #order: Order = { kind: 'address' };
   #classOfRegion: Uint8Array;
   #queuedPages = 0;
@@ -178,9 +184,24 @@ export class SendQueue {
     }
   }
 
+  noteFirst(pageIndex: number): void {
+    this.#seenPages++;
+    this.#frontier = pageIndex;
+  }
+
+  get seenPages(): number {
+    return this.#seenPages;
+  }
+
   /** The next pages to send, in the order in force; they are no longer queued. */
   take(max: number, out: Uint32Array): number {
     const limit = Math.min(max, out.length);
+    // Nothing is known of heat yet: pages sent before it is are spread over RAM by following QEMU's own first pass, so
+    // that a hot region at low addresses is not sent whole in vain.
+    if (this.#order.kind !== 'address' && this.#frontier !== this.#frontierTaken) {
+      this.#frontierTaken = this.#frontier;
+      this.#cursors.fill(Math.max(0, this.#frontier - FRONTIER_PAGES));
+    }
     let filled = 0;
     for (let at = 0; at < CLASSES && filled < limit; at++) {
       const queue = this.#queues[at]!;
