@@ -116,7 +116,7 @@ export class Drive {
    */
   onUnaskedStop(): void {
     this.#unasked = true;
-    this.#options.gateway.setWaitingMax(Number.POSITIVE_INFINITY);
+    this.#options.gateway.readRest();
   }
 
   /** A strategy that leaves the switchover to QEMU has nothing to say about it. */

@@ -14,6 +14,7 @@ const FIRST_MEASURE_MS = 150;
 export class ReadGate {
   readonly #ackGate: boolean;
   #pausedUntilMs = 0;
+  #open = false;
   /** Nothing is read before the engine has said how much. */
   waitingBytesMax: number;
 
@@ -31,8 +32,14 @@ export class ReadGate {
     if (lastMs !== null && nowMs - lastMs < PASS_SPACING_MS) this.#pausedUntilMs = lastMs + PASS_SPACING_MS;
   }
 
+  /** For good. */
+  open(): void {
+    this.#open = true;
+  }
+
   /** `waitingBytes`: kept, or handed over and not known to have arrived. */
   isShut(nowMs: number, waitingBytes: number): boolean {
+    if (this.#open) return false;
     return nowMs < this.#pausedUntilMs || waitingBytes >= this.waitingBytesMax;
   }
 

@@ -48,6 +48,8 @@ export class SourceGateway {
   #tail: Tail | null = null;
   /** The clock as the page store wants it; read once a chunk, not once a page. */
   #tick = 0;
+  /** The chunk being decoded has held nothing but pages so far. */
+  #onlyPages = true;
   readonly #lateCommands: Uint8Array[] = [];
   #drained: (() => void) | null = null;
   #pumpQueued = false;
@@ -107,27 +109,36 @@ export class SourceGateway {
 
   #onData(chunk: Uint8Array): void {
     this.#tick = tickOfMs(this.#nowMs());
+    this.#onlyPages = true;
     try {
       this.#decoder.write(chunk);
     } catch (error) {
       this.#fail(error as Error);
       return;
     }
+    // Pages were copied; other bytes may be on their way out still.
+    if (this.#onlyPages) freeMemory(chunk);
     this.#steerReading();
     this.#schedulePump();
   }
 
+  #forward(raw: Uint8Array): void {
+    this.#onlyPages = false;
+    this.#output.forward(raw);
+  }
+
   #sink(): StreamSink {
     return {
-      onHeader: (raw) => this.#output.forward(raw),
-      onConfiguration: (_configuration, raw) => this.#output.forward(raw),
+      onHeader: (raw) => this.#forward(raw),
+      onConfiguration: (_configuration, raw) => this.#forward(raw),
       onCommand: (command, _payload, raw) => {
+        this.#onlyPages = false;
         // Announces the final stage; the pages we still hold must reach the destination before it.
         if (command === COMMAND.switchoverStart) this.#lateCommands.push(raw);
         else this.#output.forward(raw);
       },
       onRamSetup: (setup, raw) => this.#onRamSetup(setup, raw),
-      onEarlySection: (_section, raw) => this.#output.forward(raw),
+      onEarlySection: (_section, raw) => this.#forward(raw),
       onPage: (pageIndex, buffer, offset) => {
         this.#recorder?.page(pageIndex);
         this.#deltas?.look(this.#store!, pageIndex, buffer, offset);
@@ -139,6 +150,7 @@ export class SourceGateway {
       },
       onRamSectionEnd: () => undefined,
       onTail: (tail) => {
+        this.#onlyPages = false;
         this.#tail = tail;
         this.#events.onStateComplete();
       },
@@ -165,7 +177,7 @@ export class SourceGateway {
       this.#recorder = new PassRecorder(writer, pageCount);
       this.#recorder.beginPass(this.#nowMs());
     }
-    this.#output.forward(raw);
+    this.#forward(raw);
     this.#output.open(setup);
     this.#events.onLayout(setup);
   }
@@ -279,6 +291,12 @@ export class SourceGateway {
   /** Without the ack: no more than this is taken from QEMU before some has arrived. Nothing is read before it was called. */
   setWaitingMax(waitingBytesMax: number): void {
     this.#gate.waitingBytesMax = waitingBytesMax;
+    this.#steerReading();
+  }
+
+  /** The VM has stopped: the rest is read as fast as it comes, whatever waits. */
+  readRest(): void {
+    this.#gate.open();
     this.#steerReading();
   }
 
