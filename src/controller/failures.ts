@@ -12,11 +12,23 @@ export const LOAD_FAILURES: ReadonlySet<string> = new Set([
 export const LOAD_ERROR_TIMEOUT_MS = 500;
 
 export function gone(side: 'source' | 'destination', cause: unknown): GodwitError {
-  return new GodwitError(
-    `${side.toUpperCase()}_GONE`,
-    `the ${side} QEMU ended or closed its QMP connection`,
-    { cause },
-  );
+  const code = side === 'source' ? 'SOURCE_GONE' : 'DESTINATION_GONE';
+  return new GodwitError(code, `the ${side} QEMU ended or closed its QMP connection`, { cause });
+}
+
+/** What QEMU itself says, often no more than that it failed, and what the operator had been warned of. */
+export function withReasons(
+  error: GodwitError,
+  told: string | null,
+  overridden: readonly string[],
+): GodwitError {
+  const reasons = [...(told === null ? [] : [told]), ...overridden.map((text) => `overridden: ${text}`)];
+  if (reasons.length === 0) return error;
+  return new GodwitError(error.code, `${error.message}: ${reasons.join('; ')}`, {
+    ...(error.safe === null ? {} : { safe: error.safe }),
+    ...(error.hint === null ? {} : { hint: error.hint }),
+    cause: error,
+  });
 }
 
 export function asGodwitError(error: unknown): GodwitError {

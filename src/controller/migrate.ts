@@ -25,7 +25,7 @@ import type { IterationStats } from '../vm/index.ts';
 import { openWay, type Way } from './arrangement.ts';
 import { Drive, type Ending, type ProgressView } from './drive.ts';
 import { withEnds } from './ends.ts';
-import { asGodwitError, gone, LOAD_ERROR_TIMEOUT_MS, LOAD_FAILURES } from './failures.ts';
+import { asGodwitError, gone, LOAD_ERROR_TIMEOUT_MS, LOAD_FAILURES, withReasons } from './failures.ts';
 import { type Guardian, startGuardian } from './guardian.ts';
 import { foreignStop, guestEnd } from './guest.ts';
 import { cancelledError, type HandoverTimes, handOver } from './handover.ts';
@@ -352,12 +352,8 @@ class Migration {
   async #withLoadError(error: GodwitError): Promise<GodwitError> {
     if (!this.#preflight.destinationTellsWhy || !LOAD_FAILURES.has(error.code)) return error;
     const why = await queryMigrate(this.#destination, { timeoutMs: LOAD_ERROR_TIMEOUT_MS }).catch(() => null);
-    if (why?.errorDesc == null) return error;
-    return new GodwitError(error.code, `${error.message}: ${why.errorDesc}`, {
-      ...(error.safe === null ? {} : { safe: error.safe }),
-      ...(error.hint === null ? {} : { hint: error.hint }),
-      cause: error,
-    });
+    const overridden = this.#preflight.findings.filter(({ forced }) => forced).map(({ text }) => text);
+    return withReasons(error, why?.errorDesc ?? null, overridden);
   }
 
   /** The VM's next migration starts from the settings that its operator chose. */
