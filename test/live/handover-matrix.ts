@@ -69,7 +69,7 @@ async function run(when: Row['when'], moment: Moment, fault: Fault): Promise<voi
   const complaints = verdict(result);
   const ok = complaints.length === 0;
   if (!ok) failed++;
-  const { report: _report, ...facts } = result;
+  const { report: _report, refused: _refused, ...facts } = result;
   const row = { schema: SCHEMA, when, moment: moment.id, fault, ok, ...facts, complaints };
   appendFileSync(values.out, `${JSON.stringify(row)}\n`);
   const seconds = ((performance.now() - begunMs) / 1000).toFixed(1);

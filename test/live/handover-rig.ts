@@ -18,6 +18,8 @@ import {
 import {
   type Check,
   diskCheck,
+  GUEST_BINARY_PATH,
+  guestCommandLine,
   heartbeatCheck,
   type LabPair,
   memoryCheck,
@@ -26,7 +28,9 @@ import {
   openPair,
   type PairOptions,
   type Place,
+  startVm,
   type Vm,
+  type VmOptions,
 } from '../../src/lab/index.ts';
 import { queryStatus } from '../../src/qmp/index.ts';
 import type { ChildOptions, Strike } from './handover-child.ts';
@@ -40,8 +44,10 @@ export interface Case {
   readonly expect: Place;
   readonly child?: Partial<ChildOptions>;
   readonly pair?: Partial<PairOptions>;
-  /** With the pair booted and before the migration. */
-  readonly before?: (pair: LabPair) => Promise<void>;
+  /** How the destination differs from the source: then it is started anew. */
+  readonly destination?: Partial<VmOptions>;
+  /** With the pair booted and before the migration; what it returns is called at the end. */
+  readonly before?: (pair: LabPair) => Promise<(() => Promise<void>) | undefined>;
 }
 
 export interface CaseResult {
@@ -58,6 +64,8 @@ export interface CaseResult {
   readonly destinationState: string;
   readonly sourceSettingsRestored: boolean | null;
   readonly report: MigrationReport | null;
+  /** It refused before it touched anything. */
+  readonly refused: { readonly refused: string; readonly message: string } | null;
   /** Empty: all is well. */
   readonly complaints: readonly string[];
   readonly checks: Readonly<Record<string, string>>;
@@ -76,17 +84,38 @@ export async function runCase(one: Case): Promise<CaseResult> {
   const stateDirectory = mkdtempSync(join(tmpdir(), 'godwit-state-'));
   let pair: LabPair | null = null;
   let wires: Wires | null = null;
+  let other: Vm | null = null;
+  let after: (() => Promise<void>) | undefined;
   try {
     pair = await openPair({ ...PAIR, ...one.pair, network });
-    wires = await openWires(pair.folder, pair.source.controlPath, pair.destination.controlPath);
-    await one.before?.(pair);
-    return await strikeAndLook(one, pair, wires, stateDirectory);
+    after = await one.before?.(pair);
+    if (one.destination) other = await startOther(pair, one.destination);
+    const ends = other ? { ...pair, destination: other } : pair;
+    wires = await openWires(pair.folder, ends.source.controlPath, ends.destination.controlPath);
+    return await strikeAndLook(one, ends, wires, stateDirectory);
   } finally {
     wires?.close();
+    await after?.();
+    await other?.close();
     await pair?.close();
     await network.close();
     rmSync(stateDirectory, { recursive: true, force: true });
   }
+}
+
+/** A destination like the pair's, but for `changes`. */
+export async function startOther(pair: LabPair, changes: Partial<VmOptions>): Promise<Vm> {
+  await pair.destination.close();
+  return startVm({
+    name: 'other',
+    folder: pair.folder,
+    memoryBytes: pair.memoryBytes,
+    kernel: GUEST_BINARY_PATH,
+    commandLine: guestCommandLine(pair.guest),
+    disk: pair.image === null ? null : { image: pair.image, iothread: false },
+    incoming: true,
+    ...changes,
+  });
 }
 
 async function strikeAndLook(
@@ -114,17 +143,16 @@ async function strikeAndLook(
   const end = one.expect === 'moved' ? pair.destination : pair.source;
   child.goOn();
   const runningAfterMs = await untilRunning(end, struckAtMs);
-  const report = await child.ended;
-  const journal = await untilEnded(stateDirectory);
-  const destinationGoneAfterMs =
-    one.expect === 'moved' ? null : await untilGone(pair.destination, struckAtMs);
+  const { report, refused } = await child.ended;
+  const journal = refused ? null : await untilEnded(stateDirectory);
+  const staysThere = one.expect === 'moved' || refused !== null;
+  const destinationGoneAfterMs = staysThere ? null : await untilGone(pair.destination, struckAtMs);
   const settingsAfter = one.expect === 'stayed' ? await settingsOf(pair.source) : null;
   const checks: Record<string, string> = {};
   const complaints = [...(one.fault !== null && !hit ? ['the fault hit nothing'] : []), ...runs.overlaps()];
   if (runningAfterMs === null) complaints.push(`the VM does not run at its ${one.expect} end`);
   else await look(pair, one.expect, checks, complaints);
-  if (one.expect === 'stayed' && destinationGoneAfterMs === null)
-    complaints.push('the destination process lives');
+  if (!staysThere && destinationGoneAfterMs === null) complaints.push('the destination process lives');
   const sourceSettingsRestored = settingsAfter === null ? null : settingsAfter === settingsBefore;
   if (sourceSettingsRestored === false) complaints.push('settings of the source were not put back');
   return {
@@ -138,6 +166,7 @@ async function strikeAndLook(
     destinationState: await stateOf(pair.destination),
     sourceSettingsRestored,
     report,
+    refused,
     complaints,
     checks,
   };
@@ -161,7 +190,7 @@ function strike(fault: Fault | null, child: Child, wires: Wires, pair: LabPair):
 interface Child {
   /** true at the moment of the strike; false if it ended before that, or none was asked for. */
   readonly reached: Promise<boolean>;
-  readonly ended: Promise<MigrationReport | null>;
+  readonly ended: Promise<Pick<CaseResult, 'report' | 'refused'>>;
   goOn(): void;
   kill(): boolean;
   interrupt(): boolean;
@@ -180,11 +209,12 @@ function startChild(options: ChildOptions): Child {
     text += String(chunk);
     if (text.includes('here\n')) reached.resolve(true);
   });
-  const ended = new Promise<MigrationReport | null>((resolve) => {
+  const ended = new Promise<Pick<CaseResult, 'report' | 'refused'>>((resolve) => {
     child.once('close', () => {
       reached.resolve(false);
       const last = text.trim().split('\n').at(-1) ?? '';
-      resolve(last.startsWith('{"schema"') ? (JSON.parse(last) as MigrationReport) : null);
+      const report = last.startsWith('{"schema"') ? (JSON.parse(last) as MigrationReport) : null;
+      resolve({ report, refused: last.startsWith('{"refused"') ? JSON.parse(last) : null });
     });
   });
   return {
