@@ -34,6 +34,7 @@ function recordOf(changes: Partial<RunRecord> = {}): RunRecord {
     seed: 1,
     startedAt: '',
     hostLoad: 0,
+    othersCores: 0.1,
     guestCommandLine: '',
     memoryBytes: 256 * MIB,
     linkBytesPerSecond: 25e6,

@@ -20,7 +20,7 @@ export class LabView {
   #status = '';
   #stage = '';
   #sinceMs = 0;
-  /** Null without a terminal: a log wants no clock. */
+  /** Null without a terminal: a log wants results, not what happens between them. */
   readonly #ticker: NodeJS.Timeout | null;
 
   constructor(output: Output, clock: Clock) {
@@ -55,6 +55,7 @@ export class LabView {
         return;
       case 'waiting':
         this.#begin(this.#status, `waiting for ${event.lockPath}`);
+        if (this.#ticker === null) this.#live.log(`${this.#status}  ${this.#stage}`);
         return;
       case 'cell':
         this.#begin(`${event.index + 1} of ${event.cells}  ${event.cell.key}`, 'starting');
@@ -82,7 +83,7 @@ export class LabView {
   }
 
   #draw(): void {
-    if (this.#status === '') return;
+    if (this.#status === '' || this.#ticker === null) return;
     this.#live.update([`${this.#status}  ${this.#stage}  ${formatMs(this.#clock.nowMs() - this.#sinceMs)}`]);
   }
 

@@ -12,6 +12,7 @@ import { type Checked, type Place, runChecks } from './checks.ts';
 import { isBaseline, type Migrator, type MigratorReport } from './contestant.ts';
 import { type GuestReady, guestCommandLine } from './guest/index.ts';
 import { lastHeartbeat } from './heartbeats.ts';
+import { meterLoad } from './host-load.ts';
 import { type DirtyRate, isMemoryIntensive, measureDirtyRate } from './measure.ts';
 import { type MoveMeasure, observeMove } from './move.ts';
 import type { Network } from './network.ts';
@@ -67,17 +68,20 @@ export async function runCell(options: CellOptions): Promise<RunRecord> {
     const rate = await measureDirtyRate(pair.source);
     options.onStage?.({ kind: 'measured', rate });
     const before = lastHeartbeat(pair.source.serial.lines);
+    const meter = await meterLoad([pair.source.process.pid, pair.destination.process.pid]);
     const { report, measure } = isBaseline(cell.strategy.name)
       ? await moveByQemu(pair, options)
       : await moveByMigrator(pair, options);
     options.signal?.throwIfAborted();
     options.onStage?.({ kind: 'moved', outcome: report.outcome, measure });
+    const othersCores = await meter.othersCores();
     const after = lastHeartbeat(pair.source.serial.lines);
     const checked = await check(pair, report, measure, plan.timeLimitMs);
     return {
       ...accountOf(options, pair, rate),
       startedAt,
       hostLoad,
+      othersCores,
       ...measureOf(measure),
       outcome: report.outcome,
       reason: report.reason,

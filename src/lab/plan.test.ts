@@ -85,6 +85,7 @@ function record(changed: Partial<RunRecord>): RunRecord {
     linkNote: null,
     startedAt: '2025-01-01T00:00:00Z',
     hostLoad: 1,
+    othersCores: 0.1,
     guestCommandLine: '',
     memoryBytes: 2 ** 28,
     linkBytesPerSecond: 25e6,
@@ -148,6 +149,6 @@ test('medians of what succeeded, rates of all, ratios within a run', () => {
 
 test('CSV leaves the unknown empty and quotes what it must', () => {
   const [head, line] = resultsCsv([record({ downtimeMs: null, reason: 'a "b", c' })]).split('\r\n');
-  assert.equal(head?.split(',').length, 25);
+  assert.equal(head?.split(',').length, 26);
   assert.match(line ?? '', /^uniform,mp,0,40,true,completed,"a ""b"", c",10000,,800,,/);
 });

@@ -3,7 +3,7 @@
  * Not responsible for obtaining results, nor for plots.
  */
 
-import { median } from '../base/index.ts';
+import { formatBytes, median } from '../base/index.ts';
 import type { Expectation } from './plan.ts';
 import type { RunRecord } from './results.ts';
 
@@ -33,7 +33,11 @@ export interface ReportRow {
   readonly failures: readonly { readonly reason: string; readonly runs: number }[];
   /** Of the runs that succeeded; null where none did. A failed run counts in `successes` only, and is never left out there. */
   readonly metrics: Readonly<Record<Metric, Spread | null>>;
-  /** Measured / predicted downtime. */
+  /** What no strategy can beat for this guest; null where that is not known. */
+  readonly bounds: Readonly<Record<Metric, Spread | null>>;
+  /** Measured / bound, run by run; null also where the bound is 0. */
+  readonly overBounds: Readonly<Record<Metric, Spread | null>>;
+  /** Measured / predicted downtime, also of runs that did not succeed: a broken prediction is a failure. */
   readonly downtimeOverPredicted: Spread | null;
   readonly guestSpeedShare: Spread | null;
   readonly dirtyOverLink: Spread | null;
@@ -110,8 +114,10 @@ function rowOf(group: readonly RunRecord[], all: readonly RunRecord[]): ReportRo
     asExpected: expected === null || group.every((record) => record.success === (expected === 'success')),
     failures: failuresOf(group),
     metrics: metricsOf((metric) => spread((record) => record[metric])),
-    downtimeOverPredicted: spread(({ downtimeMs, downtimePredictedMs }) =>
-      downtimeMs === null || !downtimePredictedMs ? null : downtimeMs / downtimePredictedMs,
+    bounds: metricsOf((metric) => spreadOf(group.map((record) => record.bounds[metric]))),
+    overBounds: metricsOf((metric) => spread((record) => quotient(record[metric], record.bounds[metric]))),
+    downtimeOverPredicted: spreadOf(
+      group.map((record) => quotient(record.downtimeMs, record.downtimePredictedMs)),
     ),
     guestSpeedShare: spread((record) => record.guestSpeedShare),
     dirtyOverLink: spreadOf(group.map((record) => record.dirtyBytesPerSecond / record.linkBytesPerSecond)),
@@ -124,6 +130,10 @@ function rowOf(group: readonly RunRecord[], all: readonly RunRecord[]): ReportRo
         metrics: metricsOf((metric) => ratioOf(good, peersOf(all, workload, against), metric)),
       })),
   };
+}
+
+function quotient(value: number | null, divisor: number | null): number | null {
+  return value === null || !divisor ? null : value / divisor;
 }
 
 function metricsOf(read: (metric: Metric) => Spread | null): Record<Metric, Spread | null> {
@@ -144,8 +154,7 @@ function peersOf(all: readonly RunRecord[], workload: string, strategy: string):
 function ratioOf(mine: readonly RunRecord[], peers: Map<number, RunRecord>, metric: Metric): Spread | null {
   return spreadOf(
     mine.map((record) => {
-      const [value, other] = [record[metric], peers.get(record.run)?.[metric] ?? null];
-      return value === null || !other ? null : value / other;
+      return quotient(record[metric], peers.get(record.run)?.[metric] ?? null);
     }),
   );
 }
@@ -166,7 +175,16 @@ function failuresOf(group: readonly RunRecord[]): ReportRow['failures'] {
 }
 
 function deviationsOf(runs: readonly RunRecord[]): string[] {
-  const said: string[] = [];
+  const { memoryBytes, linkBytesPerSecond } = runs[0]!;
+  const said = [
+    'the guest is a small program of our own whose writes are known, not Linux with an application',
+    `the guests have ${formatBytes(memoryBytes)} and the link carries ${(linkBytesPerSecond * 8) / 1e6} Mbit/s: less than servers have; compare ratios, not seconds`,
+  ];
+  if (runs.some((record) => record.arrangement === 'single')) {
+    said.push(
+      'godwit runs at the source only (single arrangement): it sends whole pages, neither deltas nor compressed',
+    );
+  }
   if (runs.some((record) => record.accelerator === 'tcg')) {
     said.push('the guests are emulated (TCG): rates are relative to this machine, never absolute');
   }
@@ -188,7 +206,7 @@ function deviationsOf(runs: readonly RunRecord[]): string[] {
 const CSV_COLUMNS = [
   ...['workload', 'strategy', 'run', 'seed', 'success', 'outcome', 'reason'],
   ...['totalMigrationTimeMs', 'downtimeMs', 'downtimePredictedMs', 'downtimeLimitMs', 'transferredBytes'],
-  ...['dirtyBytesPerSecond', 'linkBytesPerSecond', 'guestSpeedShare', 'hostLoad'],
+  ...['dirtyBytesPerSecond', 'linkBytesPerSecond', 'guestSpeedShare', 'hostLoad', 'othersCores'],
   ...[
     'memoryBytes',
     'timeLimitMs',

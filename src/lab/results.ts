@@ -42,6 +42,8 @@ export interface RunRecord extends Provenance {
   readonly startedAt: string;
   /** One-minute load average when the run began. */
   readonly hostLoad: number;
+  /** Cores that others kept busy while the VM moved, on average; null where that is not known. */
+  readonly othersCores: number | null;
   readonly guestCommandLine: string;
   readonly memoryBytes: number;
   readonly linkBytesPerSecond: number;
