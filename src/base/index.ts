@@ -2,6 +2,7 @@ export { AssertionError, assert, defined, unreachable } from './assert.ts';
 export { Bitmap, popcount32 } from './bitmap.ts';
 export { type Clock, sleep, systemClock, VirtualClock } from './clock.ts';
 export { errorCode, errorMessage, GodwitError, type GodwitErrorOptions } from './errors.ts';
+export { freeMemory } from './memory.ts';
 export { Prng } from './prng.ts';
 export { median, quantile } from './statistics.ts';
 export {

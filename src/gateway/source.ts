@@ -5,7 +5,7 @@
 
 import { chmod, chown, stat } from 'node:fs/promises';
 import net from 'node:net';
-import { assert } from '../base/index.ts';
+import { assert, freeMemory } from '../base/index.ts';
 import { PageStore, tickOfMs } from '../pages/index.ts';
 import {
   COMMAND,
@@ -48,8 +48,6 @@ export class SourceGateway {
   #tail: Tail | null = null;
   /** The clock as the page store wants it; read once a chunk, not once a page. */
   #tick = 0;
-  /** The chunk being decoded has held nothing but pages so far. */
-  #onlyPages = true;
   readonly #lateCommands: Uint8Array[] = [];
   #drained: (() => void) | null = null;
   #pumpQueued = false;
@@ -109,22 +107,20 @@ export class SourceGateway {
 
   #onData(chunk: Uint8Array): void {
     this.#tick = tickOfMs(this.#nowMs());
-    this.#onlyPages = true;
     try {
       this.#decoder.write(chunk);
     } catch (error) {
       this.#fail(error as Error);
       return;
     }
-    // Pages were copied; other bytes may be on their way out still.
-    if (this.#onlyPages) freeMemory(chunk);
+    freeMemory(chunk);
     this.#steerReading();
     this.#schedulePump();
   }
 
+  /** Copied, as pages are: the chunk they came in is freed. */
   #forward(raw: Uint8Array): void {
-    this.#onlyPages = false;
-    this.#output.forward(raw);
+    this.#output.forward(Uint8Array.from(raw));
   }
 
   #sink(): StreamSink {
@@ -132,10 +128,9 @@ export class SourceGateway {
       onHeader: (raw) => this.#forward(raw),
       onConfiguration: (_configuration, raw) => this.#forward(raw),
       onCommand: (command, _payload, raw) => {
-        this.#onlyPages = false;
         // Announces the final stage; the pages we still hold must reach the destination before it.
-        if (command === COMMAND.switchoverStart) this.#lateCommands.push(raw);
-        else this.#output.forward(raw);
+        if (command === COMMAND.switchoverStart) this.#lateCommands.push(Uint8Array.from(raw));
+        else this.#forward(raw);
       },
       onRamSetup: (setup, raw) => this.#onRamSetup(setup, raw),
       onEarlySection: (_section, raw) => this.#forward(raw),
@@ -150,7 +145,6 @@ export class SourceGateway {
       },
       onRamSectionEnd: () => undefined,
       onTail: (tail) => {
-        this.#onlyPages = false;
         this.#tail = tail;
         this.#events.onStateComplete();
       },

