@@ -1,5 +1,6 @@
 /**
- * `godwit lab run PLAN` and `godwit lab report RESULTS`: measurements on real VMs by a plan, and their tables and plots.
+ * `godwit lab run PLAN` and `godwit lab report RESULTS`: measurements on real VMs by a plan, and their tables and plots;
+ * `godwit lab calibrate`: the same guests simulated.
  * Not responsible for a single run (src/lab) nor for what the screen shows meanwhile (lab-view.ts).
  */
 
@@ -28,18 +29,24 @@ export const command: CommandDefinition = {
   handlesInterrupts: true,
   configure(command) {
     command
-      .argument('<run|report>', 'run: measure by a plan; report: tables and plots from results')
-      .argument('<file>', 'the plan (plans/*.yaml), or the results (JSON lines)')
-      .option('--results <file>', 'run: where results are added; default results/NAME-OF-THE-PLAN.jsonl')
+      .argument(
+        '<run|report|calibrate>',
+        'run: measure by a plan; report: tables and plots from results; calibrate: live runs beside simulated ones',
+      )
+      .argument('[file]', 'the plan (plans/*.yaml), or the results (JSON lines)')
+      .option(
+        '--results <file>',
+        'run, calibrate: where results are added; default for run results/NAME-OF-THE-PLAN.jsonl',
+      )
       .option(
         '--only <name>',
-        'run: only this workload, strategy, or workload/strategy; repeatable',
+        'run, calibrate: only this workload, strategy, or workload/strategy; repeatable',
         collect,
         [],
       )
       .option(
         '--lock <file>',
-        'run: wait for this lock before each run: one measurement at a time on a machine',
+        'run, calibrate: wait for this lock before each run: one measurement at a time on a machine',
       )
       .option('--out <folder>', 'report: where the files go; default beside the results')
       .option('--json', 'the report as JSON on standard output')
@@ -49,10 +56,17 @@ export const command: CommandDefinition = {
       );
   },
   async run(context, [action = '', file = ''], options) {
+    if (action === 'calibrate') return (await import('./calibrate.ts')).runCalibration(context, options);
+    if (file === '' && ['run', 'report'].includes(action)) {
+      throw new GodwitError('USAGE_VALUE', `godwit lab ${action} needs a file`, {
+        hint: 'run takes a plan, report takes results',
+        safe: 'nothing was started',
+      });
+    }
     if (action === 'run') return runLab(file, options, context);
     if (action === 'report') return writeReport(file, options, context);
     throw new GodwitError('USAGE_VALUE', `godwit lab cannot "${action.slice(0, 64)}"`, {
-      hint: 'godwit lab run PLAN, or godwit lab report RESULTS',
+      hint: 'godwit lab run PLAN, godwit lab report RESULTS, or godwit lab calibrate',
       safe: 'nothing was started',
     });
   },

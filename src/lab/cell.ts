@@ -38,7 +38,8 @@ export interface CellOptions {
 /** What has just been reached. */
 export type CellStage =
   | { readonly kind: 'booted'; readonly bootMs: number; readonly ready: GuestReady }
-  | { readonly kind: 'measured'; readonly rate: DirtyRate }
+  /** `guestMs`: the guest's clock now, null before its first beat. */
+  | { readonly kind: 'measured'; readonly rate: DirtyRate; readonly guestMs: number | null }
   | { readonly kind: 'moved'; readonly outcome: Outcome; readonly measure: MoveMeasure };
 
 // A migrator is given this long to leave things tidy once its time is over; then its VMs are killed.
@@ -66,8 +67,8 @@ export async function runCell(options: CellOptions): Promise<RunRecord> {
     options.onStage?.({ kind: 'booted', bootMs: pair.bootMs, ready: pair.ready });
     await sleep(plan.warmUpMs, options.signal);
     const rate = await measureDirtyRate(pair.source);
-    options.onStage?.({ kind: 'measured', rate });
     const before = lastHeartbeat(pair.source.serial.lines);
+    options.onStage?.({ kind: 'measured', rate, guestMs: before?.guestMs ?? null });
     const meter = await meterLoad([pair.source.process.pid, pair.destination.process.pid]);
     const { report, measure } = isBaseline(cell.strategy.name)
       ? await moveByQemu(pair, options)

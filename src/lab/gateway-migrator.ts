@@ -23,6 +23,8 @@ export interface GatewayMigratorOptions {
   readonly tellLink?: boolean;
   /** A gateway at the destination's side too (paired); absent: pages go straight into the destination QEMU (single). */
   readonly far?: (request: MigratorRequest) => FarOptions;
+  /** Gets a dirty-page trace of the migration. */
+  readonly recordPath?: string;
   readonly hooks?: Partial<MigrateHooks>;
   /** The controller's own account, beside what the lab measures from outside. */
   readonly onReport?: (report: MigrationReport) => void;
@@ -56,6 +58,7 @@ export function gatewayMigrator(options: GatewayMigratorOptions = {}): Migrator 
         gatewayMemoryBytesMax: options.gatewayMemoryBytesMax ?? MIGRATE_DEFAULTS.gatewayMemoryBytesMax,
         sourceAfter: MIGRATE_DEFAULTS.sourceAfter,
         ackGate: 'auto',
+        recordPath: options.recordPath ?? null,
         // The VMs are thrown away after the run, and so is what a recovery would need.
         stateDirectory: join(request.folder, 'state'),
       },

@@ -37,6 +37,8 @@ export interface WorkloadOptions {
   readonly zipfExponent: number;
   readonly busyMs: number;
   readonly quietMs: number;
+  /** The guest's clock when it is met. */
+  readonly startMs: number;
 }
 
 export const WORKLOAD_DEFAULTS: Omit<WorkloadOptions, 'workload'> = {
@@ -50,6 +52,7 @@ export const WORKLOAD_DEFAULTS: Omit<WorkloadOptions, 'workload'> = {
   zipfExponent: 0.99,
   busyMs: 2000,
   quietMs: 2000,
+  startMs: 0,
 };
 
 /** Unthrottled, under TCG: the lab's README, "Speed". The compositions have a rate of their own. */
@@ -100,6 +103,7 @@ export function makeGuest(pageCount: number, given: Partial<WorkloadOptions>): G
     ...ownGroups(options, hot, rate / PAGE_SIZE_BYTES, own),
     ...workloadGroups(options, hot, filled, rate / PAGE_SIZE_BYTES),
   ];
+  const firstStep = Math.round(options.startMs / STEP_MS);
   const endPage = filled.firstPage + filled.pages;
   return {
     pageCount,
@@ -107,7 +111,8 @@ export function makeGuest(pageCount: number, given: Partial<WorkloadOptions>): G
     cost: costOf(options),
     rates: groups.flatMap(({ rates }) => rates),
     quietMs: options.workload === 'phased' ? options.quietMs : 0,
-    writeStep(step, sink) {
+    writeStep(sinceStart, sink) {
+      const step = sinceStart + firstStep;
       for (let at = 0; at < groups.length; at++) {
         groups[at]!.write(step * STEP_MS, (step + 1) * STEP_MS, stepSeed(options.seed, step, at), sink);
       }

@@ -1,0 +1,152 @@
+/**
+ * `godwit lab calibrate`: the bare guest's workloads moved live and simulated side by side, and the errors of the simulator.
+ * Not responsible for the runs (src/lab, src/simulator) nor for the cells and figures (calibrate-cells.ts).
+ */
+
+import { appendFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { systemClock } from '../base/index.ts';
+import {
+  findQemu,
+  gatewayMigrator,
+  type Network,
+  openNetwork,
+  pinSelf,
+  type RunRecord,
+  runContest,
+  withMachineLock,
+} from '../lab/index.ts';
+import { runTask, type TaskResult } from '../simulator/index.ts';
+import { traceLoader } from '../trace/index.ts';
+import {
+  CALIBRATION,
+  CALIBRATION_SCHEMA,
+  type CalibrationCell,
+  type CalibrationRecord,
+  calibrationCells,
+  calibrationTable,
+  errorsOf,
+  type Figures,
+  simulationOf,
+  summarizeCalibration,
+} from './calibrate-cells.ts';
+import type { CommandContext, CommandOptions } from './command.ts';
+import { EXIT } from './exit.ts';
+import { liveView } from './live.ts';
+import { commitOf } from './simulate.ts';
+
+/** Exit code 0 when the model keeps its tolerances. Errors: LAB_TOOL_MISSING, LAB_VM_FAILED, USAGE_VALUE. */
+export async function runCalibration(context: CommandContext, options: CommandOptions): Promise<number> {
+  const cells = calibrationCells(options['only'] as readonly string[]);
+  const resultsPath = typeof options['results'] === 'string' ? options['results'] : null;
+  const lockPath = typeof options['lock'] === 'string' ? options['lock'] : null;
+  findQemu();
+  await pinSelf();
+  if (resultsPath !== null) mkdirSync(dirname(resultsPath), { recursive: true });
+  const view = liveView(context.err, systemClock);
+  const records: CalibrationRecord[] = [];
+  try {
+    for (const [at, cell] of cells.entries()) {
+      view.update([`${at + 1} of ${cells.length}: ${cell.key}`]);
+      const record = await underLock(lockPath, context.interrupted, () => runCell(cell, context.interrupted));
+      records.push(record);
+      if (resultsPath !== null) appendFileSync(resultsPath, `${JSON.stringify(record)}\n`);
+      if (!record.success) view.log(`${cell.key}: the live run did not succeed`);
+    }
+  } finally {
+    view.update([]);
+    view.close();
+  }
+  const summary = summarizeCalibration(records);
+  if (options['json'] === true)
+    context.out.write(`${JSON.stringify({ schema: CALIBRATION_SCHEMA, records, summary })}\n`);
+  else context.out.write(`${calibrationTable(records).join('\n')}\n`);
+  return summary[0]!.within ? EXIT.ok : EXIT.failed;
+}
+
+function underLock<Result>(
+  path: string | null,
+  signal: AbortSignal,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  return path === null ? work() : withMachineLock({ path, signal }, work);
+}
+
+async function runCell(cell: CalibrationCell, signal: AbortSignal): Promise<CalibrationRecord> {
+  const folder = mkdtempSync(join(tmpdir(), 'godwit-calibrate-'));
+  const traceFile = cell.baseline === null ? join(folder, 'guest.trace') : null;
+  const network = await openNetwork({ linkBytesPerSecond: CALIBRATION.linkBytesPerSecond });
+  try {
+    const { record, live, guestMs } = await moveLive(cell, network, traceFile, signal);
+    const load = traceLoader();
+    const simulated = (trace: string | null) =>
+      figuresOf(runTask(simulationOf(cell, CALIBRATION.seed, guestMs, trace), load));
+    const model = simulated(null);
+    const trace = traceFile === null || !record.success ? null : simulated(traceFile);
+    return {
+      schema: CALIBRATION_SCHEMA,
+      key: cell.key,
+      workload: cell.workload.id,
+      strategy: cell.strategy,
+      seed: CALIBRATION.seed,
+      commit: commitOf(),
+      qemuVersion: record.qemuVersion,
+      accelerator: record.accelerator,
+      link: record.link,
+      hostLoad: record.hostLoad,
+      guestMs,
+      guestCommandLine: record.guestCommandLine,
+      guestSpeedShare: record.guestSpeedShare,
+      success: record.success,
+      live,
+      model,
+      trace,
+      modelErrors: errorsOf(live, model),
+      traceErrors: errorsOf(live, trace),
+    };
+  } finally {
+    await network.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function moveLive(
+  cell: CalibrationCell,
+  network: Network,
+  traceFile: string | null,
+  signal: AbortSignal,
+): Promise<{ record: RunRecord; live: Figures; guestMs: number }> {
+  const { memoryBytes, downtimeLimitMs, timeLimitMs, seed } = CALIBRATION;
+  let guestMs = 0;
+  let sinceMigrateMs: number | null = null;
+  const migrator = gatewayMigrator({
+    ...(traceFile === null ? {} : { recordPath: traceFile }),
+    onReport: (report) => {
+      sinceMigrateMs = report.totalMigrationTimeMs;
+    },
+  });
+  const record = await runContest({
+    network,
+    guest: { ...cell.workload.guest, seed },
+    memoryBytes,
+    disk: 'none',
+    strategy: cell.baseline ?? cell.strategy,
+    parameters: {},
+    migrator: cell.baseline === null ? migrator : null,
+    downtimeLimitMs,
+    timeLimitMs,
+    onStage: (stage) => {
+      if (stage.kind === 'measured') guestMs = stage.guestMs ?? 0;
+    },
+    signal,
+  });
+  // Through the gateway the lab's clock starts with the preflight, before `migrate`.
+  const totalMigrationTimeMs = sinceMigrateMs ?? record.totalMigrationTimeMs;
+  const { downtimeMs, transferredBytes } = record;
+  return { record, guestMs, live: { totalMigrationTimeMs, downtimeMs, transferredBytes } };
+}
+
+function figuresOf({ totalMigrationTimeMs, downtimeMs, transferredBytes }: TaskResult): Figures {
+  return { totalMigrationTimeMs, downtimeMs, transferredBytes };
+}
