@@ -44,14 +44,14 @@ export function parameter(
 
 /**
  * Iteration bounds. The definition is T = clamp((queue + held) / B, 1 s, 10 s). With absorb nearly all RAM waits at the gateway at first,
- * so T would sit at 10 s until the queue is drained and a window of 4 iterations would close long after that. 2.5 s gives a 4-iteration
- * window within the 10 s that 256 MiB take on 200 Mb/s, and is still ten passes of 250 ms, enough to see a page written every few seconds.
+ * so T would sit at 10 s until the queue is drained and a window of 4 iterations would close long after that. 1.5 s gives a 4-iteration
+ * window within the 6 s that 150 MiB take on 200 Mb/s, and is still six passes of 250 ms, enough to see a page written every few seconds.
  */
 export const ITERATION_PARAMETERS: readonly ParameterSpec[] = [
   parameter('iterationMsMin', 1000, [50, 60_000], 'ms', 'shortest iteration', 'definition of an iteration'),
   parameter(
     'iterationMsMax',
-    2500,
+    1500,
     [100, 600_000],
     'ms',
     'longest iteration',

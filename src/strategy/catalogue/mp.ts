@@ -39,7 +39,7 @@ function answer(outlook: Outlook, memory: MpMemory, parameters: ParameterValues)
 function atIteration(outlook: Outlook, memory: MpMemory, parameters: ParameterValues): Verdict<MpMemory> {
   const pattern = classify(outlook.history, outlook.pageCount);
   const intensive = isIntensive(outlook, parameters);
-  const same = pattern.class === memory.pattern.class;
+  const same = pattern.class === memory.pattern.class && pattern.class !== 'unknown';
   const quietSinceMs = pattern.quiet
     ? (memory.quietSinceMs ?? outlook.history.at(-1)?.startMs ?? outlook.nowMs)
     : null;
