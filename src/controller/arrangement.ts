@@ -5,7 +5,7 @@
 
 import os from 'node:os';
 import path from 'node:path';
-import { systemClock } from '../base/index.ts';
+import { type GodwitError, systemClock } from '../base/index.ts';
 import {
   InThreadEncoding,
   type OutputEvents,
@@ -17,10 +17,13 @@ import {
 import { migrateIncoming, type QmpClient } from '../qmp/index.ts';
 import { PAGE_SIZE_BYTES } from '../vm/index.ts';
 import { FarSide } from './far-side.ts';
+import { type LinkWatch, watchLink } from './link-watch.ts';
 import { LOAD_TIMEOUT_MS, type MigrateOptions } from './options.ts';
 
 export interface Way {
   readonly output: PageOutput;
+  /** From now on the VM stands still: see link-watch.ts. */
+  watchStopped(downtimeMsMax: number, onSilent: (error: GodwitError) => void): LinkWatch;
   close(): void;
 }
 
@@ -57,7 +60,8 @@ async function openSingle(way: WayOptions, signal: AbortSignal): Promise<Way> {
     way.events,
   );
   await output.connect(signal);
-  return { output, close: () => output.close() };
+  // Without a gateway there it is QEMU's connection, which cannot be opened again: it breaks or it holds.
+  return { output, watchStopped: () => ({ close: () => undefined }), close: () => output.close() };
 }
 
 async function openPaired(way: WayOptions, signal: AbortSignal): Promise<Way> {
@@ -88,7 +92,14 @@ async function openPaired(way: WayOptions, signal: AbortSignal): Promise<Way> {
   }
   const encoding = far.workers > 0 ? new WorkerEncoding(far.workers) : new InThreadEncoding();
   const output = new PairedOutput(
-    { link: side.link, encoding, clock: systemClock, prepareTimeoutMs: LOAD_TIMEOUT_MS, referencePagesMax },
+    {
+      link: side.link,
+      encoding,
+      clock: systemClock,
+      // The far gateway keeps the time; its answer may be held up by the link.
+      prepareTimeoutMs: LOAD_TIMEOUT_MS + far.linkTimeoutMs,
+      referencePagesMax,
+    },
     way.events,
   );
   side.onMessage = (message) => output.onMessage(message);
@@ -96,6 +107,8 @@ async function openPaired(way: WayOptions, signal: AbortSignal): Promise<Way> {
   side.failed.catch((error: Error) => output.onClosed(error));
   return {
     output,
+    watchStopped: (downtimeMsMax, onSilent) =>
+      watchLink({ stats: () => side.link.stats(), clock: systemClock, downtimeMsMax, onSilent }),
     close() {
       output.close();
       side.close();

@@ -1,7 +1,7 @@
 /** Opens both QMP sockets for one use, and the check that uses nothing else. Not responsible for what is done with them. */
 
 import { GodwitError } from '../base/index.ts';
-import { connectQmp, type QmpClient, refuseLibvirtSocket } from '../qmp/index.ts';
+import { COMMAND_TIMEOUT_MS, connectQmp, type QmpClient, refuseLibvirtSocket } from '../qmp/index.ts';
 import type { MigrateOptions } from './options.ts';
 import { checkEnds, type Preflight } from './preflight.ts';
 import { type Forward, forwardSocket, type ReachSpec } from './reach.ts';
@@ -24,11 +24,20 @@ export async function withEnds<Result>(
   const source = ends.use(await connectQmp({ path: sourceQmpPath, signal }));
   const forward = await forwardSocket(far?.reach ?? NEAR, destinationQmpPath, signal);
   ends.defer(() => forward.close());
-  const destination = ends.use(await connectQmp({ path: forward.path, signal }).catch(explain(forward, far)));
+  const destination = ends.use(
+    await connectQmp({ path: forward.path, signal, commandTimeoutMs: commandTimeoutMs(far) }).catch(
+      explain(forward, far),
+    ),
+  );
   return await use(source, destination);
 }
 
 const NEAR: ReachSpec = { command: [], host: null };
+
+/** Over a broken link an answer takes as long as the link may be broken. */
+function commandTimeoutMs(far: MigrateOptions['far']): number {
+  return COMMAND_TIMEOUT_MS + (far?.reach.host == null ? 0 : far.linkTimeoutMs);
+}
 
 /** ssh takes the connection here also where nobody listens there; then it says so. */
 function explain(forward: Forward, far: MigrateOptions['far']): (error: unknown) => never {

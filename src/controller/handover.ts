@@ -118,10 +118,12 @@ async function stopSource(options: HandoverOptions): Promise<number> {
 
 /** The run state says that the VM waits for `cont`. Errors: DESTINATION_NOT_STARTED. */
 async function untilLoaded(destination: QmpClient): Promise<void> {
-  const deadlineMs = systemClock.nowMs() + ACTIVATE_TIMEOUT_MS;
+  let deadlineMs: number | null = null;
   for (;;) {
     const { status } = await queryStatus(destination);
     if (status !== 'inmigrate') return;
+    // A broken link may have kept the first answer back for long.
+    deadlineMs ??= systemClock.nowMs() + ACTIVATE_TIMEOUT_MS;
     if (systemClock.nowMs() >= deadlineMs) break;
     await sleep(1);
   }

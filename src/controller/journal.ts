@@ -23,7 +23,11 @@ const endpoint = z.object({
   identity: z.string().nullable().default(null),
   /** How to reach its host; null: this one. */
   reach: z
-    .object({ command: z.array(z.string()), host: z.string().nullable() })
+    .object({
+      command: z.array(z.string()),
+      host: z.string().nullable(),
+      linkTimeoutMs: z.number().default(60_000),
+    })
     .nullable()
     .default(null),
 });

@@ -15,17 +15,16 @@ import {
   ParameterGuard,
   type QmpClient,
   type QmpEvent,
-  queryMigrate,
   queryMigrateCapabilities,
   queryStatus,
   migrate as startMigration,
   stop,
 } from '../qmp/index.ts';
-import type { IterationStats } from '../vm/index.ts';
+import type { IterationStats, Limits } from '../vm/index.ts';
 import { openWay, type Way } from './arrangement.ts';
 import { Drive, type Ending, type ProgressView } from './drive.ts';
 import { withEnds } from './ends.ts';
-import { asGodwitError, gone, LOAD_ERROR_TIMEOUT_MS, LOAD_FAILURES, withReasons } from './failures.ts';
+import { asGodwitError, gone, withLoadError } from './failures.ts';
 import { type Guardian, startGuardian } from './guardian.ts';
 import { foreignStop, guestEnd } from './guest.ts';
 import { cancelledError, type HandoverTimes, handOver } from './handover.ts';
@@ -73,6 +72,8 @@ class Migration {
   readonly #destination: QmpClient;
   readonly #preflight: Preflight;
   readonly #id = randomUUID();
+  /** The operator may change them on the way. */
+  #limits: Limits;
   readonly #folder = mkdtempSync(path.join(os.tmpdir(), 'godwit-'));
   readonly #notes: string[] = [];
   readonly #iterations: IterationStats[] = [];
@@ -96,6 +97,7 @@ class Migration {
     preflight: Preflight,
   ) {
     this.#options = options;
+    this.#limits = options.limits;
     this.#hooks = hooks;
     this.#source = source;
     this.#destination = destination;
@@ -150,7 +152,10 @@ class Migration {
   #endpoints(): { source: Endpoint; destination: Endpoint } {
     const { sourceQmpPath, destinationQmpPath, far } = this.#options;
     const { source, destination } = this.#identities;
-    const reach = far == null ? null : { command: [...far.reach.command], host: far.reach.host };
+    const reach =
+      far == null
+        ? null
+        : { ...far.reach, command: [...far.reach.command], linkTimeoutMs: far.linkTimeoutMs };
     return {
       source: { qmpPath: sourceQmpPath, identity: source, reach: null },
       destination: { qmpPath: destinationQmpPath, identity: destination, reach },
@@ -183,6 +188,7 @@ class Migration {
 
   #handOver(journal: Journal, gateway: SourceGateway, signal: AbortSignal): Promise<HandoverTimes> {
     this.#handingOver = true;
+    const watch = this.#way!.watchStopped(this.#limits.downtimeMsMax, (error) => this.#onFailure(error));
     return handOver({
       source: this.#source,
       destination: this.#destination,
@@ -194,8 +200,11 @@ class Migration {
       failed: this.#failed.promise,
       signal,
       onNote: (text) => this.#note(text),
-      onStep: (step) => this.#step(step),
-    });
+      onStep: (step) => {
+        if (step === 'prepared') watch.close();
+        this.#step(step);
+      },
+    }).finally(() => watch.close());
   }
 
   /** Both QEMUs are set up and the gateway stands between them; the VM has not been touched. */
@@ -333,7 +342,7 @@ class Migration {
 
   /** Back to one running VM, the way the journal says. */
   async #undo(journal: Journal, error: GodwitError, ending: Ending | null): Promise<Outcome> {
-    const told = await this.#withLoadError(this.#failure ?? error);
+    const told = await withLoadError(this.#failure ?? error, this.#destination, this.#preflight);
     this.#drive?.close();
     this.#gateway?.close();
     this.#way?.close();
@@ -346,14 +355,6 @@ class Migration {
     await source.close();
     await destination.close();
     return { recovery, ending, times: null, error: told };
-  }
-
-  /** A destination that was told not to exit on a failed load says why it failed. */
-  async #withLoadError(error: GodwitError): Promise<GodwitError> {
-    if (!this.#preflight.destinationTellsWhy || !LOAD_FAILURES.has(error.code)) return error;
-    const why = await queryMigrate(this.#destination, { timeoutMs: LOAD_ERROR_TIMEOUT_MS }).catch(() => null);
-    const overridden = this.#preflight.findings.filter(({ forced }) => forced).map(({ text }) => text);
-    return withReasons(error, why?.errorDesc ?? null, overridden);
   }
 
   /** The VM's next migration starts from the settings that its operator chose. */

@@ -70,14 +70,18 @@ type Step = 'settings' | 'stop' | 'prepared' | 'commit' | 'running';
 
 function journalOf(
   steps: readonly Step[],
-  changes: { paused?: boolean; quit?: boolean; guestEnded?: boolean } = {},
+  changes: { paused?: boolean; quit?: boolean; guestEnded?: boolean; far?: boolean } = {},
 ): JournalState {
   const begin: JournalEntry = {
     step: 'begin',
     migrationId: 'm',
     controller: null,
     source: { qmpPath: '/a', identity: null, reach: null },
-    destination: { qmpPath: '/b', identity: null, reach: null },
+    destination: {
+      qmpPath: '/b',
+      identity: null,
+      reach: changes.far ? { command: ['ssh'], host: 'far', linkTimeoutMs: 1000 } : null,
+    },
     sourceAfter: changes.quit ? 'quit' : 'keep',
     guestWasRunning: !changes.paused,
   };
@@ -100,6 +104,21 @@ const TO_COMMIT: readonly Step[] = [...TO_PREPARED, 'commit'];
 async function run(journal: JournalState, source: Model, destination: Model) {
   return recover(journal, machineOf(source), machineOf(destination), async () => undefined);
 }
+
+test('a far host that cannot be reached keeps the source only where the destination may be whole', async () => {
+  for (const [steps, far, runState] of [
+    [TO_STOP, true, 'running'],
+    [TO_PREPARED, true, 'paused'],
+    [TO_STOP, false, 'paused'],
+  ] as const) {
+    const source = model('paused', { migration: 'active' });
+    const destination = model('inmigrate', { answers: false });
+    const { outcome, text } = await run(journalOf(steps, { far }), source, destination);
+    assert.deepEqual([source.runState, outcome], [runState, runState === 'running' ? 'aborted' : 'in-doubt']);
+    if (runState === 'running') assert.match(text, /cannot be reached.*end it there/);
+    assert.equal(destination.ran, false);
+  }
+});
 
 test('before COMMIT the destination goes first, then the source runs with its settings back', async () => {
   const source = model('paused', { migration: 'active' });

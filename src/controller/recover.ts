@@ -16,7 +16,8 @@ export type MachineStatus =
 
 /** One QEMU as recovery sees it. */
 export interface Machine extends QmpExecutor {
-  status(): Promise<MachineStatus>;
+  /** `patient`: for as long as the link to it may be broken. */
+  status(options?: { readonly patient?: boolean }): Promise<MachineStatus>;
   /** Sends `quit` and waits until it is gone; false if it is still there after `timeoutMs`. */
   quit(timeoutMs: number): Promise<boolean>;
 }
@@ -69,6 +70,11 @@ async function backToSource(facts: Case): Promise<Recovery> {
   const loaded = there.state === 'answers' && LOADED_STATES.has(there.runState);
   // The source died between PONG and COMMIT: the destination holds the only copy, and it is whole.
   if (here.state === 'gone' && journal.prepared && loaded && !journal.guestEnded) return finishForward(facts);
+  // Nobody told it to start, and it does not start by itself; without the whole VM nobody else will either.
+  if (there.state === 'silent' && journal.begin.destination.reach?.host != null && !journal.prepared) {
+    const left = `the destination QEMU cannot be reached (${there.why}); it never ran: end it there`;
+    return resumeSource(facts, left);
+  }
   if (!(await destination.quit(QUIT_TIMEOUT_MS))) {
     return inDoubt(
       'the destination QEMU does not end; the source was left as it is. End the destination process, then run "godwit resolve" again',
@@ -94,7 +100,7 @@ async function finishForward(facts: Case): Promise<Recovery> {
     } catch (error) {
       return neverRan(facts, errorMessage(error), LOADED_STATES);
     }
-    const after = await destination.status();
+    const after = await destination.status({ patient: true });
     if (after.state !== 'answers') {
       return inDoubt(`the destination was started and is ${after.state} now. Do not continue the source`);
     }
@@ -191,7 +197,7 @@ async function cancelMigration(source: Machine, sleepMs: (delayMs: number) => Pr
 
 /** Waits while the destination is still loading. */
 async function settled({ destination, sleepMs }: Case): Promise<MachineStatus> {
-  let status = await destination.status();
+  let status = await destination.status({ patient: true });
   for (let waitedMs = 0; waitedMs < SETTLE_TIMEOUT_MS; waitedMs += SETTLE_STEP_MS) {
     if (status.state !== 'answers' || status.runState !== 'inmigrate') return status;
     await sleepMs(SETTLE_STEP_MS);

@@ -297,8 +297,18 @@ export class PairedOutput implements PageOutput {
       pageCount: this.#pageTotal,
       checksum: hexChecksum(this.#checksum),
     });
-    const timer = setTimeout(() => reject(gatewayErrors.prepareTimeout(prepareTimeoutMs)), prepareTimeoutMs);
-    return promise.finally(() => clearTimeout(timer));
+    let timer: NodeJS.Timeout | undefined;
+    let answered = false;
+    const startTimer = () => {
+      if (!answered)
+        timer = setTimeout(() => reject(gatewayErrors.prepareTimeout(prepareTimeoutMs)), prepareTimeoutMs);
+    };
+    // A slow or broken link takes as long as it takes; only what has arrived can be late.
+    link.flush().then(startTimer, () => undefined);
+    return promise.finally(() => {
+      answered = true;
+      clearTimeout(timer);
+    });
   }
 
   close(): void {

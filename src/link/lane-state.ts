@@ -36,6 +36,8 @@ export interface SessionStats extends LaneStats {
   readonly epoch: number;
   readonly roundTripMs: number | null;
   readonly roundTripMsMin: number | null;
+  /** When anything came over the open connection last (one PING a second at least); null without one. */
+  readonly heardAtMs: number | null;
 }
 
 /** Whether the connection must be given up. Errors: LINK_TIMEOUT, when the lane had none for too long. */
@@ -67,6 +69,7 @@ export function statsOf(state: LaneState): SessionStats {
     epoch,
     roundTripMs,
     roundTripMsMin,
+    heardAtMs: connection.state === 'open' ? connection.lastHeardMs : null,
     ...lane.stats(),
   };
 }

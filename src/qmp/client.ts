@@ -29,7 +29,7 @@ const CLOSE_GRACE_MS = 500;
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
 export interface ExecuteOptions {
-  /** null waits without end. Default: COMMAND_TIMEOUT_MS. */
+  /** null waits without end. Default: the connection's. */
   readonly timeoutMs?: number | null;
   /** Out of band (`exec-oob`): answered even while another command blocks. QEMU allows it for few commands. */
   readonly oob?: boolean;
@@ -65,6 +65,7 @@ export class QmpClient implements QmpExecutor {
 
   readonly #socket: Duplex;
   readonly #clock: Clock;
+  readonly #commandTimeoutMs: number;
   readonly #lines: LineReader;
   readonly #log = new EventLog();
   readonly #listeners = new Set<(event: QmpEvent) => void>();
@@ -82,7 +83,9 @@ export class QmpClient implements QmpExecutor {
     greeting: QmpGreeting,
     lines: LineReader,
     clock: Clock = systemClock,
+    commandTimeoutMs: number = COMMAND_TIMEOUT_MS,
   ) {
+    this.#commandTimeoutMs = commandTimeoutMs;
     this.#socket = socket;
     this.path = path;
     this.greeting = greeting;
@@ -114,7 +117,7 @@ export class QmpClient implements QmpExecutor {
    */
   execute(name: string, args: JsonObject = {}, options: ExecuteOptions = {}): Promise<unknown> {
     const oob = options.oob ?? false;
-    const timeoutMs = options.timeoutMs === undefined ? COMMAND_TIMEOUT_MS : options.timeoutMs;
+    const timeoutMs = options.timeoutMs === undefined ? this.#commandTimeoutMs : options.timeoutMs;
     return new Promise((resolve, reject) => {
       options.signal?.throwIfAborted();
       if (this.#end !== null) throw this.#end;

@@ -19,6 +19,8 @@ export interface ConnectOptions {
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
   readonly clock?: Clock;
+  /** For commands that do not say. Default: COMMAND_TIMEOUT_MS. Longer where a network lies between. */
+  readonly commandTimeoutMs?: number;
 }
 
 /** A client past the negotiation, with out-of-band execution where QEMU offers it. Errors: QMP_CONNECT, QMP_BUSY, QMP_TIMEOUT, QMP_CLOSED, QMP_PROTOCOL. */
@@ -90,7 +92,7 @@ function greeted(
         if (first === undefined) return;
         if (messages.length > 1) throw protocolError('QEMU sent more than a greeting before the negotiation');
         const greeting = greetingOf(first.message);
-        settle(() => resolve(new QmpClient(socket, path, greeting, lines, clock)));
+        settle(() => resolve(new QmpClient(socket, path, greeting, lines, clock, options.commandTimeoutMs)));
       } catch (error) {
         fail(error);
       }
