@@ -33,6 +33,8 @@ export const MODEL = {
   qemuPassSpacingMs: 100,
   /** Pages kept by a gateway that does not absorb, and by a socket without a gateway. */
   noAbsorbPages: 1024,
+  /** A delta below this share of a whole page: delta-sample.ts. */
+  payingDeltaShare: 0.25,
   socketPages: 64,
   /** `stop`, last sync, device state, proof of loading, `cont`: with an empty backlog and no latency. */
   fixedDowntimeMs: 80,

@@ -63,6 +63,9 @@ export class World {
     else this.#waitingPagesMax = strategy.absorb ? Number.POSITIVE_INFINITY : MODEL.noAbsorbPages;
     this.#encodedBytes = this.coding.wholeBytes;
     this.index.setEncodedBytesEstimate(this.#encodedBytes);
+    // As the live gateway finds by sampling (delta-sample.ts): where deltas pay, a hot page is sent once before it is held.
+    const { againBytes, wholeBytes } = this.coding;
+    if (againBytes < wholeBytes * MODEL.payingDeltaShare) this.index.setDeltaHold(againBytes);
   }
 
   get nowMs(): number {
