@@ -1,10 +1,10 @@
-/** Plans say what is wrong with them; results survive a crash; tables count what they should. */
+/** Plans say what is wrong with them; results survive a crash. */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { cellsOf, defaultTimeLimitMs, parsePlan } from './plan.ts';
-import { buildReport, resultsCsv, spreadOf } from './report.ts';
-import { parseResults, RESULT_SCHEMA, type RunRecord } from './results.ts';
+import { recordOf } from './record.testing.ts';
+import { parseResults } from './results.ts';
 
 const text = `
 schema: godwit.plan/1
@@ -63,92 +63,11 @@ test('each fault of a plan is named where it is', () => {
   }
 });
 
-function record(changed: Partial<RunRecord>): RunRecord {
-  return {
-    schema: RESULT_SCHEMA,
-    kind: 'run',
-    plan: 'two-by-two',
-    planHash: 'x',
-    key: '',
-    workload: 'uniform',
-    strategy: 'mp',
-    parameters: {},
-    run: 0,
-    seed: 40,
-    commit: 'c0ffee',
-    modified: false,
-    qemuVersion: '10.0.2',
-    accelerator: 'tcg',
-    nodeVersion: '24.0.0',
-    cores: 2,
-    link: 'namespaces',
-    linkNote: null,
-    startedAt: '2025-01-01T00:00:00Z',
-    hostLoad: 1,
-    othersCores: 0.1,
-    guestCommandLine: '',
-    memoryBytes: 2 ** 28,
-    linkBytesPerSecond: 25e6,
-    timeLimitMs: 60_000,
-    dirtyBytesPerSecond: 50e6,
-    writtenBytesPerSecond: 50e6,
-    memoryIntensive: true,
-    bounds: { transferredBytes: 2e8, totalMigrationTimeMs: 8000, downtimeMs: 800 },
-    expected: null,
-    success: true,
-    outcome: 'completed',
-    reason: null,
-    arrangement: null,
-    totalMigrationTimeMs: 10_000,
-    downtimeMs: 1000,
-    downtimeByEventsMs: 990,
-    downtimeByHeartbeatMs: 1000,
-    downtimePredictedMs: 800,
-    downtimeLimitMs: null,
-    transferredBytes: 3e8,
-    returnedBytes: 1e5,
-    guestSpeedShare: 0.9,
-    iterations: [],
-    decision: null,
-    verification: { pages: 1, badPages: 0, heartbeatsLost: 0 },
-    checks: [],
-    notes: [],
-    ...changed,
-  };
-}
-
 test('a crash in the middle of a line loses that line only', () => {
-  const lines = [record({ run: 0 }), record({ run: 1 })].map((one) => JSON.stringify(one)).join('\n');
+  const lines = [recordOf({ run: 0 }), recordOf({ run: 1 })].map((one) => JSON.stringify(one)).join('\n');
   assert.equal(parseResults(`${lines}\n`).length, 2);
   assert.equal(parseResults(lines).length, 2);
   assert.equal(parseResults(lines.slice(0, -5)).length, 1);
   assert.throws(() => parseResults(`{"schema":"other"}\n`), { code: 'LAB_RESULTS' });
   assert.throws(() => parseResults(`{\n${lines}\n`), { code: 'LAB_RESULTS' });
-});
-
-test('medians of what succeeded, rates of all, ratios within a run', () => {
-  const failed = { success: false, outcome: 'timed-out', reason: 'not converged after 60 s' } as const;
-  const report = buildReport([
-    record({ run: 0, downtimeMs: 1000 }),
-    record({ run: 1, downtimeMs: 3000 }),
-    record({ run: 2, ...failed, downtimeMs: null, totalMigrationTimeMs: null }),
-    record({ run: 0, strategy: 'relaxed', downtimeMs: 2000 }),
-    record({ run: 1, strategy: 'relaxed', downtimeMs: 4000 }),
-    record({ run: 0, strategy: 'relaxed', kind: 'calibration', downtimeMs: 1 }),
-  ]);
-  const row = report?.rows.find(({ strategy }) => strategy === 'mp');
-  assert.deepEqual([row?.runs, row?.successes], [3, 2]);
-  assert.deepEqual(row?.failures, [{ reason: 'not converged after 60 s', runs: 1 }]);
-  assert.deepEqual(row?.metrics.downtimeMs, { median: 2000, min: 1000, max: 3000, runs: 2 });
-  assert.deepEqual(row?.ratios[0]?.against, 'relaxed');
-  assert.deepEqual(row?.ratios[0]?.metrics.downtimeMs, { median: 0.625, min: 0.5, max: 0.75, runs: 2 });
-  assert.deepEqual(row?.dirtyOverLink?.median, 2);
-  assert.equal(buildReport([]), null);
-  assert.equal(spreadOf([null, null]), null);
-});
-
-test('CSV leaves the unknown empty and quotes what it must', () => {
-  const [head, line] = resultsCsv([record({ downtimeMs: null, reason: 'a "b", c' })]).split('\r\n');
-  assert.equal(head?.split(',').length, 26);
-  assert.match(line ?? '', /^uniform,mp,0,40,true,completed,"a ""b"", c",10000,,800,,/);
 });

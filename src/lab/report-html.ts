@@ -108,7 +108,7 @@ function workloadSection(
   const plots = FIGURES.map((figure) => metricPlot(figure, rows, mine, colours));
   return [
     `<h2>Workload ${escapeXml(workload)}</h2>`,
-    `<p>Unthrottled, the guest dirties ${dirty} times what the link carries. <code>${escapeXml(mine[0]?.guestCommandLine ?? '')}</code></p>`,
+    `<p>Unthrottled, the guest dirties ${dirty} times what the link carries. First run: <code>${escapeXml(mine[0]?.guestCommandLine ?? '')}</code></p>`,
     metricsTable(rows),
     '<p class="quiet">Median [least\u2013most] of the runs that succeeded. The bound counts whole pages: each filled page crosses the link once, and of those that are written only as many are current as the link refreshes.</p>',
     `<div class="plots">${plots.join('')}${predictionPlot(rows, mine, colours)}</div>`,
@@ -129,8 +129,9 @@ function metricPlot(
   runs: readonly RunRecord[],
   colours: ReadonlyMap<string, string>,
 ): string {
-  const bounds = rows.map((row) => row.bounds[metric]?.median ?? null).filter((bound) => bound !== null);
-  const bound = bounds.length === 0 ? null : Math.min(...bounds) / scale;
+  // Of all runs alike: the guest is the same, and its measured rate is not exact.
+  const boundSpread = spreadOf(runs.map((record) => record.bounds[metric]));
+  const bound = boundSpread === null ? null : boundSpread.median / scale;
   const strips = rows.map((row) =>
     stripOf(row, runs, colours, (record) => {
       const value = record.success ? record[metric] : null;
