@@ -17,11 +17,12 @@ import {
 import { migrateIncoming, type QmpClient } from '../qmp/index.ts';
 import { PAGE_SIZE_BYTES } from '../vm/index.ts';
 import { FarSide } from './far-side.ts';
-import { type LinkWatch, watchLink } from './link-watch.ts';
+import { type LinkWatch, SILENCE_MS_MIN, silentMs, watchLink } from './link-watch.ts';
 import { LOAD_TIMEOUT_MS, type MigrateOptions } from './options.ts';
 
 export interface Way {
   readonly output: PageOutput;
+  isSilent(): boolean;
   /** From now on the VM stands still: see link-watch.ts. */
   watchStopped(downtimeMsMax: number, onSilent: (error: GodwitError) => void): LinkWatch;
   close(): void;
@@ -61,7 +62,12 @@ async function openSingle(way: WayOptions, signal: AbortSignal): Promise<Way> {
   );
   await output.connect(signal);
   // Without a gateway there it is QEMU's connection, which cannot be opened again: it breaks or it holds.
-  return { output, watchStopped: () => ({ close: () => undefined }), close: () => output.close() };
+  return {
+    output,
+    isSilent: () => false,
+    watchStopped: () => ({ close: () => undefined }),
+    close: () => output.close(),
+  };
 }
 
 async function openPaired(way: WayOptions, signal: AbortSignal): Promise<Way> {
@@ -107,6 +113,7 @@ async function openPaired(way: WayOptions, signal: AbortSignal): Promise<Way> {
   side.failed.catch((error: Error) => output.onClosed(error));
   return {
     output,
+    isSilent: () => silentMs(side.link.stats(), systemClock.nowMs()) > SILENCE_MS_MIN,
     watchStopped: (downtimeMsMax, onSilent) =>
       watchLink({ stats: () => side.link.stats(), clock: systemClock, downtimeMsMax, onSilent }),
     close() {

@@ -39,6 +39,8 @@ export interface DriveOptions {
   readonly ackGate: boolean;
   /** false: nothing is written, so the first pass holds everything and there is nothing to wait for. */
   readonly guestRuns: boolean;
+  /** Nothing is heard over the link: what happens meanwhile says nothing of the guest, and is no time to stop it. */
+  readonly isLinkSilent: () => boolean;
   readonly onProgress: (view: ProgressView) => void;
   readonly onIteration: (stats: IterationStats) => void;
 }
@@ -143,7 +145,7 @@ export class Drive {
     const snapshot = gateway.snapshot();
     if (!snapshot) return;
     if (!this.#ended) {
-      if (!this.#passUntold && !this.#unasked) this.#tell({ kind: 'tick', snapshot });
+      if (!this.#passUntold && !this.#isDeaf) this.#tell({ kind: 'tick', snapshot });
       this.#askRemaining();
     }
     onProgress({
@@ -159,7 +161,11 @@ export class Drive {
   #tellPass(): void {
     this.#passUntold = false;
     const snapshot = this.#options.gateway.snapshot();
-    if (snapshot && !this.#unasked) this.#tell({ kind: 'pass', snapshot });
+    if (snapshot && !this.#isDeaf) this.#tell({ kind: 'pass', snapshot });
+  }
+
+  get #isDeaf(): boolean {
+    return this.#unasked || this.#options.isLinkSilent();
   }
 
   /** Without the ack QEMU is read no faster than the link carries: what is still inside it counts as much as what waits here. */

@@ -48,6 +48,13 @@ export interface FarSideOptions {
   readonly onNote: (text: string) => void;
 }
 
+/**
+ * TCP doubles its patience with every packet that is lost, and so is late by as long as the network was broken; a new
+ * connection is not. A PING a second makes this silence certain.
+ */
+export const LINK_SILENCE_MS_MAX = 4_000;
+/** For a connection and its handshake: a SYN is repeated after 1 s and 3 s, then ever more rarely. */
+const DIAL_TIMEOUT_MS = 4_000;
 /** The data address is tried this long before data goes through ssh itself. */
 const DIRECT_TIMEOUT_MS = 3_000;
 
@@ -104,12 +111,12 @@ export class FarSide {
           pageSizeBytes: PAGE_SIZE_BYTES,
           referencePagesMax: options.referencePagesMax,
         },
-        limits: { linkTimeoutMs: options.linkTimeoutMs },
+        limits: { linkTimeoutMs: options.linkTimeoutMs, silenceMsMax: LINK_SILENCE_MS_MAX },
         onMessage: (message) => receiver.onMessage(message),
         onEvent: options.onEvent,
       });
       undo.push(() => link.abort(new GodwitError('ABORTED', 'the source gave the migration up')));
-      link.dial(dial);
+      link.dial(impatient(dial));
       const far = new FarSide({ link, incoming: listening.incoming, child, key, events, forward, receiver });
       await Promise.race([link.connected(signal), events.failed]);
       return far;
@@ -156,6 +163,10 @@ function helloOf(options: FarSideOptions, migrationId: Buffer, key: Buffer, port
     linkTimeoutMs: options.linkTimeoutMs,
     listen: { host: null, port },
   };
+}
+
+function impatient(dial: Dial): Dial {
+  return (lane, signal) => dial(lane, AbortSignal.any([signal, AbortSignal.timeout(DIAL_TIMEOUT_MS)]));
 }
 
 /** Straight to the data address where it answers, else through ssh itself. */

@@ -17,7 +17,7 @@ const POLL_MS = 10;
 /** QEMU serves one client at a time; a dead controller's connection is closed by the kernel within moments. */
 const CONNECT_TIMEOUT_MS = 5_000;
 const FORWARD_TIMEOUT_MS = 10_000;
-const STATUS_TIMEOUT_MS = 5_000;
+const STATUS_TIMEOUT_MS = 3_000;
 /** What ssh says on its standard error may come after the connection's end. */
 const REFUSAL_DELAY_MS = 100;
 /** The first may find a connection that has just ended, the second one that ends under it. */

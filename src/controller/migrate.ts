@@ -298,6 +298,7 @@ class Migration {
         fixedDowntimeMs: FIXED_DOWNTIME_MS,
         ackGate,
       }),
+      isLinkSilent: () => this.#way?.isSilent() ?? false,
       onProgress: (view) => this.#hooks.onProgress(view),
       onIteration: (stats) => {
         this.#iterations.push(stats);

@@ -11,6 +11,7 @@ import { DestinationGateway } from '../gateway/index.ts';
 import { Link, type Listener, type SocketAddress, type Transport, tlsListen } from '../link/index.ts';
 import { BATCH_FORMAT } from '../pages/index.ts';
 import { PAGE_SIZE_BYTES } from '../vm/index.ts';
+import { LINK_SILENCE_MS_MAX } from './far-side.ts';
 import { LOAD_TIMEOUT_MS } from './options.ts';
 import {
   LineCutter,
@@ -125,7 +126,7 @@ class Receiver {
         pageSizeBytes: PAGE_SIZE_BYTES,
         referencePagesMax: hello.referencePagesMax,
       },
-      limits: { linkTimeoutMs: hello.linkTimeoutMs },
+      limits: { linkTimeoutMs: hello.linkTimeoutMs, silenceMsMax: LINK_SILENCE_MS_MAX },
       onMessage: (message, lane) => gateway.onMessage(message, lane),
       onEvent: (event) => this.#progress.onState(JSON.stringify(event)),
     });

@@ -1,7 +1,7 @@
 /** The frozen account of one migration: what `--json` prints and the lab collects. Unknown figures are null, never 0. */
 
 import { GodwitError } from '../base/index.ts';
-import type { OutputFacts } from '../gateway/index.ts';
+import type { LinkFacts, OutputFacts } from '../gateway/index.ts';
 import type { Arrangement, Decision, IterationStats } from '../vm/index.ts';
 import type { Ending } from './drive.ts';
 import type { HandoverTimes } from './handover.ts';
@@ -50,6 +50,8 @@ export interface MigrationReport {
   readonly downtimePredictedMs: number | null;
   readonly downtimeLimitMs: number | null;
   readonly transferredBytes: number;
+  /** null in the single arrangement. */
+  readonly link: LinkFacts | null;
   /** Iteration 0 is QEMU's first pass. */
   readonly iterations: readonly IterationReport[];
   readonly decision: Pick<Decision, 'action' | 'rule' | 'text'> | null;
@@ -123,6 +125,7 @@ export function composeReport(facts: ReportFacts): MigrationReport {
     downtimePredictedMs: ending?.kind === 'stop-and-copy' ? ending.downtimePredictedMs : null,
     downtimeLimitMs: options.strategy.promisesDowntimeLimit ? options.limits.downtimeMsMax : null,
     transferredBytes: output?.sentBytes ?? 0,
+    link: output?.link ?? null,
     iterations: facts.iterations.map(reportIteration),
     decision: ending?.decision ?? null,
     verification: null,

@@ -1,11 +1,13 @@
+export type { ContentCost } from './content-sample.ts';
 export { DeliveryMeter } from './delivery.ts';
 export { DestinationGateway, type DestinationGatewayOptions } from './destination.ts';
 export { InThreadEncoding } from './encoding.ts';
 export { gatewayErrors } from './errors.ts';
 export { connectOptions, type FeedOptions } from './feed.ts';
+export { NullOutput } from './null.ts';
 export { type BatchEncoding, PairedOutput, type PairedOutputOptions } from './paired.ts';
 export { SingleOutput } from './single.ts';
 export { SourceGateway } from './source.ts';
 export type { SourceGatewayEvents, SourceGatewayOptions } from './source-options.ts';
-export type { OutputEvents, OutputFacts, PageOutput } from './types.ts';
+export type { LinkFacts, OutputEvents, OutputFacts, PageOutput } from './types.ts';
 export { WorkerEncoding } from './worker-encoding.ts';

@@ -115,7 +115,11 @@ export class PairedOutput implements PageOutput {
     let deliveredBytes = 0;
     let rate = 0;
     let roundTripMs: number | null = null;
+    let reconnects = 0;
+    let resentBytes = 0;
     for (const lane of stats) {
+      reconnects += Math.max(0, lane.epoch - 1);
+      resentBytes += lane.resentBytes;
       sentBytes += lane.sentBytes;
       deliveredBytes += lane.acknowledgedBytes;
       rate += lane.deliveredBytesPerSecond ?? 0;
@@ -128,6 +132,7 @@ export class PairedOutput implements PageOutput {
       roundTripMs,
       wholePageBytes: this.#wholeBytes,
       deltaPageBytes: this.#deltaBytes,
+      link: { connections: stats.length, reconnects, resentBytes },
     };
   }
 

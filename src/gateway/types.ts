@@ -51,6 +51,16 @@ export interface OutputFacts {
   /** What pages cost on the link lately: whole ones, and those sent as deltas. Absent or null where not measured. */
   readonly wholePageBytes?: number;
   readonly deltaPageBytes?: number | null;
+  /** Absent without a link. */
+  readonly link?: LinkFacts;
+}
+
+export interface LinkFacts {
+  readonly connections: number;
+  /** Connections that were opened again after they broke. */
+  readonly reconnects: number;
+  /** Sent on a new connection because the old one broke before it was known to have arrived. */
+  readonly resentBytes: number;
 }
 
 export interface OutputEvents {
