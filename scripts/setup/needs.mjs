@@ -49,6 +49,12 @@ export const PACKAGES = [
     purposes: ['demo', 'test', 'bench'],
     names: { debian: 'iproute2', fedora: 'iproute-tc', arch: 'iproute2' },
   },
+  {
+    program: 'sshd',
+    why: 'migrations over real ssh between those hosts (some systems also start their ssh service with it)',
+    purposes: ['test'],
+    names: { debian: 'openssh-server', fedora: 'openssh-server', arch: 'openssh' },
+  },
 ];
 
 /**
