@@ -108,7 +108,7 @@ export function composeReport(facts: ReportFacts): MigrationReport {
     schema: REPORT_SCHEMA,
     migrationId: facts.migrationId,
     success,
-    failure: success ? null : { code: why.code, text: `${why.message}; ${recovery.text}` },
+    failure: success ? null : { code: why.code, text: failureText(why, recovery) },
     outcome: recovery.outcome,
     arrangement: options.far == null ? 'single' : 'paired',
     strategy: options.strategy.name,
@@ -132,4 +132,9 @@ export function composeReport(facts: ReportFacts): MigrationReport {
     stopAndCopy: times?.steps ?? {},
     notes: [...facts.notes],
   });
+}
+
+/** What went wrong, then what became of the VM; recovery may have said the first already. */
+function failureText(why: GodwitError, { text }: Recovery): string {
+  return text.startsWith(why.message) ? text : `${why.message}; ${text}`;
 }
