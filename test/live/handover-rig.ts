@@ -41,7 +41,8 @@ export type Fault = Wire | 'kill' | 'destination-killed' | 'interrupt';
 export interface Case {
   readonly strike: Strike | null;
   readonly fault: Fault | null;
-  readonly expect: Place;
+  /** `ended`: by the guest itself, so that no VM is to run. */
+  readonly expect: Place | 'ended';
   readonly child?: Partial<ChildOptions>;
   readonly pair?: Partial<PairOptions>;
   /** How the destination differs from the source: then it is started anew. */
@@ -142,15 +143,17 @@ async function strikeAndLook(
   const hit = reached && strike(one.fault, child, wires, pair);
   const end = one.expect === 'moved' ? pair.destination : pair.source;
   child.goOn();
-  const runningAfterMs = await untilRunning(end, struckAtMs);
+  const runningAfterMs = one.expect === 'ended' ? null : await untilRunning(end, struckAtMs);
   const { report, refused } = await child.ended;
   const journal = refused ? null : await untilEnded(stateDirectory);
-  const staysThere = one.expect === 'moved' || refused !== null;
+  const staysThere = one.expect === 'moved' || refused !== null || report?.success === true;
   const destinationGoneAfterMs = staysThere ? null : await untilGone(pair.destination, struckAtMs);
   const settingsAfter = one.expect === 'stayed' ? await settingsOf(pair.source) : null;
   const checks: Record<string, string> = {};
   const complaints = [...(one.fault !== null && !hit ? ['the fault hit nothing'] : []), ...runs.overlaps()];
-  if (runningAfterMs === null) complaints.push(`the VM does not run at its ${one.expect} end`);
+  if (one.expect === 'ended') {
+    if ((await stateOf(pair.source)) === 'running') complaints.push('the source runs');
+  } else if (runningAfterMs === null) complaints.push(`the VM does not run at its ${one.expect} end`);
   else await look(pair, one.expect, checks, complaints);
   if (!staysThere && destinationGoneAfterMs === null) complaints.push('the destination process lives');
   const sourceSettingsRestored = settingsAfter === null ? null : settingsAfter === settingsBefore;

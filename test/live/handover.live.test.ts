@@ -169,3 +169,40 @@ test('a guest that is reset on the way arrives all the same', { skip }, async ()
     [],
   );
 });
+
+for (const [kept, extra] of [
+  ['ends with its QEMU', ['-no-reboot']],
+  ['ends and QEMU stays', ['-no-reboot', '-no-shutdown']],
+] as const) {
+  test(`a guest that ${kept} has a defined end`, { skip }, async () => {
+    const result = await holds({
+      strike: null,
+      fault: null,
+      expect: 'ended',
+      pair: { extra },
+      // With -no-reboot QEMU makes a shutdown of a reset.
+      before: async (pair) => {
+        void sleep(1400).then(() => pair.source.qmp.execute('system_reset'));
+        return undefined;
+      },
+    });
+    assert.deepEqual([result.failureCode, result.outcome], ['GUEST_ENDED', 'aborted']);
+    assert.match(result.sourceState, kept === 'ends with its QEMU' ? /^ended/ : /^shutdown$/);
+    assert.match(result.destinationState, /^ended/);
+  });
+}
+
+test('a guest that was paused arrives paused, with no downtime to tell', { skip }, async () => {
+  const result = await runCase({
+    strike: null,
+    fault: null,
+    expect: 'ended',
+    before: async (pair) => {
+      await pair.source.qmp.execute('stop');
+      return undefined;
+    },
+  });
+  assert.equal(result.report?.success, true);
+  assert.equal(result.report.downtimeMs, null);
+  assert.deepEqual([result.sourceState, result.destinationState], ['postmigrate', 'paused']);
+});
