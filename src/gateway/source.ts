@@ -17,6 +17,7 @@ import {
 } from '../stream/index.ts';
 import { PassRecorder, TraceWriter } from '../trace/index.ts';
 import { type Hold, type IterationStats, type Order, PAGE_SIZE_BYTES, type Snapshot } from '../vm/index.ts';
+import { BandwidthCap } from './bandwidth-cap.ts';
 import { DeltaSample } from './delta-sample.ts';
 import { gatewayErrors } from './errors.ts';
 import { ReadGate } from './read-gate.ts';
@@ -58,11 +59,12 @@ export class SourceGateway {
   #shut: Uint8Array | null = null;
   #closed = false;
   #sourceRemainingPages: number | null = null;
-  #sourceEnded = false;
+  readonly #cap: BandwidthCap;
 
   constructor(output: PageOutput, options: SourceGatewayOptions, events: SourceGatewayEvents) {
     this.#output = output;
     this.#options = options;
+    this.#cap = new BandwidthCap(options.bandwidthBytesPerSecondMax);
     this.#events = events;
     this.#gate = new ReadGate(options.ackGate);
     this.#server = net.createServer({ pauseOnConnect: true }, (socket) => this.#accept(socket));
@@ -96,9 +98,6 @@ export class SourceGateway {
       failure = error;
     });
     socket.on('data', (chunk) => this.#onData(chunk));
-    socket.on('end', () => {
-      this.#sourceEnded = true;
-    });
     socket.on('close', () => {
       if (!this.#closed && this.#tail === null) this.#fail(gatewayErrors.sourceClosed(failure));
     });
@@ -255,10 +254,14 @@ export class SourceGateway {
 
   /** The operator's bandwidth limit, as pages that may go now. Ignored once the VM is stopped. */
   #allowancePages(): number {
-    const cap = this.#options.bandwidthBytesPerSecondMax;
-    if (cap === null || this.#stopAndCopy) return Number.MAX_SAFE_INTEGER;
-    const allowed = (cap * this.#nowMs()) / 1000 - this.#output.facts.sentBytes;
-    return Math.ceil(allowed / PAGE_SIZE_BYTES);
+    if (this.#stopAndCopy) return Number.MAX_SAFE_INTEGER;
+    return Math.ceil(this.#cap.allowanceBytes(this.#nowMs(), this.#output.facts.sentBytes) / PAGE_SIZE_BYTES);
+  }
+
+  /** From now on; null: no cap. */
+  setBandwidthMax(bytesPerSecond: number | null): void {
+    this.#cap.set(bytesPerSecond, this.#nowMs(), this.#output.facts.sentBytes);
+    this.#schedulePump();
   }
 
   /** QEMU announced pass `passes` (event MIGRATION_PASS). */
@@ -337,10 +340,6 @@ export class SourceGateway {
     };
   }
 
-  get spilledPages(): number {
-    return this.#store?.index.spilledPages ?? 0;
-  }
-
   /** A message on the destination QEMU's return path. The acknowledgement that lets QEMU switch over waits for the engine. */
   onReturnPath(message: ReturnPathMessage, raw: Uint8Array): void {
     if (message.kind === 'switchover-ack' && !this.#stopAndCopy) this.#ack = raw;
@@ -376,11 +375,6 @@ export class SourceGateway {
   releaseSource(): void {
     if (this.#shut) this.#source?.write(this.#shut);
     this.#shut = null;
-  }
-
-  /** The source's connection is gone or refused; used by callers to tell a completed end from a failure. */
-  get sourceEnded(): boolean {
-    return this.#sourceEnded;
   }
 
   #fail(error: Error): void {
