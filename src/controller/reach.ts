@@ -4,7 +4,7 @@
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { GodwitError, sleep, systemClock } from '../base/index.ts';
@@ -31,6 +31,8 @@ export interface Forward {
 /** Long enough to type a password. */
 const FORWARD_TIMEOUT_MS = 60_000;
 const POLL_MS = 20;
+/** In /proc/net/unix: __SO_ACCEPTCON. */
+const LISTENING = '00010000';
 
 /**
  * A connection of our own, which ends with us; a broken network is ours to judge, by --link-timeout; and ssh says why
@@ -146,7 +148,7 @@ class SshForward implements Forward {
   /** ssh has logged in and listens here. */
   async ready(signal: AbortSignal): Promise<void> {
     const deadlineMs = systemClock.nowMs() + FORWARD_TIMEOUT_MS;
-    while (!existsSync(this.path)) {
+    while (!isListening(this.path)) {
       signal.throwIfAborted();
       if (this.#ended || systemClock.nowMs() > deadlineMs) throw new NotForwarded();
       await sleep(POLL_MS);
@@ -159,6 +161,13 @@ class SshForward implements Forward {
     this.#child.unref();
     rmSync(this.#folder, { recursive: true, force: true });
   }
+}
+
+/** A socket exists a moment before it takes connections. */
+function isListening(socketPath: string): boolean {
+  if (!existsSync(socketPath)) return false;
+  const sockets = readFileSync('/proc/net/unix', 'utf8').split('\n');
+  return sockets.some((line) => line.endsWith(` ${socketPath}`) && line.split(/ +/)[3] === LISTENING);
 }
 
 /** The host name or address that ssh itself would connect to. */
