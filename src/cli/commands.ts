@@ -10,6 +10,11 @@ import type { CommandEntry } from './command.ts';
 
 export const COMMANDS: readonly CommandEntry[] = [
   {
+    name: 'assess',
+    summary: 'measure a running VM without moving it, and predict how it would move',
+    load: async () => (await import('./assess.ts')).command,
+  },
+  {
     name: 'demo',
     summary: 'move a VM on this machine that plain pre-copy cannot move, and compare',
     load: async () => (await import('./demo.ts')).command,

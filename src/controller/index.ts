@@ -1,4 +1,12 @@
 export { defaultWorkers } from './arrangement.ts';
+export {
+  ASSESS_DURATION_MS,
+  type AssessHooks,
+  type Assessment,
+  type AssessOptions,
+  type AssessView,
+  assess,
+} from './assess.ts';
 export { Drive, type Ending, type ProgressView } from './drive.ts';
 export { preflight } from './ends.ts';
 export { parseDataAddress } from './far-side.ts';
