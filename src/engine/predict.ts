@@ -48,7 +48,7 @@ export function predict(
   const most = Math.max(0, dirtiedMost(history) - rewrittenWaiting(snapshot, pageCount));
   const unknown = Math.min((arrival * ((snapshot.sinceSyncMs ?? 0) + STOP_LATENCY_MS)) / 1000, most);
   const burstBytes = (pagesAtSource(snapshot, pageCount, history) + unknown) * pageBytes;
-  const bytes = backlogBytes(snapshot) + burstBytes;
+  const bytes = backlogBytes(snapshot) + (snapshot.underWayBytes ?? 0) + burstBytes;
   const known = linkBytesPerSecond !== null && linkBytesPerSecond > 0;
   return {
     downtimeMs: known ? (bytes * 1000) / linkBytesPerSecond + fixedDowntimeMs : null,

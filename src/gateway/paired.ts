@@ -17,6 +17,7 @@ import {
 import { type RamSetup, ReturnPathDecoder } from '../stream/index.ts';
 import { PAGE_SIZE_BYTES } from '../vm/index.ts';
 import { gatewayErrors } from './errors.ts';
+import { LinkRate } from './link-rate.ts';
 import { encodeTail, hexChecksum, type StreamFacts } from './pair-messages.ts';
 import type { OutputEvents, OutputFacts, PageOutput, StateTail } from './types.ts';
 
@@ -61,6 +62,7 @@ export class PairedOutput implements PageOutput {
   readonly #evicted = new Uint32Array(EVICTIONS_MAX);
   /** Pages being encoded now, by the number of their batch: their next batch cannot use the copy on the way as reference. */
   readonly #encoding = new Map<number, number>();
+  readonly #rate = new LinkRate();
   #batchNumber = 0;
   #pendingPages = 0;
   #pageTotal = 0;
@@ -110,30 +112,39 @@ export class PairedOutput implements PageOutput {
   }
 
   get facts(): OutputFacts {
-    const stats = this.#options.link.stats();
+    const { sentBytes, deliveredBytes, roundTripMs, link } = this.#look();
+    return {
+      sentBytes,
+      deliveredBytes,
+      pendingBytes: this.#pendingPages * this.#wholeBytes,
+      bandwidthBytesPerSecond: this.#rate.bytesPerSecond,
+      roundTripMs,
+      wholePageBytes: this.#wholeBytes,
+      deltaPageBytes: this.#deltaBytes,
+      link,
+    };
+  }
+
+  /** All lanes together: one that is idle while another has the link to itself must not count as a link of its own. */
+  #look() {
     let sentBytes = 0;
     let deliveredBytes = 0;
-    let rate = 0;
+    let bufferedBytes = 0;
     let roundTripMs: number | null = null;
     let reconnects = 0;
     let resentBytes = 0;
+    const stats = this.#options.link.stats();
     for (const lane of stats) {
       reconnects += Math.max(0, lane.epoch - 1);
       resentBytes += lane.resentBytes;
       sentBytes += lane.sentBytes;
       deliveredBytes += lane.acknowledgedBytes;
-      rate += lane.deliveredBytesPerSecond ?? 0;
+      bufferedBytes += lane.bufferedBytes;
       roundTripMs ??= lane.roundTripMs;
     }
-    return {
-      sentBytes,
-      deliveredBytes,
-      bandwidthBytesPerSecond: rate > 0 ? rate : null,
-      roundTripMs,
-      wholePageBytes: this.#wholeBytes,
-      deltaPageBytes: this.#deltaBytes,
-      link: { connections: stats.length, reconnects, resentBytes },
-    };
+    this.#rate.observe(this.#options.clock.nowMs(), deliveredBytes, bufferedBytes);
+    const link = { connections: stats.length, reconnects, resentBytes };
+    return { sentBytes, deliveredBytes, bufferedBytes, roundTripMs, link };
   }
 
   forward(raw: Uint8Array): void {
@@ -156,16 +167,10 @@ export class PairedOutput implements PageOutput {
   roomPages(): number {
     if (this.#closed) return 0;
     const { encoders } = this.#options.encoding;
-    const stats = this.#options.link.stats();
-    let buffered = 0;
-    let rate = 0;
-    for (const lane of stats) {
-      buffered += lane.bufferedBytes;
-      rate += lane.deliveredBytesPerSecond ?? 0;
-    }
-    const windowBytes = Math.max(WINDOW_BYTES_MIN, (rate * WINDOW_MS) / 1000);
+    const { bufferedBytes } = this.#look();
+    const windowBytes = Math.max(WINDOW_BYTES_MIN, ((this.#rate.bytesPerSecond ?? 0) * WINDOW_MS) / 1000);
     // What is being encoded goes out too, at what pages cost lately.
-    const roomBytes = windowBytes - buffered - this.#pendingPages * this.#wholeBytes;
+    const roomBytes = windowBytes - bufferedBytes - this.#pendingPages * this.#wholeBytes;
     const byLink = Math.floor(roomBytes / Math.max(16, this.#wholeBytes));
     const byEncoders = (encoders + 1) * BATCH_PAGES_MAX - this.#pendingPages;
     const room = Math.min(byLink, byEncoders, BATCH_PAGES_MAX);
@@ -220,7 +225,7 @@ export class PairedOutput implements PageOutput {
       this.#encoding.set(page, number);
     }
     this.#pendingPages += count;
-    const pack = this.#chooser.next(this.facts.bandwidthBytesPerSecond);
+    const pack = this.#chooser.next(this.#rate.bytesPerSecond);
     const encoded = this.#options.encoding.encode({ pages, slots, referenceSlots, keep, pack });
     const done = (batch: TimedBatch) => {
       this.#observe(batch, count);

@@ -196,8 +196,8 @@ export class SourceGateway {
   }
 
   #underWayBytes(): number {
-    const { sentBytes, deliveredBytes } = this.#output.facts;
-    return sentBytes - deliveredBytes;
+    const { sentBytes, deliveredBytes, pendingBytes } = this.#output.facts;
+    return sentBytes - deliveredBytes + (pendingBytes ?? 0);
   }
 
   /** Everything kept is held and nothing more may come: sending something is the only way on. */

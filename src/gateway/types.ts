@@ -46,6 +46,8 @@ export interface StateTail {
 export interface OutputFacts {
   readonly sentBytes: number;
   readonly deliveredBytes: number;
+  /** Handed over and still being encoded, at what pages cost lately. Absent: nothing is. */
+  readonly pendingBytes?: number;
   readonly bandwidthBytesPerSecond: number | null;
   readonly roundTripMs: number | null;
   /** What pages cost on the link lately: whole ones, and those sent as deltas. Absent or null where not measured. */
