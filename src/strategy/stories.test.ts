@@ -138,7 +138,11 @@ test('adaptive waits while the limit can be met, and says when it cannot', () =>
   const light: Told = { dirty: 2000, rates: [[0.25, 8000]] };
   const reachable = [30_000, 20_000, 10_000].map((queued) => ({ ...light, queued }));
   assert.equal(end('adaptive', reachable), 'continue adaptive-drain');
-  assert.equal(end('adaptive', [...reachable, { ...light, queued: 2000 }]), 'stop-and-copy fits-limit');
+  const fits = [...reachable, { ...light, queued: 2000 }];
+  assert.equal(end('adaptive', fits), 'continue adaptive-settle', 'a rest that shrinks is worth a moment');
+  const stays = { ...light, queued: 1900 };
+  assert.equal(end('adaptive', [...fits, stays]), 'stop-and-copy fits-limit', 'one that does not is not');
+  assert.equal(end('adaptive', [...reachable, { ...light, queued: 0 }]), 'stop-and-copy fits-limit');
   const heavy: Told = { dirty: 40_000, rates: [[4, 40_000]], regions: [0, 1, 2], held: 38_000, queued: 400 };
   const last = listen('adaptive', times(4, heavy)).at(-1)!;
   assert.equal(`${last.action} ${last.rule}`, 'stop-and-copy adaptive-plateau');

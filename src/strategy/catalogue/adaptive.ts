@@ -8,14 +8,14 @@ import { type Forecast, forecast, forecastSwitchover, NOTHING_KNOWN } from '../s
 const OURS = 'ours; see docs/strategies.md';
 
 function answer(outlook: Outlook, memory: Forecast, parameters: ParameterValues): Verdict<Forecast> {
-  const { decision, waitingSinceMs } = forecastSwitchover(outlook, memory, parameters);
+  const { decision, waitingSinceMs, settling } = forecastSwitchover(outlook, memory, parameters);
   // In a trough hot pages have cooled, and the whole backlog is worth sending.
   const release = !memory.known || memory.phase?.quiet === true;
   return {
     hold: release ? HOLD_NONE : holdByForecast(memory.share),
     order: COLDEST_FIRST,
     decision,
-    memory: { ...memory, waitingSinceMs },
+    memory: { ...memory, waitingSinceMs, settling },
   };
 }
 

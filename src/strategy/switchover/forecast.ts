@@ -31,6 +31,11 @@ const LINK_SHARE_FOR_LIMIT = 0.95;
 const ITERATIONS_TO_LEARN = 2;
 const TROUGH_SHARE = 0.7;
 
+export interface Settling {
+  readonly atMs: number;
+  readonly predictedMs: number;
+}
+
 export interface Forecast {
   readonly known: boolean;
   /** Held pages are hotter than this. */
@@ -44,6 +49,8 @@ export interface Forecast {
   readonly flat: number;
   readonly phase: { readonly periodMs: number; readonly quiet: boolean; readonly sinceMs: number } | null;
   readonly waitingSinceMs: number | null;
+  /** Since the limit fits: downtime predicted at a moment, to see what waiting has bought since; null: it does not fit. */
+  readonly settling: Settling | null;
   /** "96 % of it in 3 regions (180 MiB)". */
   readonly where: string;
 }
@@ -57,6 +64,7 @@ export const NOTHING_KNOWN: Forecast = {
   flat: 0,
   phase: null,
   waitingSinceMs: null,
+  settling: null,
   where: 'dirtying not measured yet',
 };
 
@@ -93,6 +101,7 @@ export function forecast(outlook: Outlook, before: Forecast, parameters: Paramet
     flat: isFlat(outlook, weight) ? flat : 0,
     phase: phases && { ...phases, sinceMs: samePhase ? before.phase.sinceMs : last.startMs },
     waitingSinceMs: before.waitingSinceMs,
+    settling: before.settling,
     where: `${formatPercent(share)} of it in ${regions} regions (${formatBytes(regionBytes)})`,
   };
 }
@@ -116,6 +125,33 @@ function sentence(outlook: Outlook, known: Forecast): string {
 export interface ForecastVerdict {
   readonly decision: Decision;
   readonly waitingSinceMs: number | null;
+  readonly settling: Settling | null;
+}
+
+/** A prediction swings with QEMU's passes; over less than this its fall says nothing. */
+const SETTLE_MS = 150;
+/** What no waiting takes off is this close to what is predicted. */
+const SETTLED_MS = 10;
+
+/** The limit fits. A rest that still shrinks for less than it costs is worth the moment: a second of waiting against `downtimeWeight` of downtime. */
+function settle(
+  outlook: Outlook,
+  known: Forecast,
+  fits: Decision,
+  weight: number,
+): Pick<ForecastVerdict, 'decision' | 'settling'> {
+  const now = { atMs: outlook.nowMs, predictedMs: outlook.downtimePredictedMs ?? 0 };
+  const link = outlook.linkBytesPerSecond;
+  if (link === null || now.predictedMs - overheadMs(outlook, link) <= SETTLED_MS) {
+    return { decision: fits, settling: known.settling };
+  }
+  const since = known.settling ?? now;
+  const waitedMs = now.atMs - since.atMs;
+  if (waitedMs < SETTLE_MS) return { decision: goOn('adaptive-settle', fits.text), settling: since };
+  const boughtMs = since.predictedMs - now.predictedMs;
+  if (boughtMs * weight <= waitedMs) return { decision: fits, settling: since };
+  const text = `${fits.text}; the last ${formatMs(waitedMs)} took ${formatMs(boughtMs)} off`;
+  return { decision: goOn('adaptive-settle', text), settling: now };
 }
 
 /** Asked at iterations and ticks. */
@@ -125,9 +161,10 @@ export function forecastSwitchover(
   parameters: ParameterValues,
 ): ForecastVerdict {
   const { waitingSinceMs } = known;
-  const say = (decision: Decision): ForecastVerdict => ({ decision, waitingSinceMs });
+  const say = (decision: Decision): ForecastVerdict => ({ decision, waitingSinceMs, settling: null });
   const fits = fitsLimit(outlook);
-  if (fits !== null) return say(fits);
+  if (fits !== null)
+    return { waitingSinceMs, ...settle(outlook, known, fits, value(parameters, 'downtimeWeight')) };
   if (!known.known)
     return say(goOn('adaptive-learn', `${rateText(outlook)}; ${known.where}; ${downtimeText(outlook)}`));
   const text = sentence(outlook, known);
@@ -164,5 +201,5 @@ function waitForTrough(
   const decision = stay
     ? goOn('adaptive-trough', `${text}; phased, ${numbers}: ${quiet ? 'used up to' : 'waits for'} the trough`)
     : stop('adaptive-trough', `${text}; phased, ${numbers}, waited ${formatMs(waitedMs)}`);
-  return { decision, waitingSinceMs };
+  return { decision, waitingSinceMs, settling: null };
 }
