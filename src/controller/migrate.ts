@@ -171,12 +171,13 @@ class Migration {
     let ending: Ending | null = null;
     try {
       const gateway = await this.#prepare(journal, signal);
+      // Before `migrate`, while the machine is idle: beside a busy migration its start took seconds.
+      await Promise.race([guardian.watching, this.#failed.promise]);
       const drive = await this.#start(journal, gateway);
       ending = await drive.run();
       if (ending.kind === 'abort') return await this.#undo(journal, ending.error, ending);
       this.#step('decision');
       this.#note(`stop-and-copy: ${ending.decision.text}`);
-      await Promise.race([guardian.watching, this.#failed.promise]);
       const times = await this.#handOver(journal, gateway, signal);
       await this.#tidyDestination();
       const text = 'the VM is at the destination; never continue the source';
