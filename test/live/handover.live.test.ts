@@ -46,6 +46,24 @@ test('a controller killed after COMMIT: the guardian starts the destination', { 
   withinASecond(result);
 });
 
+for (const [at, expect] of [
+  ['prepared', 'stayed'],
+  ['commit', 'moved'],
+] as const) {
+  test(`a VM that QEMU stopped by itself, the controller killed at "${at}"`, { skip }, async () => {
+    const result = await holds({
+      strike: { at, afterMs: 0 },
+      fault: 'kill',
+      expect,
+      // An idle guest whose whole rest fits the limit: QEMU switches at the end of its first pass.
+      pair: { guest: { workload: 'idle', seed: 5 } },
+      child: { ackGate: 'off', downtimeMsMax: 5000 },
+    });
+    assert.equal(result.outcome, expect === 'moved' ? 'completed' : 'aborted');
+    withinASecond(result);
+  });
+}
+
 test('a stream cut in the middle: the source goes on, its settings put back', { skip }, async () => {
   const result = await holds({
     strike: { at: 'iteration-0', afterMs: 200 },
