@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { ReadGate } from './read-gate.ts';
+
+test('without the ack nothing is read before the engine has spoken and QEMU has measured itself once', () => {
+  const gate = new ReadGate(false);
+  assert.equal(gate.isShut(1000, 0), true, 'nobody said how much');
+  gate.waitingBytesMax = 1000;
+  assert.equal(gate.isShut(1000, 0), false);
+  gate.beginRam(1000);
+  assert.equal(gate.isShut(1100, 0), true, "QEMU's threshold is still 0");
+  assert.equal(gate.isShut(1200, 0), false);
+});
+
+test('without the ack no more is taken than may wait, and what is held leaves room for half of it', () => {
+  const gate = new ReadGate(false);
+  gate.waitingBytesMax = 1000;
+  assert.deepEqual([gate.isShut(0, 999), gate.isShut(0, 1000)], [false, true]);
+  assert.deepEqual([gate.mustSpill(500), gate.mustSpill(501)], [false, true]);
+});
+
+test('with the ack only the spacing of passes counts', () => {
+  const gate = new ReadGate(true);
+  gate.beginRam(0);
+  assert.deepEqual([gate.isShut(1, 1e15), gate.mustSpill(1e15)], [false, false]);
+  gate.beginPass(1000, null);
+  assert.equal(gate.isShut(1001, 0), false);
+  gate.beginPass(1010, 1000);
+  assert.deepEqual([gate.isShut(1249, 0), gate.isShut(1250, 0)], [true, false]);
+  gate.beginPass(2000, 1010);
+  assert.equal(gate.isShut(2001, 0), false, 'far enough apart');
+});
+
+test('once the VM has stopped nothing shuts it', () => {
+  const gate = new ReadGate(false);
+  gate.beginRam(0);
+  gate.beginPass(10, 5);
+  gate.open();
+  assert.equal(gate.isShut(11, 1e15), false);
+});
