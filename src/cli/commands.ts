@@ -35,6 +35,26 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./receive.ts')).command,
   },
   {
+    name: 'status',
+    summary: 'what running migrations are doing, and why they have not switched over yet',
+    load: async () => (await import('./status.ts')).command,
+  },
+  {
+    name: 'set',
+    summary: 'change the limits of a running migration',
+    load: async () => (await import('./set.ts')).command,
+  },
+  {
+    name: 'switch',
+    summary: 'have a running migration stop the VM and copy the rest now',
+    load: async () => (await import('./switch.ts')).command,
+  },
+  {
+    name: 'cancel',
+    summary: 'give a running migration up; the source VM goes on',
+    load: async () => (await import('./cancel.ts')).command,
+  },
+  {
     name: 'resolve',
     summary: 'end a migration that was interrupted, or list those there are',
     load: async () => (await import('./resolve.ts')).command,

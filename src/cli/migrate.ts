@@ -107,7 +107,7 @@ async function move(context: CommandContext, options: MigrateOptions, how: MoveO
   if (report.success) return EXIT.ok;
   if (report.outcome === 'in-doubt') return EXIT.inDoubt;
   // Ended as asked: main turns the reason into the exit code of the signal.
-  if (report.failure?.code === 'CANCELLED') throw context.interrupted.reason;
+  if (report.failure?.code === 'CANCELLED' && context.interrupted.aborted) throw context.interrupted.reason;
   return EXIT.failed;
 }
 

@@ -7,6 +7,8 @@ export {
   type AssessView,
   assess,
 } from './assess.ts';
+export { askMigration, findMigration, statusOfAll } from './control-client.ts';
+export type { ControlRequest, MigrationStatus } from './control-messages.ts';
 export { Drive, type Ending, type ProgressView } from './drive.ts';
 export { preflight } from './ends.ts';
 export { parseDataAddress } from './far-side.ts';

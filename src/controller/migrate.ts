@@ -20,23 +20,26 @@ import {
   migrate as startMigration,
   stop,
 } from '../qmp/index.ts';
-import type { IterationStats, Limits } from '../vm/index.ts';
+import type { IterationStats } from '../vm/index.ts';
 import { openWay, type Way } from './arrangement.ts';
+import { type ControlServer, openControl } from './control-server.ts';
 import { Drive, type Ending, type ProgressView } from './drive.ts';
+import { type Endpoints, endpointsOf } from './endpoints.ts';
 import { withEnds } from './ends.ts';
 import { asGodwitError, gone, withLoadError } from './failures.ts';
 import { type Guardian, startGuardian } from './guardian.ts';
 import { foreignStop, guestEnd } from './guest.ts';
 import { cancelledError, type HandoverTimes, handOver } from './handover.ts';
-import { type Endpoint, Journal, journalPathOf, readJournal } from './journal.ts';
+import { Journal, journalPathOf, readJournal } from './journal.ts';
 import { QmpMachine } from './machine.ts';
 import { FIXED_DOWNTIME_MS, type MigrateOptions } from './options.ts';
 import { checkEnds, type Preflight, refuseUnready } from './preflight.ts';
-import { processIdentity, qemuIdentity } from './process-identity.ts';
+import { processIdentity } from './process-identity.ts';
 import { openRecording, type Recording } from './recording.ts';
 import { recover } from './recover.ts';
 import { composeReport, type MigrationReport, type Outcome } from './report.ts';
 import { sharedCapabilities, sourceSettings } from './settings.ts';
+import { Steering } from './steering.ts';
 import type { MigrateStep } from './steps.ts';
 
 export interface MigrateHooks {
@@ -72,14 +75,13 @@ class Migration {
   readonly #destination: QmpClient;
   readonly #preflight: Preflight;
   readonly #id = randomUUID();
-  /** The operator may change them on the way. */
-  #limits: Limits;
+  readonly #steering: Steering;
   readonly #folder = mkdtempSync(path.join(os.tmpdir(), 'godwit-'));
   readonly #notes: string[] = [];
   readonly #iterations: IterationStats[] = [];
   readonly #failed = Promise.withResolvers<never>();
   readonly #layout = Promise.withResolvers<number>();
-  #identities: { source: string | null; destination: string | null } = { source: null, destination: null };
+  #endpoints: Endpoints | null = null;
   #gateway: SourceGateway | null = null;
   #way: Way | null = null;
   #recording: Recording | null = null;
@@ -97,7 +99,7 @@ class Migration {
     preflight: Preflight,
   ) {
     this.#options = options;
-    this.#limits = options.limits;
+    this.#steering = new Steering(this.#id, options);
     this.#hooks = hooks;
     this.#source = source;
     this.#destination = destination;
@@ -105,7 +107,9 @@ class Migration {
     this.#failed.promise.catch(() => undefined);
   }
 
-  async run(signal: AbortSignal): Promise<MigrationReport> {
+  async run(asked: AbortSignal): Promise<MigrationReport> {
+    const signal = AbortSignal.any([asked, this.#steering.cancelled]);
+    let control: ControlServer | null = null;
     let journal: Journal | null = null;
     let guardian: Guardian | null = null;
     const cancel = () => this.#onFailure(cancelledError());
@@ -114,6 +118,10 @@ class Migration {
       // First, so that no moment is without it; until the first line it finds nothing to do.
       guardian = startGuardian(journal.path);
       await this.#begin(journal);
+      control = await openControl(path.dirname(journal.path), this.#steering).catch((error: unknown) => {
+        this.#note(`other terminals cannot reach this migration: ${errorMessage(error)}`);
+        return null;
+      });
       signal.addEventListener('abort', cancel, { once: true });
       if (signal.aborted) cancel();
       const outcome = await this.#attempt(journal, guardian, signal);
@@ -127,39 +135,23 @@ class Migration {
       this.#way?.close();
       await this.#recording?.close().catch((error: unknown) => this.#note(errorMessage(error)));
       guardian?.dismiss();
+      control?.close();
       journal?.close();
       rmSync(this.#folder, { recursive: true, force: true });
     }
   }
 
   async #begin(journal: Journal): Promise<void> {
-    const { sourceAfter, far } = this.#options;
-    const source = await qemuIdentity(this.#source);
-    // Process numbers of another host mean nothing here.
-    const destination = far?.reach.host == null ? await qemuIdentity(this.#destination) : null;
-    this.#identities = { source, destination };
+    this.#endpoints = await endpointsOf(this.#options, this.#source, this.#destination);
     journal.write({
       step: 'begin',
       migrationId: this.#id,
       controller: await processIdentity(process.pid),
-      ...this.#endpoints(),
-      sourceAfter,
+      ...this.#endpoints,
+      sourceAfter: this.#options.sourceAfter,
       guestWasRunning: this.#guestWasRunning,
     });
     this.#step('begin');
-  }
-
-  #endpoints(): { source: Endpoint; destination: Endpoint } {
-    const { sourceQmpPath, destinationQmpPath, far } = this.#options;
-    const { source, destination } = this.#identities;
-    const reach =
-      far == null
-        ? null
-        : { ...far.reach, command: [...far.reach.command], linkTimeoutMs: far.linkTimeoutMs };
-    return {
-      source: { qmpPath: sourceQmpPath, identity: source, reach: null },
-      destination: { qmpPath: destinationQmpPath, identity: destination, reach },
-    };
   }
 
   get #guestWasRunning(): boolean {
@@ -189,7 +181,9 @@ class Migration {
 
   #handOver(journal: Journal, gateway: SourceGateway, signal: AbortSignal): Promise<HandoverTimes> {
     this.#handingOver = true;
-    const watch = this.#way!.watchStopped(this.#limits.downtimeMsMax, (error) => this.#onFailure(error));
+    const watch = this.#way!.watchStopped(this.#steering.limits.downtimeMsMax, (error) =>
+      this.#onFailure(error),
+    );
     return handOver({
       source: this.#source,
       destination: this.#destination,
@@ -300,12 +294,16 @@ class Migration {
         ackGate,
       }),
       isLinkSilent: () => this.#way?.isSilent() ?? false,
-      onProgress: (view) => this.#hooks.onProgress(view),
+      onProgress: (view) => {
+        this.#steering.see(view);
+        this.#hooks.onProgress(view);
+      },
       onIteration: (stats) => {
         this.#iterations.push(stats);
         this.#hooks.onIteration(stats);
       },
     });
+    this.#steering.attach(this.#drive, gateway);
     return this.#drive;
   }
 
@@ -348,9 +346,9 @@ class Migration {
     this.#drive?.close();
     this.#gateway?.close();
     this.#way?.close();
-    const { source: sourceEnd, destination: destinationEnd } = this.#endpoints();
-    const source = new QmpMachine(sourceEnd, this.#source);
-    const destination = new QmpMachine(destinationEnd, this.#destination);
+    const ends = this.#endpoints!;
+    const source = new QmpMachine(ends.source, this.#source);
+    const destination = new QmpMachine(ends.destination, this.#destination);
     const recovery = await recover(readJournal(journal.path), source, destination, (delayMs) =>
       sleep(delayMs),
     );
@@ -370,6 +368,7 @@ class Migration {
   }
 
   #step(step: MigrateStep): void {
+    this.#steering.step(step);
     this.#hooks.onStep?.(step);
   }
 

@@ -1,0 +1,28 @@
+/** Both ends as the journal names them, so that whoever finds it can reach them. Not responsible for reaching them (machine.ts). */
+
+import type { QmpClient } from '../qmp/index.ts';
+import type { Endpoint } from './journal.ts';
+import type { MigrateOptions } from './options.ts';
+import { qemuIdentity } from './process-identity.ts';
+
+export interface Endpoints {
+  readonly source: Endpoint;
+  readonly destination: Endpoint;
+}
+
+export async function endpointsOf(
+  { sourceQmpPath, destinationQmpPath, far }: MigrateOptions,
+  source: QmpClient,
+  destination: QmpClient,
+): Promise<Endpoints> {
+  const reach =
+    far == null
+      ? null
+      : { command: [...far.reach.command], host: far.reach.host, linkTimeoutMs: far.linkTimeoutMs };
+  // Process numbers of another host mean nothing here.
+  const identity = reach?.host == null ? await qemuIdentity(destination) : null;
+  return {
+    source: { qmpPath: sourceQmpPath, identity: await qemuIdentity(source), reach: null },
+    destination: { qmpPath: destinationQmpPath, identity, reach },
+  };
+}
