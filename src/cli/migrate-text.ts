@@ -46,7 +46,7 @@ export function planLines(preflight: Preflight, options: MigrateOptions, paint: 
     ['strategy', `${strategy.name}: ${strategy.idea}`],
     ['parameters', values.join(' ') || 'none'],
     ['limits', limitsText(options)],
-    ['gate', gate.kind === 'ack' ? `switchover-ack: ${gate.why}` : `end of each pass: ${gate.why}`],
+    ['gate', gate.kind === 'ack' ? `switchover-ack: ${gate.why}` : `what waits fits the limit: ${gate.why}`],
     [
       'gateway',
       `${guest}; at least ${memory.neededBytes === null ? 'an unknown amount' : formatBytes(memory.neededBytes)}, at most ${formatBytes(memory.allowedBytes)} of gateway memory`,

@@ -25,7 +25,7 @@ export interface MigrateOptions {
   readonly linkBytesPerSecond: number | null;
   readonly gatewayMemoryBytesMax: number;
   readonly sourceAfter: 'keep' | 'quit';
-  /** Refuse the switchover-ack, to use the gate by withholding; for tests and QEMUs where the ack misbehaves. */
+  /** Refuse the switchover-ack, so that a stop by QEMU itself has to fit the limit at any moment; for tests and QEMUs where the ack misbehaves. */
   readonly ackGate: 'auto' | 'off';
   /** Codes of preflight refusals to override (FORCEABLE in preflight.ts). */
   readonly force?: readonly string[];

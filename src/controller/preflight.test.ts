@@ -106,12 +106,12 @@ test('two ends that fit are ready, and every setting that would change is named 
 
 test('the gate is the ack where both ends know it, else the end of a pass, with the reason', () => {
   assert.equal(judge().gate.kind, 'ack');
-  assert.equal(judge({ ackGate: 'off' }).gate.kind, 'pass-end');
+  assert.equal(judge({ ackGate: 'off' }).gate.kind, 'what-waits');
   const without = { ...destination, capabilities: new Map([['return-path', false]]) };
   assert.match(judge({}, { destination: without }).gate.why, /destination/);
   const unsure = { ...features, ackOwed: 'unknown' as const, ackReason: 'cannot be read' };
   const gate = judge({}, { features: unsure });
-  assert.equal(gate.gate.kind, 'pass-end');
+  assert.equal(gate.gate.kind, 'what-waits');
   assert.match(gate.findings.find(({ code }) => code === 'GATE')?.text ?? '', /cannot be read/);
 });
 

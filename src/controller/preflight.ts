@@ -55,7 +55,7 @@ export interface PreflightOptions {
 
 /** Who holds the switchover back: the acknowledgement that QEMU waits for, or the end of a pass that is not read. */
 export interface Gate {
-  readonly kind: 'ack' | 'pass-end';
+  readonly kind: 'ack' | 'what-waits';
   readonly why: string;
 }
 
@@ -177,16 +177,16 @@ function isForced(one: Finding, force: readonly string[]): boolean {
   return one.severity === 'refuse' && FORCEABLE.has(one.code) && force.includes(one.code);
 }
 
-/** The ack where QEMU owes one; else passes' tails are withheld. Both ends must know the capability. */
+/** The ack where QEMU owes one; else what waits is kept so small that a stop at any moment fits the limit. Both ends must know the capability. */
 export function chooseGate(
   features: QemuFeatures,
   destination: Pick<MachineDescription, 'capabilities'>,
   wanted: 'auto' | 'off',
 ): Gate {
-  if (wanted === 'off') return { kind: 'pass-end', why: 'the ack was switched off' };
-  if (features.ackOwed !== 'yes') return { kind: 'pass-end', why: features.ackReason };
+  if (wanted === 'off') return { kind: 'what-waits', why: 'the ack was switched off' };
+  if (features.ackOwed !== 'yes') return { kind: 'what-waits', why: features.ackReason };
   if (!destination.capabilities.has('switchover-ack')) {
-    return { kind: 'pass-end', why: 'the destination QEMU has no switchover-ack' };
+    return { kind: 'what-waits', why: 'the destination QEMU has no switchover-ack' };
   }
   return { kind: 'ack', why: features.ackReason };
 }
@@ -241,7 +241,7 @@ function* memoryFindings(
 
 function* gateFindings(gate: Gate): Generator<PreflightFinding> {
   if (gate.kind === 'ack') return;
-  const text = `the gate is the end of each pass (${gate.why}): QEMU can stop a quiet guest by itself`;
+  const text = `without switchover-ack QEMU can stop a quiet guest by itself: no more waits or is held than fits the limit (${gate.why})`;
   yield own('info', 'GATE', text);
 }
 

@@ -65,7 +65,7 @@ export interface Snapshot {
   /** Bytes of gateway memory in use and its cap. */
   readonly memoryBytes: number;
   readonly memoryBytesMax: number;
-  /** QEMU is waiting for us (ack held or a pass's tail withheld): a switchover can start at once. */
+  /** QEMU is waiting for us (we hold its ack back): a switchover can start at once. */
   readonly gateHeld: boolean;
   /**
    * Pages that QEMU itself still calls dirty and has not sent (`query-migrate` ram.remaining), so that rules see all that remains
