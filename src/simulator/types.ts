@@ -28,14 +28,15 @@ export const MODEL = {
   drainBytesPerSecond: GIB,
   /** The VM is stopped: what a unix socket and a decoder carry (bench stream-decode). */
   drainStoppedBytesPerSecond: 2 * GIB,
-  /** Passes begin at least this far apart: the gateway's pacing, and QEMU's own rate-limit window without one. */
-  passSpacingMs: 250,
+  /** Passes begin this far apart: two in 250 ms through the gateway (recorded traces), QEMU's own rate-limit window without one. */
+  passSpacingMs: 150,
   qemuPassSpacingMs: 100,
-  /** Pages kept by a gateway that does not absorb, and by a socket without a gateway. */
+  /** Pages kept by a gateway that does not absorb. */
   noAbsorbPages: 1024,
   /** A delta below this share of a whole page: delta-sample.ts. */
   payingDeltaShare: 0.25,
-  socketPages: 64,
+  /** Pages in QEMU's TCP socket without a gateway: 2 MiB, of which the downtime at 25 MB/s shows 80 ms (calibration). */
+  socketPages: 512,
   /** `stop`, last sync, device state, proof of loading, `cont`: with an empty backlog and no latency. */
   fixedDowntimeMs: 80,
   qemuFixedDowntimeMs: 60,

@@ -150,7 +150,10 @@ export class World {
 
   #read(pages: number): number {
     const most = this.#stopped ? Number.POSITIVE_INFINITY : this.#waitingPagesMax;
-    const room = Math.min(this.#slotsMax - this.#waitingPages, most - this.index.queuedPages);
+    // A socket is full of bytes: zero pages hardly count.
+    const queued =
+      most === Number.POSITIVE_INFINITY ? 0 : this.index.backlog().queuedBytes / this.coding.wholeBytes;
+    const room = Math.min(this.#slotsMax - this.#waitingPages, Math.floor(most - queued));
     const count = this.ledger.take(Math.min(pages, room), this.#batch);
     const tick = tickOfMs(this.#nowMs);
     for (let at = 0; at < count; at++) {
@@ -165,9 +168,8 @@ export class World {
   #send(fromMs: number): boolean {
     const roomBytes = this.link.roomBytes(fromMs, this.#nowMs);
     if (roomBytes <= 0) return false;
-    const { queuedPages, queuedBytes } = this.index.backlog();
-    const average = queuedPages > 0 ? queuedBytes / queuedPages : this.coding.wholeBytes;
-    const most = Math.max(1, Math.min(BATCH_PAGES, Math.ceil(roomBytes / Math.max(1, average))));
+    // By the dearest page: zero pages behind whole ones must not put more on the link than it carries.
+    const most = Math.max(1, Math.min(BATCH_PAGES, Math.ceil(roomBytes / this.coding.wholeBytes)));
     let count = this.index.take(most, this.#batch);
     if (count === 0 && this.#stopped) count = this.index.takeHeld(most, this.#batch);
     if (count === 0) return this.#spill(most);
