@@ -122,6 +122,11 @@ export interface Figures {
   readonly transferredBytes: number | null;
 }
 
+/** A run's figures, and why it was stopped when it was. */
+export interface Run extends Figures {
+  readonly decision: string | null;
+}
+
 export type Errors = { readonly [Name in keyof Figures]: number | null };
 
 /** Share by which `simulated` lies off `live`, with its sign; null where one of them is not known. */
@@ -154,10 +159,10 @@ export interface CalibrationRecord {
   /** What the guest writes while it is moved, over what it wrote before. */
   readonly guestSpeedShare: number | null;
   readonly success: boolean;
-  readonly live: Figures;
+  readonly live: Run;
   /** From the workload's model, and from the trace of the live run; null where there is none. */
-  readonly model: Figures | null;
-  readonly trace: Figures | null;
+  readonly model: Run | null;
+  readonly trace: Run | null;
   readonly modelErrors: Errors;
   readonly traceErrors: Errors;
 }

@@ -27,7 +27,7 @@ import {
   calibrationCells,
   calibrationTable,
   errorsOf,
-  type Figures,
+  type Run,
   simulationOf,
   summarizeCalibration,
 } from './calibrate-cells.ts';
@@ -116,7 +116,7 @@ async function moveLive(
   network: Network,
   traceFile: string | null,
   signal: AbortSignal,
-): Promise<{ record: RunRecord; live: Figures; guestMs: number }> {
+): Promise<{ record: RunRecord; live: Run; guestMs: number }> {
   const { memoryBytes, downtimeLimitMs, timeLimitMs, seed } = CALIBRATION;
   let guestMs = 0;
   let sinceMigrateMs: number | null = null;
@@ -143,10 +143,15 @@ async function moveLive(
   });
   // Through the gateway the lab's clock starts with the preflight, before `migrate`.
   const totalMigrationTimeMs = sinceMigrateMs ?? record.totalMigrationTimeMs;
-  const { downtimeMs, transferredBytes } = record;
-  return { record, guestMs, live: { totalMigrationTimeMs, downtimeMs, transferredBytes } };
+  const { downtimeMs, transferredBytes, decision } = record;
+  const live = { totalMigrationTimeMs, downtimeMs, transferredBytes, decision: textOf(decision) };
+  return { record, guestMs, live };
 }
 
-function figuresOf({ totalMigrationTimeMs, downtimeMs, transferredBytes }: TaskResult): Figures {
-  return { totalMigrationTimeMs, downtimeMs, transferredBytes };
+function figuresOf({ totalMigrationTimeMs, downtimeMs, transferredBytes, decision }: TaskResult): Run {
+  return { totalMigrationTimeMs, downtimeMs, transferredBytes, decision: textOf(decision) };
+}
+
+function textOf(decision: { readonly rule: string; readonly text: string } | null): string | null {
+  return decision === null ? null : `${decision.rule}: ${decision.text}`;
 }
