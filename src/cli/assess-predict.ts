@@ -14,6 +14,7 @@ import {
   summarize,
   type TaskResult,
 } from '../simulator/index.ts';
+import { strategyByName } from '../strategy/index.ts';
 import { describeTrace, replayGuest, type Recording as Trace } from '../trace/index.ts';
 import { type Arrangement, PAGE_SIZE_BYTES } from '../vm/index.ts';
 
@@ -212,11 +213,16 @@ export function adviceOf(predictions: readonly Prediction[], downtimeLimitMs: nu
   return [...byLink.values()].map((rows) => adviceForLink(rows, downtimeLimitMs));
 }
 
+/** Neither slows the guest down nor has a phase in which a failure loses it: the others are shown, and never advised. */
+function isHarmless(strategy: string): boolean {
+  return ['gateway', 'qemu-precopy'].includes(strategyByName(strategy).mechanism);
+}
+
 function adviceForLink(rows: readonly Prediction[], downtimeLimitMs: number): Advice {
   const { linkBytesPerSecond } = rows[0]!;
   const usable = rows.filter(
     ({ strategy, successRate, downtimeMs, totalMigrationTimeMs }) =>
-      strategy !== 'postcopy' && successRate === 1 && downtimeMs !== null && totalMigrationTimeMs !== null,
+      isHarmless(strategy) && successRate === 1 && downtimeMs !== null && totalMigrationTimeMs !== null,
   );
   const keeping = usable.filter(({ downtimeMs }) => downtimeMs! <= downtimeLimitMs);
   const plain = keeping.find(({ strategy }) => strategy === 'precopy');
