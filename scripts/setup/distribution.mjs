@@ -56,7 +56,7 @@ export function installCommands(distribution, packages, addSources) {
       return [
         ...(addSources === null ? [] : [addSources]),
         'sudo apt-get update',
-        ['sudo', ...aptInstall(backportsSuite(distribution), packageNames(packages, 'debian'))].join(' '),
+        ...aptInstalls(backportsSuite(distribution), packages).map(({ argv }) => ['sudo', ...argv].join(' ')),
       ];
     case 'fedora':
       return [`sudo dnf install ${packageNames(packages, 'fedora').join(' ')}`];
@@ -68,11 +68,28 @@ export function installCommands(distribution, packages, addSources) {
 }
 
 /**
+ * One command for what comes from `suite`, and one for what must not.
+ * @param {string | null} suite
+ * @param {readonly import('./needs.mjs').Package[]} packages
+ * @returns {{ argv: string[], names: string[] }[]}
+ */
+export function aptInstalls(suite, packages) {
+  const fromSuite = packages.filter((entry) => suite === null || entry.ownSuite !== true);
+  const others = packages.filter((entry) => !fromSuite.includes(entry));
+  return [
+    { suite, names: packageNames(fromSuite, 'debian') },
+    { suite: null, names: packageNames(others, 'debian') },
+  ]
+    .filter(({ names }) => names.length > 0)
+    .map(({ suite: from, names }) => ({ argv: aptInstall(from, names), names }));
+}
+
+/**
  * @param {string | null} suite
  * @param {readonly string[]} names
  * @returns {string[]}
  */
-export function aptInstall(suite, names) {
+function aptInstall(suite, names) {
   return [
     'apt-get',
     'install',

@@ -8,12 +8,11 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   addSourcesCommand,
-  aptInstall,
+  aptInstalls,
   backportsSuite,
   deriveSources,
   installCommands,
   offersSuite,
-  packageNames,
   parseOsRelease,
   sourcesPath,
 } from './distribution.mjs';
@@ -90,12 +89,11 @@ function missingSources(codename, suite) {
  */
 function aptSteps(suite, sources, wanted, privilege) {
   const steps = suite === null || sources === null ? [] : [sourcesStep(suite, sources, privilege)];
-  const names = packageNames(wanted, 'debian');
-  const items = names.map((name) => /** @type {[string, string]} */ ([name, whyOf(name, wanted)]));
-  steps.push(
-    aptStep([...privilege, 'apt-get', 'update'], [], true),
-    aptStep([...privilege, ...aptInstall(suite, names)], items, false),
-  );
+  steps.push(aptStep([...privilege, 'apt-get', 'update'], [], true));
+  for (const { argv, names } of aptInstalls(suite, wanted)) {
+    const items = names.map((name) => /** @type {[string, string]} */ ([name, whyOf(name, wanted)]));
+    steps.push(aptStep([...privilege, ...argv], items, false));
+  }
   return steps;
 }
 

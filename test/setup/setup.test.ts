@@ -92,16 +92,19 @@ test('each distribution gets its own commands', () => {
     installCommands(parseOsRelease(osRelease), PACKAGES, null).join('\n');
   assert.match(
     commands(DEBIAN_12),
-    /apt-get install -y -t bookworm-backports .*qemu-system-x86 qemu-utils iproute2$/,
+    /apt-get install -y -t bookworm-backports .*qemu-system-x86 qemu-utils iproute2\nsudo apt-get install -y --no-install-recommends openssh-server$/,
   );
   assert.match(
     commands('ID=debian\nVERSION_CODENAME=trixie'),
     /^sudo apt-get update\nsudo apt-get install -y --no/,
   );
   assert.match(commands('ID=linuxmint\nID_LIKE="ubuntu debian"'), /apt-get install/);
-  assert.match(commands('ID=fedora'), /^sudo dnf install qemu-system-x86-core qemu-img iproute iproute-tc$/);
-  assert.match(commands('ID=arch'), /^sudo pacman -S --needed qemu-system-x86 qemu-img iproute2$/);
-  assert.match(commands('ID=void'), /qemu-system-x86_64, qemu-img, ip, tc$/);
+  assert.match(
+    commands('ID=fedora'),
+    /^sudo dnf install qemu-system-x86-core qemu-img iproute iproute-tc openssh-server$/,
+  );
+  assert.match(commands('ID=arch'), /^sudo pacman -S --needed qemu-system-x86 qemu-img iproute2 openssh$/);
+  assert.match(commands('ID=void'), /qemu-system-x86_64, qemu-img, ip, tc, sshd$/);
   assert.equal(backportsSuite(parseOsRelease(DEBIAN_12)), 'bookworm-backports');
   assert.equal(backportsSuite(parseOsRelease('ID=debian\nVERSION_CODENAME=trixie')), null);
 });
