@@ -70,6 +70,7 @@ export interface FaultResult {
   readonly downtimeMs: number | null;
   readonly link: MigrationReport['link'];
   readonly transferredBytes: number | null;
+  readonly stopAndCopy: MigrationReport['stopAndCopy'] | null;
   readonly sourceState: string;
   readonly destinationState: string;
   readonly badPages: number | null;
@@ -215,6 +216,7 @@ async function look(
     downtimeMs: report?.downtimeMs ?? null,
     link: report?.link ?? null,
     transferredBytes: report?.transferredBytes ?? null,
+    stopAndCopy: report?.stopAndCopy ?? null,
     sourceState,
     destinationState,
     badPages,
