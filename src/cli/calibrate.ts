@@ -52,7 +52,7 @@ export async function runCalibration(context: CommandContext, options: CommandOp
       const record = await underLock(lockPath, context.interrupted, () => runCell(cell, context.interrupted));
       records.push(record);
       if (resultsPath !== null) appendFileSync(resultsPath, `${JSON.stringify(record)}\n`);
-      if (!record.success) view.log(`${cell.key}: the live run did not succeed`);
+      if (!record.success) view.log(`${cell.key}: the live run broke a promise, or did not end`);
     }
   } finally {
     view.update([]);
@@ -83,7 +83,7 @@ async function runCell(cell: CalibrationCell, signal: AbortSignal): Promise<Cali
     const simulated = (trace: string | null) =>
       figuresOf(runTask(simulationOf(cell, CALIBRATION.seed, guestMs, trace), load));
     const model = simulated(null);
-    const trace = traceFile === null || !record.success ? null : simulated(traceFile);
+    const trace = traceFile === null || record.outcome !== 'completed' ? null : simulated(traceFile);
     return {
       schema: CALIBRATION_SCHEMA,
       key: cell.key,
