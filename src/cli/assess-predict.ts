@@ -198,8 +198,9 @@ export interface Advice {
   readonly totalMigrationTimeMs: number | null;
   readonly downtimeMs: number | null;
   readonly transferredBytes: number | null;
-  /** Plain pre-copy would do as well. */
-  readonly plainPrecopyEnds: boolean;
+  /** What plain pre-copy does: ends within the limit, ends beyond it, or never; null: not asked. */
+  readonly plainPrecopy: 'keeps' | 'exceeds' | 'never' | null;
+  readonly plainPrecopyDowntimeMs: number | null;
   /** Only with a phase in which a failure loses the VM; null where it is not needed or was not asked. */
   readonly postcopyDowntimeMs: number | null;
 }
@@ -211,6 +212,17 @@ const PLAIN_IS_WORTH = 1.05;
 export function adviceOf(predictions: readonly Prediction[], downtimeLimitMs: number): readonly Advice[] {
   const byLink = groupBy(predictions, ({ linkBytesPerSecond }) => String(linkBytesPerSecond));
   return [...byLink.values()].map((rows) => adviceForLink(rows, downtimeLimitMs));
+}
+
+function plainPrecopyOf(
+  rows: readonly Prediction[],
+  keeps: boolean,
+): Pick<Advice, 'plainPrecopy' | 'plainPrecopyDowntimeMs'> {
+  const row = rows.find(({ strategy }) => strategy === 'precopy');
+  if (row === undefined) return { plainPrecopy: null, plainPrecopyDowntimeMs: null };
+  const ends = row.successRate === 1;
+  const plainPrecopy = keeps ? 'keeps' : ends ? 'exceeds' : 'never';
+  return { plainPrecopy, plainPrecopyDowntimeMs: ends ? row.downtimeMs : null };
 }
 
 /** Neither slows the guest down nor has a phase in which a failure loses it: the others are shown, and never advised. */
@@ -240,7 +252,7 @@ function adviceForLink(rows: readonly Prediction[], downtimeLimitMs: number): Ad
     totalMigrationTimeMs: chosen?.totalMigrationTimeMs ?? null,
     downtimeMs: chosen?.downtimeMs ?? null,
     transferredBytes: chosen?.transferredBytes ?? null,
-    plainPrecopyEnds: plain !== undefined,
+    ...plainPrecopyOf(rows, plain !== undefined),
     postcopyDowntimeMs: keeping.length > 0 ? null : (postcopy?.downtimeMs ?? null),
   };
 }

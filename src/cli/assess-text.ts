@@ -82,21 +82,30 @@ function adviceText(one: Advice, guest: Guest, downtimeLimitMs: number): string 
     return 'none of these strategies ends; move it over a faster link, or while it writes less';
   const figures = `${known(one.totalMigrationTimeMs)}, ${known(one.downtimeMs)} down, ${formatBytes(one.transferredBytes ?? 0)}`;
   if (one.strategy === 'precopy') return `plain pre-copy does it: ${figures}`;
-  const why = one.plainPrecopyEnds ? 'plain pre-copy ends too, but takes longer' : precopyProblem(one, guest);
-  if (one.keepsLimit) return `use ${one.strategy}: ${figures}; ${why}`;
+  const why = precopyText(one, guest);
+  if (one.keepsLimit) return `use ${one.strategy}: ${figures}${why}`;
   const postcopy =
     one.postcopyDowntimeMs === null
       ? ''
       : `. Only post-copy is quicker to switch (${formatMs(one.postcopyDowntimeMs)} down), and a failure in its second phase loses the VM`;
-  return `no strategy keeps ${limit} of downtime; ${one.strategy} comes closest: ${figures}; ${why}${postcopy}`;
+  return `no strategy keeps ${limit} of downtime; ${one.strategy} comes closest: ${figures}${why}${postcopy}`;
 }
 
-function precopyProblem({ linkBytesPerSecond }: Advice, { dirtyBytesPerSecond }: Guest): string {
-  const rate = dirtyBytesPerSecond.median;
-  const compare = rate > linkBytesPerSecond ? 'more than the link carries' : 'too much for its limit';
-  return rate < MIB
-    ? 'plain pre-copy does not keep the limit'
-    : `plain pre-copy does not end: the guest dirties ${formatRate(rate)}, ${compare}`;
+/** Why not plain pre-copy; empty where it was not asked. */
+function precopyText(one: Advice, { dirtyBytesPerSecond }: Guest): string {
+  switch (one.plainPrecopy) {
+    case null:
+      return '';
+    case 'keeps':
+      return '; plain pre-copy ends too, but takes longer';
+    case 'exceeds':
+      return `; plain pre-copy ends with ${known(one.plainPrecopyDowntimeMs)} down`;
+    case 'never': {
+      const rate = dirtyBytesPerSecond.median;
+      const compare = rate > one.linkBytesPerSecond ? 'more than the link carries' : 'too much for its limit';
+      return `; plain pre-copy does not end: the guest dirties ${formatRate(rate)}, ${compare}`;
+    }
+  }
 }
 
 function known(durationMs: number | null): string {
