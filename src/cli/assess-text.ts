@@ -1,6 +1,6 @@
 /** What `godwit assess` says, in plain words and one table. Returns text only. */
 
-import { formatBytes, formatMs, formatPercent, formatRate, MIB } from '../base/index.ts';
+import { formatBytes, formatMs, formatPercent, formatRate } from '../base/index.ts';
 import { PAGE_SIZE_BYTES } from '../vm/index.ts';
 import type { Advice, Confidence, Guest, Prediction } from './assess-predict.ts';
 import { formatTable } from './table.ts';
