@@ -10,7 +10,13 @@ import { laneOfPage } from '../link/index.ts';
 import { BatchApplier } from '../pages/index.ts';
 import { makeRamLayout } from '../vm/index.ts';
 import { QemuFeed } from './feed.ts';
-import { decodeTail, hexChecksum, parseStreamFacts, type StreamFacts } from './pair-messages.ts';
+import {
+  decodeTail,
+  encodeApplied,
+  hexChecksum,
+  parseStreamFacts,
+  type StreamFacts,
+} from './pair-messages.ts';
 
 /** Device sections of a machine are well below this; the stream decoder at the source has the same cap. */
 const TAIL_BYTES_MAX = 64 * MIB;
@@ -125,9 +131,14 @@ export class DestinationGateway {
     this.#pageTotal += applier.apply(batch);
     this.#feed.endBatch();
     this.#checksum = (this.#checksum + crc32(batch)) >>> 0;
-    if (!this.#feed.isFull) return;
+    if (!this.#feed.isFull) return this.#tellApplied();
     this.#room ??= Promise.withResolvers<void>();
-    return this.#room.promise;
+    return this.#room.promise.then(() => this.#tellApplied());
+  }
+
+  /** The source keeps no more under way than we apply in a moment. */
+  #tellApplied(): void {
+    this.#link?.send(0, { kind: 'control', text: encodeApplied(this.#pageTotal) });
   }
 
   #onRoom(): void {

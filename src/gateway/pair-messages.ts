@@ -22,6 +22,22 @@ export function parseStreamFacts(text: string): StreamFacts {
   }
 }
 
+const progress = z.object({ kind: z.literal('applied'), pages: z.int().min(0) });
+
+/** From the destination, after batches: pages applied since the beginning. */
+export function encodeApplied(pages: number): string {
+  return JSON.stringify({ kind: 'applied', pages });
+}
+
+/** null: something else, which a newer far side may say. */
+export function parseApplied(text: string): number | null {
+  try {
+    return progress.safeParse(JSON.parse(text)).data?.pages ?? null;
+  } catch {
+    return null;
+  }
+}
+
 /** Three parts, each behind a be32 length: late commands, device sections, end of stream. */
 export function encodeTail(tail: StateTail): Uint8Array {
   const parts = [Buffer.concat(tail.lateCommands), tail.devices, tail.end];

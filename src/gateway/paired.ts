@@ -18,7 +18,8 @@ import { type RamSetup, ReturnPathDecoder } from '../stream/index.ts';
 import { PAGE_SIZE_BYTES } from '../vm/index.ts';
 import { gatewayErrors } from './errors.ts';
 import { LinkRate } from './link-rate.ts';
-import { encodeTail, hexChecksum, type StreamFacts } from './pair-messages.ts';
+import { PageWindow } from './page-window.ts';
+import { encodeTail, hexChecksum, parseApplied, type StreamFacts } from './pair-messages.ts';
 import type { OutputEvents, OutputFacts, PageOutput, StateTail } from './types.ts';
 
 const BATCH_PAGES_MAX = 1024;
@@ -63,6 +64,7 @@ export class PairedOutput implements PageOutput {
   /** Pages being encoded now, by the number of their batch: their next batch cannot use the copy on the way as reference. */
   readonly #encoding = new Map<number, number>();
   readonly #rate = new LinkRate();
+  readonly #window = new PageWindow();
   #batchNumber = 0;
   #pendingPages = 0;
   #pageTotal = 0;
@@ -103,7 +105,15 @@ export class PairedOutput implements PageOutput {
       if (message.pageCount === this.#pageTotal && message.checksum === hexChecksum(this.#checksum))
         this.#prepared?.resolve();
       else this.#fail(gatewayErrors.transferMismatch(this.#pageTotal, message.pageCount));
-    } else if (message.kind === 'abort') this.#fail(gatewayErrors.farSide(message.code, message.text));
+    } else if (message.kind === 'control') this.#onApplied(message.text);
+    else if (message.kind === 'abort') this.#fail(gatewayErrors.farSide(message.code, message.text));
+  }
+
+  #onApplied(text: string): void {
+    const pages = parseApplied(text);
+    if (pages === null || pages > this.#pageTotal) return;
+    this.#window.applied(this.#options.clock.nowMs(), pages);
+    this.#events.onRoom();
   }
 
   /** The link has ended; without an error only when we closed it. */
@@ -167,13 +177,15 @@ export class PairedOutput implements PageOutput {
   roomPages(): number {
     if (this.#closed) return 0;
     const { encoders } = this.#options.encoding;
-    const { bufferedBytes } = this.#look();
+    const { bufferedBytes, roundTripMs } = this.#look();
     const windowBytes = Math.max(WINDOW_BYTES_MIN, ((this.#rate.bytesPerSecond ?? 0) * WINDOW_MS) / 1000);
     // What is being encoded goes out too, at what pages cost lately.
     const roomBytes = windowBytes - bufferedBytes - this.#pendingPages * this.#wholeBytes;
     const byLink = Math.floor(roomBytes / Math.max(16, this.#wholeBytes));
     const byEncoders = (encoders + 1) * BATCH_PAGES_MAX - this.#pendingPages;
-    const room = Math.min(byLink, byEncoders, BATCH_PAGES_MAX);
+    const handedOver = this.#pageTotal + this.#pendingPages;
+    const byFarSide = this.#window.roomPages(this.#options.clock.nowMs(), handedOver, roundTripMs);
+    const room = Math.min(byLink, byEncoders, byFarSide, BATCH_PAGES_MAX);
     if (room >= BATCH_PAGES_MIN) return room;
     this.#poll ??= setTimeout(() => {
       this.#poll = null;

@@ -1,0 +1,44 @@
+/**
+ * How many pages may be between this gateway and the far one's QEMU. The link's window counts bytes, and with deltas of a
+ * few bytes it lets through more pages than the far side loads in a second: all of that would be downtime. So the far
+ * side tells how many it has applied. Pure; time is an argument.
+ */
+
+/** About 8 MiB of guest memory: a few milliseconds of loading, and enough to keep a near far side busy. */
+const PAGES_MIN = 2048;
+/** Beyond the round trip, what the far side applies in this time. */
+const WINDOW_MS = 60;
+const SAMPLE_MS = 100;
+const WEIGHT = 0.3;
+/** Nothing heard for this long: its lane may be broken while others work, and the link's own window must do. */
+const SILENCE_MS = 1000;
+
+export class PageWindow {
+  #appliedPages: number | null = null;
+  #heardMs = 0;
+  #pagesPerMs = 0;
+  #sampleMs = 0;
+  #samplePages = 0;
+
+  /** The far side has applied `totalPages` since the beginning. A figure that goes back is ignored: lanes are resumed. */
+  applied(nowMs: number, totalPages: number): void {
+    if (this.#appliedPages === null) this.#sampleMs = nowMs;
+    if (totalPages < (this.#appliedPages ?? 0)) return;
+    this.#appliedPages = totalPages;
+    this.#heardMs = nowMs;
+    const spanMs = nowMs - this.#sampleMs;
+    if (spanMs < SAMPLE_MS) return;
+    this.#pagesPerMs += WEIGHT * ((totalPages - this.#samplePages) / spanMs - this.#pagesPerMs);
+    this.#sampleMs = nowMs;
+    this.#samplePages = totalPages;
+  }
+
+  /** `handedOverPages`: since the beginning. Infinity where the far side does not tell. */
+  roomPages(nowMs: number, handedOverPages: number, roundTripMs: number | null): number {
+    if (this.#appliedPages === null) return Number.POSITIVE_INFINITY;
+    const underWay = handedOverPages - this.#appliedPages;
+    if (underWay > 0 && nowMs - this.#heardMs > SILENCE_MS) return Number.POSITIVE_INFINITY;
+    const window = Math.max(PAGES_MIN, this.#pagesPerMs * (WINDOW_MS + (roundTripMs ?? 0)));
+    return Math.max(0, Math.floor(window - underWay));
+  }
+}
