@@ -103,6 +103,7 @@ async function stopSource(options: HandoverOptions): Promise<number> {
   if (alreadyMs !== null) return alreadyMs;
   await migrateSetParameters(source, new Map([['max-bandwidth', DRAIN_STOPPED_BYTES_PER_SECOND]]));
   if (!options.guestWasRunning) return systemClock.nowMs();
+  await untilPassesAreShort(options);
   journal.write({ step: 'stop' });
   onStep('stopping');
   await stop(source);
@@ -114,6 +115,32 @@ async function stopSource(options: HandoverOptions): Promise<number> {
   throw new GodwitError('GUEST_ENDED', `the source VM is "${status}" instead of stopped`, {
     safe: 'the source VM is as its guest left it',
   });
+}
+
+/** A pass is short when the guest has written next to nothing since the sync before it. */
+const SHORT_PASS_MS = 25;
+/** What earlier passes brought is still being loaded at the far end for about this long. */
+const SHORT_PASSES_MS = 80;
+const HURRY_MS_MAX = 300;
+
+/**
+ * Passes 250 ms apart leave 250 ms of writes to be read, sent and loaded with the VM stopped. Without the spacing, and with the bandwidth
+ * just raised, each pass is as short as the one before was small: a few of them, and almost nothing is dirty when the VM stops.
+ */
+async function untilPassesAreShort({ source, gateway }: HandoverOptions): Promise<void> {
+  if (!gateway.hurryPasses()) return;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let passMs: number | null = null;
+  let shortSinceMs: number | null = null;
+  const ignore = source.on(({ name, receivedAtMs }) => {
+    if (name !== 'MIGRATION_PASS') return;
+    const isShort = passMs !== null && receivedAtMs - passMs <= SHORT_PASS_MS;
+    shortSinceMs = isShort ? (shortSinceMs ?? receivedAtMs) : null;
+    passMs = receivedAtMs;
+    if (shortSinceMs !== null && receivedAtMs - shortSinceMs >= SHORT_PASSES_MS) resolve();
+  });
+  await Promise.race([promise, sleep(HURRY_MS_MAX)]);
+  ignore();
 }
 
 /** The run state says that the VM waits for `cont`. Errors: DESTINATION_NOT_STARTED. */

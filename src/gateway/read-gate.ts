@@ -15,6 +15,7 @@ export class ReadGate {
   readonly #ackGate: boolean;
   #pausedUntilMs = 0;
   #open = false;
+  #hurried = false;
   /** Nothing is read before the engine has said how much. */
   waitingBytesMax: number;
 
@@ -29,7 +30,14 @@ export class ReadGate {
 
   /** `lastMs`: when the pass before began, null for none. */
   beginPass(nowMs: number, lastMs: number | null): void {
+    if (this.#hurried) return;
     if (lastMs !== null && nowMs - lastMs < PASS_SPACING_MS) this.#pausedUntilMs = lastMs + PASS_SPACING_MS;
+  }
+
+  /** Passes may follow each other at once: the VM is about to be stopped. */
+  hurry(): void {
+    this.#hurried = true;
+    this.#pausedUntilMs = 0;
   }
 
   /** For good. */

@@ -270,8 +270,7 @@ export class SourceGateway {
     this.#gate.beginPass(nowMs, this.#syncMs);
     this.#passes = passes;
     this.#syncMs = nowMs;
-    // The first pass began with the stream.
-    if (passes >= 2) this.#recorder?.beginPass(this.#nowMs());
+    if (passes >= 2) this.#recorder?.beginPass(this.#nowMs()); // The first began with the stream.
     this.#sourceRemainingPages = null;
     this.#steerReading();
   }
@@ -289,6 +288,13 @@ export class SourceGateway {
   setWaitingMax(waitingBytesMax: number): void {
     this.#gate.waitingBytesMax = waitingBytesMax;
     this.#steerReading();
+  }
+
+  /** The VM is about to be stopped: passes need not be apart any more. False without the ack: then a short pass invites QEMU to stop by itself. */
+  hurryPasses(): boolean {
+    if (this.#options.ackGate) this.#gate.hurry();
+    this.#steerReading();
+    return this.#options.ackGate;
   }
 
   /** The VM has stopped: the rest is read as fast as it comes, whatever waits. */
