@@ -1,11 +1,6 @@
 /** Encodes batches on the calling thread: for small machines, tests, and links that one core outruns. */
 
-import {
-  BatchEncoder,
-  type BatchRequest,
-  SLOTS_PER_CHUNK,
-  SlotMemory,
-} from '../pages/index.ts';
+import { BatchEncoder, type BatchRequest, SLOTS_PER_CHUNK, SlotMemory } from '../pages/index.ts';
 import type { BatchEncoding, TimedBatch } from './paired.ts';
 
 export class InThreadEncoding implements BatchEncoding {
