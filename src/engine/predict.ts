@@ -4,6 +4,7 @@ import {
   backlogBytes,
   bytesPerPage,
   dirtiedMost,
+  dirtiedWithin,
   pagesAtSource,
   rewrittenWaiting,
 } from '../strategy/index.ts';
@@ -22,16 +23,25 @@ export interface Prediction {
 const STOP_LATENCY_MS = 10;
 
 /**
- * Pages a second that newly enter the backlog: what was sent and came back, not what was waiting anyway. In an absorbed hot set nearly every
- * dirtied page replaces a copy that already waits and adds nothing. null before an iteration after the first pass has ended.
+ * Pages dirtied since the last sync, which nobody has counted yet, by the rates at which pages are rewritten. Those that wait already are not
+ * new: a hot set that waits is not dirtied anew, and a QEMU that stalls must not make the forecast grow for ever.
  */
-export function arrivalPagesPerSecond(history: readonly IterationStats[]): number | null {
+function unknownPages(
+  snapshot: Snapshot,
+  history: readonly IterationStats[],
+  pageCount: number,
+  passesAtIterationStart: number,
+): number {
   const last = history.at(-1);
-  const before = history.at(-2);
-  if (last === undefined || before === undefined || last.index === 0 || last.durationMs <= 0) return null;
-  const waiting = (stats: IterationStats) => stats.backlog.queuedPages + stats.backlog.heldPages;
-  const arrived = waiting(last) - waiting(before) + last.sentPages;
-  return (Math.max(0, arrived) * 1000) / last.durationMs;
+  const most = dirtiedMost(history);
+  const seconds = ((snapshot.sinceSyncMs ?? 0) + STOP_LATENCY_MS) / 1000;
+  if (last === undefined || last.index === 0 || most === 0) return 0;
+  const newShare = Math.max(0, 1 - rewrittenWaiting(snapshot, pageCount) / most);
+  // A page cools slowly, a guest may fall quiet at once: no more than the running iteration saw, once it has had a whole pass.
+  const hadPass = snapshot.passes > passesAtIterationStart;
+  const seen = hadPass ? snapshot.dirtyPages : Math.max(last.dirtyPages, snapshot.dirtyPages);
+  const dirty = Math.min(dirtiedWithin(last, seconds), seen);
+  return dirty * newShare;
 }
 
 export function predict(
@@ -40,13 +50,10 @@ export function predict(
   pageCount: number,
   linkBytesPerSecond: number | null,
   fixedDowntimeMs: number,
+  passesAtIterationStart: number,
 ): Prediction {
   const pageBytes = bytesPerPage(snapshot);
-  const arrival = arrivalPagesPerSecond(history) ?? 0;
-  // No more can be new than the guest is known to write and does not wait already: a hot set that waits is not dirtied anew, and a QEMU
-  // that stalls must not make the forecast grow for ever.
-  const most = Math.max(0, dirtiedMost(history) - rewrittenWaiting(snapshot, pageCount));
-  const unknown = Math.min((arrival * ((snapshot.sinceSyncMs ?? 0) + STOP_LATENCY_MS)) / 1000, most);
+  const unknown = unknownPages(snapshot, history, pageCount, passesAtIterationStart);
   const burstBytes = (pagesAtSource(snapshot, pageCount, history) + unknown) * pageBytes;
   const bytes = backlogBytes(snapshot) + (snapshot.underWayBytes ?? 0) + burstBytes;
   const known = linkBytesPerSecond !== null && linkBytesPerSecond > 0;

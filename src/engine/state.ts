@@ -40,6 +40,8 @@ export interface DecisionRecord {
 export interface RunningIteration {
   readonly index: number;
   readonly startMs: number;
+  /** QEMU's passes when it began. */
+  readonly passesAtStart: number;
   /** It ends at the first dirty sync after this; null for the first pass, which ends when it ends. */
   readonly lengthMs: number | null;
   /** `end-iteration` was sent, its answer is awaited. */
@@ -91,7 +93,7 @@ export function startEngine(options: EngineOptions): EngineState {
     history: [],
     iterationsTotal: 0,
     iterationsIdle: 0,
-    iteration: { index: 0, startMs: 0, lengthMs: null, ending: false },
+    iteration: { index: 0, startMs: 0, passesAtStart: 0, lengthMs: null, ending: false },
     snapshot: null,
     linkMeasuredBytesPerSecond: null,
     waitingBytesMax: null,

@@ -132,7 +132,13 @@ function onIteration(turn: Turn, fact: Extract<Fact, { kind: 'iteration' }>): vo
   turn.state = {
     ...turn.state,
     iterationsIdle: turn.state.iterationsIdle + (idle ? 1 : 0),
-    iteration: { index: fact.stats.index + 1, startMs: turn.nowMs, lengthMs, ending: false },
+    iteration: {
+      index: fact.stats.index + 1,
+      startMs: turn.nowMs,
+      passesAtStart: fact.snapshot.passes,
+      lengthMs,
+      ending: false,
+    },
   };
   if (turn.state.phase !== 'running') return;
   applyVerdict(turn, strategy.atIteration(outlook, turn.state.memory, parameters));

@@ -16,7 +16,8 @@ export function linkOf(state: EngineState): number | null {
 }
 
 export function predictionOf(state: EngineState): Prediction | null {
-  const { snapshot, history, options } = state;
+  const { snapshot, history, options, iteration } = state;
   if (snapshot === null) return null;
-  return predict(snapshot, history, options.pageCount, linkOf(state), options.fixedDowntimeMs);
+  const { pageCount, fixedDowntimeMs } = options;
+  return predict(snapshot, history, pageCount, linkOf(state), fixedDowntimeMs, iteration.passesAtStart);
 }

@@ -2,6 +2,7 @@ export {
   backlogBytes,
   bytesPerPage,
   dirtiedMost,
+  dirtiedWithin,
   dirtyPagesPerSecond,
   measured,
   pagesAtSource,

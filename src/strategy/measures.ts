@@ -55,6 +55,12 @@ export function pagesAtSource(
   return reported * Math.max(0, 1 - rewrittenWaiting(snapshot, pageCount) / writes);
 }
 
+/** Pages outside the hold that the destination has never had: sending one takes it off the rest, whatever the guest writes elsewhere. */
+export function neverSentPages(outlook: Outlook): number {
+  const { sentPages, resentPages, backlog } = outlook.snapshot;
+  return Math.max(0, outlook.pageCount - (sentPages - resentPages) - backlog.heldPages);
+}
+
 /** Waits outside the hold, at the gateway and inside QEMU. */
 export function queuedBytes(outlook: Outlook): number {
   const { snapshot, pageCount, history } = outlook;
@@ -104,6 +110,18 @@ export function rewritesPerSecond(stats: IterationStats): number {
     total += stats.rewriteHistogram[index]! * rateOfClass(index);
   }
   return total;
+}
+
+/**
+ * Distinct pages that will be dirtied within `seconds`, by their rewrite rates. A rate is read off QEMU's syncs, so it is the chance to be dirty
+ * after one spacing of passes over that spacing: the chance grows in proportion up to there, and no faster beyond.
+ */
+export function dirtiedWithin(stats: IterationStats, seconds: number): number {
+  let pages = 0;
+  for (let index = 0; index < stats.rewriteHistogram.length; index++) {
+    pages += stats.rewriteHistogram[index]! * Math.min(1, rateOfClass(index) * seconds);
+  }
+  return pages;
 }
 
 /** Bytes a second that dirtying asks of the link: the larger of both estimates, at what a page costs encoded. */

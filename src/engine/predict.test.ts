@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { type IterationStats, REWRITE_CLASSES, type Snapshot } from '../vm/index.ts';
+import { predict } from './index.ts';
+
+const PAGES = 10_000;
+const PAGE_BYTES = 4104;
+const LINK = 1000 * PAGE_BYTES;
+
+/** 1,000 pages, each found dirty at every other sync 250 ms apart: rates of 2 a second. */
+function iteration(dirtyPages: number): IterationStats {
+  const rewriteHistogram = new Float64Array(REWRITE_CLASSES);
+  rewriteHistogram[16] = 1000;
+  return {
+    index: 1,
+    startMs: 1000,
+    durationMs: 1000,
+    passes: 4,
+    dirtyPages,
+    dirtyOutsideHoldPages: dirtyPages,
+    sentPages: 1000,
+    resentPages: 0,
+    sentBytes: 1000 * PAGE_BYTES,
+    backlog: { queuedPages: 0, queuedBytes: 0, heldPages: 0, heldBytes: 0 },
+    bandwidthBytesPerSecond: LINK,
+    rewriteHistogram,
+    regionHistogram: new Uint32Array(4),
+    regionPages: 2500,
+  };
+}
+
+function snapshot(over: Partial<Snapshot> = {}): Snapshot {
+  return {
+    backlog: { queuedPages: 0, queuedBytes: 0, heldPages: 0, heldBytes: 0 },
+    dirtyPages: 600,
+    dirtyOutsideHoldPages: 600,
+    sentPages: PAGES,
+    resentPages: 0,
+    sentBytes: PAGES * PAGE_BYTES,
+    firstPassDone: true,
+    passes: 6,
+    sinceSyncMs: 240,
+    bandwidthBytesPerSecond: LINK,
+    roundTripMs: 1,
+    memoryBytes: 0,
+    memoryBytesMax: 1e9,
+    gateHeld: true,
+    ...over,
+  };
+}
+
+const downtimeMs = (now: Snapshot, last = iteration(1000), passesBefore = 4) =>
+  predict(now, [last], PAGES, LINK, 80, passesBefore).downtimeMs!;
+
+test('what was dirtied since the last sync is predicted from rewrite rates', () => {
+  // 1,000 pages at 1.41 a second (the middle of their class) for 250 ms.
+  assert.ok(Math.abs(downtimeMs(snapshot()) - (80 + 354)) < 5, `${downtimeMs(snapshot())}`);
+  assert.ok(
+    Math.abs(downtimeMs(snapshot({ sinceSyncMs: 0 })) - (80 + 14)) < 5,
+    'the stop itself takes 10 ms',
+  );
+});
+
+test('pages that wait already are not dirtied anew', () => {
+  const backlog = { queuedPages: 0, queuedBytes: 0, heldPages: 1000, heldBytes: 1000 * PAGE_BYTES };
+  assert.equal(Math.round(downtimeMs(snapshot({ backlog, sentPages: PAGES - 1000 }))), 80 + 1000);
+});
+
+test('a guest that falls quiet is believed after a pass, one whose QEMU stalls does not grow', () => {
+  assert.equal(downtimeMs(snapshot({ dirtyPages: 0 })), 80);
+  const noPassYet = snapshot({ dirtyPages: 0, passes: 4 });
+  assert.ok(downtimeMs(noPassYet) > 400, 'nothing is known of the running iteration');
+  assert.equal(Math.round(downtimeMs(snapshot({ sinceSyncMs: 60_000 }))), 80 + 600);
+});
+
+test('the link rate is not known: neither is the downtime', () => {
+  const { downtimeMs: unknown, bytes } = predict(snapshot(), [iteration(1000)], PAGES, null, 80, 4);
+  assert.equal(unknown, null);
+  assert.ok(bytes > 0);
+});
