@@ -137,7 +137,7 @@ test('the forecast: what a link keeps current, and where plain iterations settle
 test('adaptive waits while the limit can be met, and says when it cannot', () => {
   const light: Told = { dirty: 2000, rates: [[0.25, 8000]] };
   const reachable = [30_000, 20_000, 10_000].map((queued) => ({ ...light, queued }));
-  assert.equal(end('adaptive', reachable), 'continue adaptive-drain');
+  assert.equal(end('adaptive', reachable), 'continue adaptive-watch');
   const fits = [...reachable, { ...light, queued: 2000 }];
   assert.equal(end('adaptive', fits), 'continue adaptive-settle', 'a rest that shrinks is worth a moment');
   const stays = { ...light, queued: 1900 };
@@ -159,12 +159,34 @@ test('adaptive does not stop while sending still takes off more than it costs', 
     rates: [[4, 40_000] as const],
     queued,
   }));
-  assert.equal(end('adaptive', heavy), 'continue adaptive-drain');
+  assert.equal(end('adaptive', heavy), 'continue adaptive-watch');
+  const neverSent = { snapshot: { sentPages: PAGES - 54_000 } };
+  assert.equal(end('adaptive', heavy, neverSent), 'continue adaptive-drain');
   const holds = strategyByName('adaptive');
   const outlook = outlookAfter(tell(heavy));
   const parameters = readParameters(holds, []);
   const first = holds.atIteration(outlook, holds.start(parameters), parameters);
   assert.equal(first.hold.kind, 'rate', 'pages too hot to keep current wait');
+});
+
+test('adaptive believes no forecast for longer than a share of the cost, and stops where it was cheapest', () => {
+  // Rates so low that the limit seems in reach, but the backlog swings and never gets there.
+  const light = { dirty: 8000, rates: [[0.25, 8000] as const] };
+  const swing = (queued: readonly number[]) => queued.map((pages) => ({ ...light, queued: pages }));
+  const rules = listen('adaptive', swing([30_000, 8000, 4000, 9000, 4100])).map(
+    (decision) => `${decision.action} ${decision.rule}`,
+  );
+  assert.equal(rules.at(-3), 'continue adaptive-watch', 'the least so far');
+  assert.equal(
+    rules.at(-2),
+    'stop-and-copy adaptive-plateau',
+    'patience is two passes here, and a second is over',
+  );
+  const patient = { settings: ['patienceShare=0.15'] };
+  const longer = listen('adaptive', swing([30_000, 8000, 4000, 9000, 4100]), patient).map(
+    ({ action }) => action,
+  );
+  assert.deepEqual(longer.slice(-3), ['continue', 'continue', 'stop-and-copy'], 'the least has come again');
 });
 
 test('native pre-copy compares what remains with bandwidth times limit', () => {

@@ -8,14 +8,14 @@ import { type Forecast, forecast, forecastSwitchover, NOTHING_KNOWN } from '../s
 const OURS = 'ours; see docs/strategies.md';
 
 function answer(outlook: Outlook, memory: Forecast, parameters: ParameterValues): Verdict<Forecast> {
-  const { decision, waitingSinceMs, settling } = forecastSwitchover(outlook, memory, parameters);
+  const { decision, ...waiting } = forecastSwitchover(outlook, memory, parameters);
   // In a trough hot pages have cooled, and the whole backlog is worth sending.
   const release = !memory.known || memory.phase?.quiet === true;
   return {
     hold: release ? HOLD_NONE : holdByForecast(memory.share),
     order: COLDEST_FIRST,
     decision,
-    memory: { ...memory, waitingSinceMs, settling },
+    memory: { ...memory, ...waiting },
   };
 }
 
@@ -38,11 +38,11 @@ export const adaptive: Strategy<Forecast> = {
       OURS,
     ),
     parameter(
-      'flatEvaluations',
-      2,
-      [1, 16],
-      'iterations',
-      'iterations that bought too little before waiting counts as useless',
+      'patienceShare',
+      0.02,
+      [0, 10],
+      'share',
+      'waits for this share of the cost so far without a fall of it',
       OURS,
     ),
     parameter(

@@ -1,9 +1,10 @@
 /**
- * adaptive: forecast what waiting buys, and stop when it buys less than it costs.
+ * adaptive: forecast what waiting buys, watch what it costs, and stop when the cost no longer falls.
  *
- * Cost = total time + downtimeWeight x downtime. A second of sending shrinks the backlog by its yield y (1: all of it lasts, 0: all comes
- * back), so it buys downtimeWeight x y seconds: waiting pays while y > 1 / downtimeWeight. That one number sets the hold threshold, the flat
- * test and the patience for a quiet phase. A limit that can be met goes before the cost: then it waits until the limit is met.
+ * Cost of a stop now = total time + downtimeWeight x the downtime beyond the limit. It falls while sending takes more off the downtime than
+ * it takes time. Once every page was sent, the least cost so far is kept; when it has not fallen for a while (patienceShare of itself), no
+ * forecast is believed any more. The wait is a share of the cost, so it adds at most that share, at whatever scale. The same weight sets the
+ * hold threshold and the patience for a quiet phase.
  */
 
 import type { Decision, Outlook, ParameterValues } from '../../vm/index.ts';
@@ -19,9 +20,8 @@ import {
   measured,
   rateText,
   remainingBytes,
-  yieldOf,
 } from '../measures.ts';
-import { drained } from './drained.ts';
+import { allSentOnce } from './drained.ts';
 import { fitsLimit } from './fits.ts';
 import { concentration, phasesOf } from './pattern-class.ts';
 
@@ -29,11 +29,22 @@ import { concentration, phasesOf } from './pattern-class.ts';
 const LINK_SHARE_FOR_LIMIT = 0.95;
 /** Rewrite rates mean something after this many iterations past the first pass. */
 const ITERATIONS_TO_LEARN = 2;
-const TROUGH_SHARE = 0.7;
+/** Two passes of QEMU: within one, what was dirtied is not known. */
+const PATIENCE_MS_MIN = 500;
+/** As little as it was before, as far as predictions tell. */
+const LEAST_TOLERANCE = 1.05;
 
 export interface Settling {
+  /** The first moment at which the limit fitted. */
+  readonly sinceMs: number;
   readonly atMs: number;
   readonly predictedMs: number;
+}
+
+export interface Least {
+  readonly costMs: number;
+  readonly downtimeMs: number;
+  readonly atMs: number;
 }
 
 export interface Forecast {
@@ -45,8 +56,8 @@ export interface Forecast {
   readonly bestMs: number | null;
   /** Where sending every dirty page as it comes would settle (R* / B), ms; null while the link rate is unknown. */
   readonly plateauMs: number | null;
-  /** Iterations in a row, queue drained, that bought less than they cost. */
-  readonly flat: number;
+  /** The least cost of a stop since every page was sent, and when that was; null before. */
+  readonly least: Least | null;
   readonly phase: { readonly periodMs: number; readonly quiet: boolean; readonly sinceMs: number } | null;
   readonly waitingSinceMs: number | null;
   /** Since the limit fits: downtime predicted at a moment, to see what waiting has bought since; null: it does not fit. */
@@ -61,7 +72,7 @@ export const NOTHING_KNOWN: Forecast = {
   limitReachable: true,
   bestMs: null,
   plateauMs: null,
-  flat: 0,
+  least: null,
   phase: null,
   waitingSinceMs: null,
   settling: null,
@@ -82,9 +93,7 @@ export function forecast(outlook: Outlook, before: Forecast, parameters: Paramet
   const weight = value(parameters, 'downtimeWeight');
   const forLimit = keptCurrent(last.rewriteHistogram, (LINK_SHARE_FOR_LIMIT * link) / pageBytes);
   const bestMs = (forLimit.hotterPages * pageBytes * 1000) / link + overheadMs(outlook, link);
-  const flat = before.flat + (isFlat(outlook, weight) ? 1 : 0);
-  const limitReachable =
-    bestMs <= outlook.limits.downtimeMsMax && flat < 2 * value(parameters, 'flatEvaluations');
+  const limitReachable = bestMs <= outlook.limits.downtimeMsMax;
   const forCost = keptCurrent(last.rewriteHistogram, ((1 - 1 / weight) * link) / pageBytes);
   const phases = phasesOf(outlook.history);
   const samePhase = phases !== null && before.phase !== null && before.phase.quiet === phases.quiet;
@@ -98,7 +107,7 @@ export function forecast(outlook: Outlook, before: Forecast, parameters: Paramet
     plateauMs:
       (plateauPages(last.rewriteHistogram, link / pageBytes) * pageBytes * 1000) / link +
       overheadMs(outlook, link),
-    flat: isFlat(outlook, weight) ? flat : 0,
+    least: before.least,
     phase: phases && { ...phases, sinceMs: samePhase ? before.phase.sinceMs : last.startMs },
     waitingSinceMs: before.waitingSinceMs,
     settling: before.settling,
@@ -106,9 +115,18 @@ export function forecast(outlook: Outlook, before: Forecast, parameters: Paramet
   };
 }
 
-function isFlat(outlook: Outlook, weight: number): boolean {
-  const bought = yieldOf(outlook.history, 1);
-  return bought !== null && bought < 1 / weight && outlook.snapshot.firstPassDone;
+/** What a stop now costs: time until it is over, and the downtime that nobody agreed to. null while it cannot be predicted. */
+function costMs(outlook: Outlook, weight: number): number | null {
+  const downtimeMs = outlook.downtimePredictedMs;
+  if (downtimeMs === null) return null;
+  return outlook.nowMs + downtimeMs + weight * Math.max(0, downtimeMs - outlook.limits.downtimeMsMax);
+}
+
+function leastOf(outlook: Outlook, before: Least | null, weight: number): Least | null {
+  const cost = costMs(outlook, weight);
+  return cost === null || (before !== null && before.costMs <= cost)
+    ? before
+    : { costMs: cost, downtimeMs: outlook.downtimePredictedMs ?? 0, atMs: outlook.nowMs };
 }
 
 function sentence(outlook: Outlook, known: Forecast): string {
@@ -124,12 +142,15 @@ function sentence(outlook: Outlook, known: Forecast): string {
 
 export interface ForecastVerdict {
   readonly decision: Decision;
+  readonly least: Least | null;
   readonly waitingSinceMs: number | null;
   readonly settling: Settling | null;
 }
 
 /** A prediction swings with QEMU's passes; over less than this its fall says nothing. */
 const SETTLE_MS = 150;
+/** The limit has been agreed to: going below it may take this share of the time it took to get there. */
+const SETTLE_SHARE = 0.1;
 /** What no waiting takes off is this close to what is predicted. */
 const SETTLED_MS = 10;
 
@@ -140,9 +161,11 @@ function settle(
   fits: Decision,
   weight: number,
 ): Pick<ForecastVerdict, 'decision' | 'settling'> {
-  const now = { atMs: outlook.nowMs, predictedMs: outlook.downtimePredictedMs ?? 0 };
+  const sinceMs = known.settling?.sinceMs ?? outlook.nowMs;
+  const now = { sinceMs, atMs: outlook.nowMs, predictedMs: outlook.downtimePredictedMs ?? 0 };
   const link = outlook.linkBytesPerSecond;
-  if (link === null || now.predictedMs - overheadMs(outlook, link) <= SETTLED_MS) {
+  const isLate = now.atMs + SETTLE_MS - sinceMs > SETTLE_SHARE * now.atMs;
+  if (isLate || link === null || now.predictedMs - overheadMs(outlook, link) <= SETTLED_MS) {
     return { decision: fits, settling: known.settling };
   }
   const since = known.settling ?? now;
@@ -161,45 +184,25 @@ export function forecastSwitchover(
   parameters: ParameterValues,
 ): ForecastVerdict {
   const { waitingSinceMs } = known;
-  const say = (decision: Decision): ForecastVerdict => ({ decision, waitingSinceMs, settling: null });
+  const weight = value(parameters, 'downtimeWeight');
   const fits = fitsLimit(outlook);
-  if (fits !== null)
-    return { waitingSinceMs, ...settle(outlook, known, fits, value(parameters, 'downtimeWeight')) };
+  if (fits !== null) return { least: known.least, waitingSinceMs, ...settle(outlook, known, fits, weight) };
+  const sent = allSentOnce(outlook, value(parameters, 'heldShare'));
+  const least = known.known && sent.drained ? leastOf(outlook, known.least, weight) : known.least;
+  const say = (decision: Decision): ForecastVerdict => ({ decision, least, waitingSinceMs, settling: null });
   if (!known.known)
     return say(goOn('adaptive-learn', `${rateText(outlook)}; ${known.where}; ${downtimeText(outlook)}`));
   const text = sentence(outlook, known);
-  const rest = drained(outlook, {
-    heldShare: value(parameters, 'heldShare'),
-    yieldMin: 1 / value(parameters, 'downtimeWeight'),
-    yieldIterations: value(parameters, 'flatEvaluations'),
-  });
-  if (!rest.drained) return say(goOn('adaptive-drain', `${text}; ${rest.text}`));
-  if (known.limitReachable) return say(goOn('adaptive-limit', `${text}; ${rest.text}`));
+  if (!sent.drained || least === null) return say(goOn('adaptive-drain', `${text}; ${sent.text}`));
   if (value(parameters, 'strict') >= 1)
     return say(goOn('adaptive-strict', `${text}; told never to exceed it`));
-  if (known.phase !== null) return waitForTrough(outlook, known, parameters, text);
-  return say(stop('adaptive-plateau', `${text}; ${rest.text}: waiting costs more than it buys`));
-}
-
-/** Waits for a quiet phase while what it can take off the downtime is worth the wait. */
-function waitForTrough(
-  outlook: Outlook,
-  known: Forecast,
-  parameters: ParameterValues,
-  text: string,
-): ForecastVerdict {
-  const waitingSinceMs = known.waitingSinceMs ?? outlook.nowMs;
-  const { periodMs, quiet, sinceMs } = known.phase!;
-  const inPhaseMs = outlook.nowMs - sinceMs;
-  const patienceMs = Math.min(value(parameters, 'patienceMs'), 1.5 * periodMs);
-  const waitedMs = outlook.nowMs - waitingSinceMs;
-  // A quiet half-period of sending takes at most that much off; the busy half before it is the price.
-  const gainMs = Math.min(outlook.downtimePredictedMs ?? 0, periodMs / 2);
-  const worth = value(parameters, 'downtimeWeight') * gainMs > periodMs;
-  const numbers = `period ${formatMs(periodMs)}, ${quiet ? 'quiet' : 'busy'} for ${formatMs(inPhaseMs)}`;
-  const stay = (quiet ? inPhaseMs < (TROUGH_SHARE * periodMs) / 2 : worth) && waitedMs < patienceMs;
-  const decision = stay
-    ? goOn('adaptive-trough', `${text}; phased, ${numbers}: ${quiet ? 'used up to' : 'waits for'} the trough`)
-    : stop('adaptive-trough', `${text}; phased, ${numbers}, waited ${formatMs(waitedMs)}`);
-  return { decision, waitingSinceMs, settling: null };
+  const patienceMs = Math.max(PATIENCE_MS_MIN, value(parameters, 'patienceShare') * least.costMs);
+  const flatMs = outlook.nowMs - least.atMs;
+  const flat = `waiting has bought nothing for ${formatMs(flatMs)}, least was ${formatMs(least.downtimeMs)}`;
+  const isLeast = (outlook.downtimePredictedMs ?? 0) <= LEAST_TOLERANCE * least.downtimeMs;
+  const returnMs = Math.max(patienceMs, known.phase?.periodMs ?? 0);
+  if (flatMs < patienceMs || (!isLeast && flatMs < patienceMs + returnMs)) {
+    return say(goOn('adaptive-watch', `${text}; ${flat}`));
+  }
+  return say(stop('adaptive-plateau', `${text}; ${flat}`));
 }
