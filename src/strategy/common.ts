@@ -69,17 +69,15 @@ export const ITERATION_PARAMETERS: readonly ParameterSpec[] = [
 
 /**
  * T = clamp((queue + held) / B, iterationMsMin, iterationMsMax); the shortest while the link rate is unknown. The first after QEMU's first
- * pass ends as soon as what remains may fit the limit: one pass then tells whether the guest writes, and one that hardly does is not kept
- * waiting for a second of statistics.
+ * pass is a single pass: it tells where the guest writes at all, and one that hardly does is not kept waiting for a second of statistics.
  */
 export function iterationByBacklog(outlook: Outlook, parameters: ParameterValues): number {
+  if (outlook.history.length === 1) return 0;
   const min = value(parameters, 'iterationMsMin');
   const max = Math.max(min, value(parameters, 'iterationMsMax'));
   const link = outlook.linkBytesPerSecond;
   if (link === null || link <= 0) return min;
-  const drainMs = (remainingBytes(outlook) * 1000) / link;
-  if (outlook.history.length === 1) return Math.min(max, Math.max(0, drainMs - outlook.limits.downtimeMsMax));
-  return Math.min(max, Math.max(min, drainMs));
+  return Math.min(max, Math.max(min, (remainingBytes(outlook) * 1000) / link));
 }
 
 /** Every pass is an iteration, as in the systems that have no other notion of it. */

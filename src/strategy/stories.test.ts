@@ -189,6 +189,27 @@ test('adaptive believes no forecast for longer than a share of the cost, and sto
   assert.deepEqual(longer.slice(-3), ['continue', 'continue', 'stop-and-copy'], 'the least has come again');
 });
 
+test('until heat is known, regions in which nothing was found dirty go first', () => {
+  const orderAfter = (story: readonly Told[]) => {
+    const outlook = outlookAfter(tell(story));
+    const orders = ['adaptive', 'frs', 'mp'].map((name) => {
+      const strategy = strategyByName(name);
+      const parameters = readParameters(strategy, []);
+      return strategy.atIteration(outlook, strategy.start(parameters), parameters).order;
+    });
+    assert.deepEqual(orders[1], orders[0]);
+    assert.deepEqual(orders[2], orders[0]);
+    return orders[0]!;
+  };
+  assert.equal(orderAfter([]).kind, 'coldest', 'nothing known');
+  const onePass: Told = { dirty: 2000, regions: [3, 4] };
+  const first = orderAfter([onePass]);
+  assert.ok(first.kind === 'region');
+  // A fifth of each region's 5,000 pages: density 2^-2.3.
+  assert.deepEqual([...first.classOfRegion.slice(0, 6)], [0, 0, 0, 5, 5, 0]);
+  assert.equal(orderAfter(times(2, onePass)).kind, 'coldest', 'then pages go by their own heat');
+});
+
 test('native pre-copy compares what remains with bandwidth times limit', () => {
   assert.equal(end('precopy', [{ dirty: 20_000, queued: 2900 }]), 'stop-and-copy fits');
   assert.equal(end('precopy', times(20, { dirty: 20_000, queued: 3100 })), 'continue fits');

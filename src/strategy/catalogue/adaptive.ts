@@ -1,8 +1,9 @@
 /** adaptive: ours. Absorb, coldest first, hold by rate, stop by forecast. */
 
 import type { Outlook, ParameterValues, Strategy, Verdict } from '../../vm/index.ts';
-import { COLDEST_FIRST, HOLD_NONE, ITERATION_PARAMETERS, iterationByBacklog, parameter } from '../common.ts';
+import { HOLD_NONE, ITERATION_PARAMETERS, iterationByBacklog, parameter } from '../common.ts';
 import { holdByForecast } from '../hold/forecast.ts';
+import { learningOrder } from '../order/learning.ts';
 import { type Forecast, forecast, forecastSwitchover, NOTHING_KNOWN } from '../switchover/forecast.ts';
 
 const OURS = 'ours; see docs/strategies.md';
@@ -13,7 +14,7 @@ function answer(outlook: Outlook, memory: Forecast, parameters: ParameterValues)
   const release = !memory.known || memory.phase?.quiet === true;
   return {
     hold: release ? HOLD_NONE : holdByForecast(memory.share),
-    order: COLDEST_FIRST,
+    order: learningOrder(outlook),
     decision,
     memory: { ...memory, ...waiting },
   };

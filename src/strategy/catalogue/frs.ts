@@ -1,8 +1,9 @@
 /** FRS, Inter-Iteration Frequent Reference Set. */
 
 import type { Outlook, ParameterValues, Strategy, Verdict } from '../../vm/index.ts';
-import { COLDEST_FIRST, ITERATION_PARAMETERS, iterationByBacklog, parameter } from '../common.ts';
+import { ITERATION_PARAMETERS, iterationByBacklog, parameter } from '../common.ts';
 import { frequentSet } from '../hold/frequent.ts';
+import { learningOrder } from '../order/learning.ts';
 import { frequentSetSwitchover } from '../switchover/frequent-set.ts';
 
 const OURS = 'our definition; the published description gives the idea, not the threshold';
@@ -10,7 +11,7 @@ const OURS = 'our definition; the published description gives the idea, not the 
 function verdict(outlook: Outlook, parameters: ParameterValues): Verdict<null> {
   return {
     hold: frequentSet(parameters),
-    order: COLDEST_FIRST,
+    order: learningOrder(outlook),
     decision: frequentSetSwitchover(outlook, parameters),
     memory: null,
   };

@@ -1,15 +1,9 @@
 /** MP, Inter-Iteration Memory Pattern. */
 
 import type { Hold, Outlook, ParameterValues, Strategy, Verdict } from '../../vm/index.ts';
-import {
-  COLDEST_FIRST,
-  HOLD_NONE,
-  ITERATION_PARAMETERS,
-  iterationByBacklog,
-  parameter,
-  value,
-} from '../common.ts';
+import { HOLD_NONE, ITERATION_PARAMETERS, iterationByBacklog, parameter, value } from '../common.ts';
 import { holdByPattern } from '../hold/pattern.ts';
+import { learningOrder } from '../order/learning.ts';
 import { isIntensive, type PatternMemory, patternSwitchover } from '../switchover/pattern.ts';
 import { classify } from '../switchover/pattern-class.ts';
 
@@ -33,7 +27,12 @@ function start(): MpMemory {
 
 function answer(outlook: Outlook, memory: MpMemory, parameters: ParameterValues): Verdict<MpMemory> {
   const { decision, waitingSinceMs } = patternSwitchover(outlook, memory, parameters);
-  return { hold: memory.hold, order: COLDEST_FIRST, decision, memory: { ...memory, waitingSinceMs } };
+  return {
+    hold: memory.hold,
+    order: learningOrder(outlook),
+    decision,
+    memory: { ...memory, waitingSinceMs },
+  };
 }
 
 function atIteration(outlook: Outlook, memory: MpMemory, parameters: ParameterValues): Verdict<MpMemory> {

@@ -1,0 +1,21 @@
+/**
+ * The order while rewrite rates are not known yet: regions in which nothing was found dirty go first. One sync finds hardly a fifth of a hot
+ * set, but nearly every region of it; a page sent from there is probably sent in vain.
+ */
+
+import type { Order, Outlook } from '../../vm/index.ts';
+import { COLDEST_FIRST } from '../common.ts';
+import { lastIteration, measured } from '../measures.ts';
+
+const CLASSES = 8;
+/** With this many iterations past the first pass, pages are told apart by their own heat. */
+const ITERATIONS_TO_LEARN = 2;
+
+export function learningOrder(outlook: Outlook): Order {
+  const last = lastIteration(outlook);
+  if (last === null || measured(outlook.history).length >= ITERATIONS_TO_LEARN) return COLDEST_FIRST;
+  const classOfRegion = Uint8Array.from(last.regionHistogram, (dirty) =>
+    dirty === 0 ? 0 : Math.max(1, CLASSES + Math.floor(Math.log2(Math.min(0.99, dirty / last.regionPages)))),
+  );
+  return { kind: 'region', classOfRegion };
+}
