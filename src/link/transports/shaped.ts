@@ -32,6 +32,7 @@ function delayed(inner: Transport, delayMsOf: (bytes: number) => number): Transp
   let closed = false;
   let waiting = 0;
   let full = false;
+  const queue: (readonly Uint8Array[])[] = [];
   return {
     description: inner.description,
     open(opened) {
@@ -48,10 +49,13 @@ function delayed(inner: Transport, delayMsOf: (bytes: number) => number): Transp
     write(chunks) {
       const delayMs = delayMsOf(chunks.reduce((bytes, chunk) => bytes + chunk.length, 0));
       waiting++;
+      queue.push(chunks);
       setTimeout(() => {
         waiting--;
-        if (closed) return;
-        inner.write(chunks);
+        // Timers of unlike delays may fire out of order on a busy machine; a byte stream never does.
+        const next = queue.shift();
+        if (closed || next === undefined) return;
+        inner.write(next);
         if (full && waiting === 0) {
           full = false;
           handlers?.onWritable();
