@@ -310,11 +310,16 @@ class Migration {
   #onSourceEvent(journal: Journal, event: QmpEvent): void {
     if (event.name === 'STOP') this.#stoppedAtMs = event.receivedAtMs;
     if (event.name === 'RESUME') this.#stoppedAtMs = null;
-    if (this.#handingOver) return;
-    if (event.name === 'RESET') this.#note('the guest was reset; the migration goes on');
-    const end = guestEnd(event);
+    // A stopped guest ends no more; its QEMU may, and recovery knows which copy is whole then.
+    const isStopped = this.#stoppedAtMs !== null || !this.#guestWasRunning;
+    const end = this.#handingOver && isStopped ? null : guestEnd(event);
     if (end !== null) this.#onGuestEnd(journal, end);
-    else if (event.name === 'STOP') void this.#onUnaskedStop(journal, event);
+    else if (!this.#handingOver) this.#passOn(journal, event);
+  }
+
+  #passOn(journal: Journal, event: QmpEvent): void {
+    if (event.name === 'RESET') this.#note('the guest was reset; the migration goes on');
+    if (event.name === 'STOP') void this.#onUnaskedStop(journal, event);
     else this.#drive?.onSourceEvent(event);
   }
 

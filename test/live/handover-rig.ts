@@ -36,7 +36,8 @@ import { queryStatus } from '../../src/qmp/index.ts';
 import type { ChildOptions, Strike } from './handover-child.ts';
 import { openWires, type Wire, type Wires } from './severable.ts';
 
-export type Fault = Wire | 'kill' | 'destination-killed' | 'interrupt';
+/** `reset`: of the guest, by its operator; with -no-reboot QEMU makes a shutdown of it. */
+export type Fault = Wire | 'kill' | 'destination-killed' | 'interrupt' | 'reset';
 
 export interface Case {
   readonly strike: Strike | null;
@@ -140,7 +141,7 @@ async function strikeAndLook(
   });
   const reached = await child.reached;
   const struckAtMs = performance.now();
-  const hit = reached && strike(one.fault, child, wires, pair);
+  const hit = reached && (await strike(one.fault, child, wires, pair));
   const end = one.expect === 'moved' ? pair.destination : pair.source;
   child.goOn();
   const runningAfterMs = one.expect === 'ended' ? null : await untilRunning(end, struckAtMs);
@@ -175,7 +176,7 @@ async function strikeAndLook(
   };
 }
 
-function strike(fault: Fault | null, child: Child, wires: Wires, pair: LabPair): boolean {
+async function strike(fault: Fault | null, child: Child, wires: Wires, pair: LabPair): Promise<boolean> {
   switch (fault) {
     case null:
       return true;
@@ -185,6 +186,9 @@ function strike(fault: Fault | null, child: Child, wires: Wires, pair: LabPair):
       return child.interrupt();
     case 'destination-killed':
       return pair.destination.process.child.kill('SIGKILL');
+    case 'reset':
+      await pair.source.qmp.execute('system_reset');
+      return true;
     default:
       return wires.cut(fault);
   }

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { MIB, sleep } from '../../src/base/index.ts';
+import { MIB } from '../../src/base/index.ts';
 import { findQemu, GUEST_BINARY_PATH, guestCommandLine, type LabPair, startVm } from '../../src/lab/index.ts';
 import { type Case, type CaseResult, runCase } from './handover-rig.ts';
 
@@ -171,13 +171,9 @@ test('a destination whose image another process has locked: the source goes on',
 
 test('a guest that is reset on the way arrives all the same', { skip }, async () => {
   const result = await runCase({
-    strike: null,
-    fault: null,
+    strike: { at: 'iteration-0', afterMs: 0 },
+    fault: 'reset',
     expect: 'moved',
-    before: async (pair) => {
-      void sleep(1400).then(() => pair.source.qmp.execute('system_reset'));
-      return undefined;
-    },
   });
   assert.equal(result.report?.success, true);
   assert.match(result.report.notes.join('\n'), /reset/);
@@ -188,24 +184,21 @@ test('a guest that is reset on the way arrives all the same', { skip }, async ()
   );
 });
 
-for (const [kept, extra] of [
-  ['ends with its QEMU', ['-no-reboot']],
-  ['ends and QEMU stays', ['-no-reboot', '-no-shutdown']],
+for (const [kept, extra, at] of [
+  ['ends with its QEMU', ['-no-reboot'], 'iteration-0'],
+  ['ends and QEMU stays', ['-no-reboot', '-no-shutdown'], 'iteration-0'],
+  ['ends with its QEMU at the last moment', ['-no-reboot'], 'stopping'],
+  ['ends at the last moment and QEMU stays', ['-no-reboot', '-no-shutdown'], 'stopping'],
 ] as const) {
   test(`a guest that ${kept} has a defined end`, { skip }, async () => {
     const result = await holds({
-      strike: null,
-      fault: null,
+      strike: { at, afterMs: 0 },
+      fault: 'reset',
       expect: 'ended',
       pair: { extra },
-      // With -no-reboot QEMU makes a shutdown of a reset.
-      before: async (pair) => {
-        void sleep(1400).then(() => pair.source.qmp.execute('system_reset'));
-        return undefined;
-      },
     });
     assert.deepEqual([result.failureCode, result.outcome], ['GUEST_ENDED', 'aborted']);
-    assert.match(result.sourceState, kept === 'ends with its QEMU' ? /^ended/ : /^shutdown$/);
+    assert.match(result.sourceState, extra.length === 1 ? /^ended/ : /^shutdown$/);
     assert.match(result.destinationState, /^ended/);
   });
 }
