@@ -162,6 +162,7 @@ async function measure(
     sourceQmpPath,
     durationMs,
     acceptPause: options['acceptPause'] === true,
+    ackGate: 'auto' as const,
     recordPath: typeof options['record'] === 'string' ? options['record'] : null,
     stateDirectory: stateDirectory(),
   };

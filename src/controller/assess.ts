@@ -7,7 +7,16 @@ import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { formatBytes, formatMs, GIB, GodwitError, MIB, sleep, systemClock } from '../base/index.ts';
+import {
+  formatBytes,
+  formatMs,
+  formatRate,
+  GIB,
+  GodwitError,
+  MIB,
+  sleep,
+  systemClock,
+} from '../base/index.ts';
 import { type ContentCost, NullOutput, SourceGateway } from '../gateway/index.ts';
 import {
   connectQmp,
@@ -25,6 +34,8 @@ import {
   refuseLibvirtSocket,
 } from '../qmp/index.ts';
 import { readRecording, type Recording as Trace } from '../trace/index.ts';
+import { PAGE_SIZE_BYTES } from '../vm/index.ts';
+import { sampleDirtyRate } from './dirty-rate.ts';
 import { asGodwitError, gone } from './failures.ts';
 import { startGuardian } from './guardian.ts';
 import { Journal, journalPathOf } from './journal.ts';
@@ -38,6 +49,8 @@ export interface AssessOptions {
   readonly durationMs: number;
   /** Also where QEMU may stop the VM for a moment because it knows no switchover-ack. */
   readonly acceptPause: boolean;
+  /** `off`: as if QEMU knew no ack; for tests. */
+  readonly ackGate: 'auto' | 'off';
   /** The trace as a file too. */
   readonly recordPath: string | null;
   readonly stateDirectory: string;
@@ -61,7 +74,8 @@ export interface Assessment {
   readonly cost: ContentCost | null;
   readonly durationMs: number;
   readonly passes: number;
-  readonly endedBy: 'duration' | 'trace-full' | 'pause';
+  /** `quiet`, without the ack: it writes too little to be held any longer without being stopped. */
+  readonly endedBy: 'duration' | 'trace-full' | 'quiet' | 'pause';
   /** How long QEMU stopped the VM: 0 with the ack. */
   readonly pausedMs: number;
   readonly qemuVersion: string;
@@ -76,6 +90,13 @@ const GATEWAY_MEMORY_BYTES_MAX = 64 * GIB;
 const VIEW_MS = 100;
 /** The pass under way is waited for, if it ends soon. */
 const LAST_PASS_MS_MAX = 1000;
+/**
+ * Without the ack QEMU completes when a dirty sync finds nothing. So passes are read only so often, and none that is small: one that fits
+ * QEMU's socket (208 KiB) is not held back by leaving it unread, and the next sync follows at once.
+ */
+const PASS_SPACING_MS = 250;
+const PASS_PAGES_MIN = 256;
+const DIRTY_BYTES_PER_SECOND_MIN = (2 * PASS_PAGES_MIN * PAGE_SIZE_BYTES * 1000) / PASS_SPACING_MS;
 const CANCEL_TIMEOUT_MS = 10_000;
 const CANCEL_POLL_MS = 20;
 /** Capabilities of another stream than ours, or with an effect on the guest. */
@@ -100,8 +121,9 @@ export async function assess(
   try {
     await refuseIdle(source);
     const features = await probeQemu(source);
-    if (features.ackOwed !== 'yes' && !options.acceptPause) throw noAck(features);
-    return await new Session(options, hooks, source, features).run(signal);
+    const ackGate = features.ackOwed === 'yes' && options.ackGate === 'auto';
+    if (!ackGate) await refuseQuiet(source, features, options.acceptPause, signal);
+    return await new Session(options, hooks, source, features, ackGate).run(signal);
   } finally {
     await source.close();
   }
@@ -124,10 +146,25 @@ async function refuseIdle(source: QmpClient): Promise<void> {
   }
 }
 
-function noAck({ ackReason }: QemuFeatures): GodwitError {
-  return new GodwitError('ASSESS_NO_ACK', `QEMU could stop the VM while it is measured: ${ackReason}`, {
-    safe: 'nothing was changed',
-    hint: 'only a guest that suddenly writes nothing at all is stopped, and runs again within some 10 ms: --accept-pause if that is fine',
+async function refuseQuiet(
+  source: QmpClient,
+  { ackReason }: QemuFeatures,
+  acceptPause: boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  const safe = 'nothing was changed';
+  if (!acceptPause) {
+    throw new GodwitError('ASSESS_NO_ACK', `QEMU could stop the VM while it is measured: ${ackReason}`, {
+      safe,
+      hint: 'only a guest that suddenly writes nothing at all is stopped, and runs again within some 10 ms: --accept-pause if that is fine',
+    });
+  }
+  const rate = await sampleDirtyRate(source, signal);
+  if (rate !== null && rate >= DIRTY_BYTES_PER_SECOND_MIN) return;
+  const told = rate === null ? 'how fast the VM writes is not known' : `the VM writes ${formatRate(rate)}`;
+  throw new GodwitError('ASSESS_NO_ACK', `${told}: QEMU would stop it while it is measured (${ackReason})`, {
+    safe,
+    hint: `a guest that writes less than ${formatRate(DIRTY_BYTES_PER_SECOND_MIN)} moves over any link that carries more`,
   });
 }
 
@@ -136,6 +173,7 @@ class Session {
   readonly #hooks: AssessHooks;
   readonly #source: QmpClient;
   readonly #features: QemuFeatures;
+  readonly #ackGate: boolean;
   readonly #id = randomUUID();
   readonly #folder = mkdtempSync(path.join(os.tmpdir(), 'godwit-'));
   readonly #output = new NullOutput();
@@ -148,11 +186,18 @@ class Session {
   #pausedMs = 0;
   #cancelling = false;
 
-  constructor(options: AssessOptions, hooks: AssessHooks, source: QmpClient, features: QemuFeatures) {
+  constructor(
+    options: AssessOptions,
+    hooks: AssessHooks,
+    source: QmpClient,
+    features: QemuFeatures,
+    ackGate: boolean,
+  ) {
     this.#options = options;
     this.#hooks = hooks;
     this.#source = source;
     this.#features = features;
+    this.#ackGate = ackGate;
     this.#over.promise.catch(() => undefined);
   }
 
@@ -197,10 +242,6 @@ class Session {
     const settings = sourceSettings(this.#features, this.#ackGate);
     await guard.setCapabilities({ ...Object.fromEntries(off), ...settings.capabilities });
     await guard.setParameters(settings.parameters);
-  }
-
-  get #ackGate(): boolean {
-    return this.#features.ackOwed === 'yes';
   }
 
   async #measure(write: ((bytes: Uint8Array) => void) | null): Promise<Assessment> {
@@ -285,6 +326,7 @@ class Session {
     if (event.name === 'MIGRATION_PASS') {
       this.#gateway?.notePass(Number(event.data['pass'] ?? 0));
       this.#onNextPass?.();
+      if (!this.#ackGate) void this.#pace().catch(() => this.#over.resolve('quiet'));
     } else if (event.name === 'STOP') {
       this.#stoppedAtMs = event.receivedAtMs;
       // A source in its final stage whose connection ends runs on at once.
@@ -297,6 +339,16 @@ class Session {
     } else if (['SHUTDOWN', 'GUEST_PANICKED'].includes(event.name)) {
       this.#over.reject(new GodwitError('ASSESS_NOT_RUNNING', 'the guest ended while it was measured'));
     }
+  }
+
+  /** Nothing is read before QEMU has said how large the pass is, and that enough is in it. */
+  async #pace(): Promise<void> {
+    const gateway = this.#gateway!;
+    if (gateway.passes < 2) return;
+    gateway.setWaitingMax(0);
+    const { ram } = await queryMigrate(this.#source);
+    if (ram === null || ram.remainingBytes < PASS_PAGES_MIN * PAGE_SIZE_BYTES) this.#over.resolve('quiet');
+    else setTimeout(() => gateway.setWaitingMax(Number.POSITIVE_INFINITY), PASS_SPACING_MS).unref();
   }
 
   /** QEMU refuses new settings until a cancelled migration has ended. */

@@ -10,6 +10,7 @@ export class PassRecorder {
   readonly #writer: TraceWriter;
   readonly #pages: Bitmap;
   #contentTold = false;
+  #ended = false;
   /** The syncs before and at the beginning of the running pass, ms; null before the first. */
   #beforeMs: number | null = null;
   #syncMs: number | null = null;
@@ -21,6 +22,8 @@ export class PassRecorder {
 
   /** QEMU synchronised its dirty bitmap: what follows was dirty then. The first call begins the first pass. */
   beginPass(nowMs: number): void {
+    // QEMU announces its last syncs when the stream has been given up already.
+    if (this.#ended) return;
     this.#writeSet();
     this.#beforeMs = this.#syncMs;
     this.#syncMs = nowMs;
@@ -39,6 +42,7 @@ export class PassRecorder {
   end(): void {
     this.#writeSet();
     this.#writer.end();
+    this.#ended = true;
   }
 
   #writeSet(): void {

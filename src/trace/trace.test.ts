@@ -205,6 +205,7 @@ test('a recorder turns passes into sets: what a pass sends was written before it
   recorder.page(5);
   recorder.zeroPage(9);
   recorder.end();
+  recorder.beginPass(1600);
   const recording = readRecording(chunks);
   assert.deepEqual(setsOf(recording), [
     { startMs: 0, endMs: 1000, pages: [3, 7] },
