@@ -23,10 +23,10 @@ import {
 } from './assess-predict.ts';
 import { adviceLines, confidenceLine, guestLines, predictionTable } from './assess-text.ts';
 import type { CommandContext, CommandDefinition, CommandOptions } from './command.ts';
+import { commitOf } from './commit.ts';
 import { EXIT } from './exit.ts';
 import { type LiveView, liveView } from './live.ts';
 import { printable } from './output.ts';
-import { commitOf } from './simulate.ts';
 import { collect } from './simulate-options.ts';
 
 export const ASSESSMENT_SCHEMA = 'godwit.assessment/1';

@@ -32,9 +32,9 @@ import {
   summarizeCalibration,
 } from './calibrate-cells.ts';
 import type { CommandContext, CommandOptions } from './command.ts';
+import { commitOf } from './commit.ts';
 import { EXIT } from './exit.ts';
 import { liveView } from './live.ts';
-import { commitOf } from './simulate.ts';
 
 /** Exit code 0 when the model keeps its tolerances. Errors: LAB_TOOL_MISSING, LAB_VM_FAILED, USAGE_VALUE. */
 export async function runCalibration(context: CommandContext, options: CommandOptions): Promise<number> {

@@ -23,9 +23,10 @@ import {
 } from '../simulator/index.ts';
 import { WORKLOAD_DEFAULTS } from '../trace/index.ts';
 import type { CommandContext, CommandOptions } from './command.ts';
+import { commitOf } from './commit.ts';
 import { EXIT } from './exit.ts';
-import { commitOf, SIMULATION_SCHEMA, summaryTable } from './simulate.ts';
 import { count, simulationOptionsOf } from './simulate-options.ts';
+import { SIMULATION_SCHEMA, summaryTable } from './simulate-text.ts';
 
 const PLAN_BYTES_MAX = 256 * 1024;
 const TASKS_MAX = 1_000_000;
