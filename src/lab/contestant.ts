@@ -5,7 +5,7 @@
 
 import type { Arrangement } from '../vm/index.ts';
 import { BASELINES, type Baseline, type Outcome } from './baseline.ts';
-import type { Endpoint } from './network.ts';
+import type { Endpoint } from './endpoint.ts';
 
 /** All that a migrator is told. The monitors are free; the VMs run; nothing has been set on either QEMU. */
 export interface MigratorRequest {

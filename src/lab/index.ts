@@ -33,6 +33,7 @@ export {
   type MigratorReport,
   type MigratorRequest,
 } from './contestant.ts';
+export type { Endpoint } from './endpoint.ts';
 export type { LabErrorCode } from './errors.ts';
 export { type GatewayMigratorOptions, gatewayMigrator, gatewayMigratorFor } from './gateway-migrator.ts';
 export * from './guest/index.ts';
@@ -41,7 +42,6 @@ export { type MachineLockOptions, withMachineLock } from './machine-lock.ts';
 export { type DirtyRate, isMemoryIntensive, MEMORY_INTENSIVE_RATIO, measureDirtyRate } from './measure.ts';
 export { type MoveMeasure, type MoveObserver, observeMove, type Pair } from './move.ts';
 export {
-  type Endpoint,
   type Host,
   type LinkCounters,
   type Network,

@@ -5,13 +5,9 @@
  */
 
 import { errorMessage } from '../base/index.ts';
+import type { Endpoint } from './endpoint.ts';
 import { type LabProcess, runCommand, startProcess } from './processes.ts';
 import { openShapedRelay, type ShapedRelay } from './shaped-relay.ts';
-
-export interface Endpoint {
-  readonly host: string;
-  readonly port: number;
-}
 
 export interface Host {
   readonly name: 'source' | 'destination';

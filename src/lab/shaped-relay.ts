@@ -6,7 +6,7 @@
 
 import { createServer, type Server, Socket } from 'node:net';
 import { sleep } from '../base/index.ts';
-import type { Endpoint } from './network.ts';
+import type { Endpoint } from './endpoint.ts';
 
 const CHUNK_BYTES_MAX = 64 * 1024;
 const BURST_MS = 4;
