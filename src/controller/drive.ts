@@ -36,7 +36,6 @@ export interface DriveOptions {
   readonly clock: Clock;
   /** When `migrate` was sent. */
   readonly startMs: number;
-  readonly ackGate: boolean;
   /** false: nothing is written, so the first pass holds everything and there is nothing to wait for. */
   readonly guestRuns: boolean;
   /** Nothing is heard over the link: what happens meanwhile says nothing of the guest, and is no time to stop it. */
@@ -102,8 +101,8 @@ export class Drive {
     const snapshot = this.#options.gateway.snapshot();
     if (event.name === 'MIGRATION_PASS') {
       this.#options.gateway.notePass(Number(event.data['pass'] ?? 0));
-      if (this.#options.ackGate) this.#tellPass();
-      else this.#passUntold = true;
+      if (this.#options.gateway.keepsQemuWaiting) this.#passUntold = true;
+      else this.#tellPass();
       this.#askRemaining();
     } else if (event.name === 'STOP' && snapshot && !this.#stopped) {
       this.#stopped = true;
@@ -168,9 +167,8 @@ export class Drive {
     return this.#unasked || this.#options.isLinkSilent();
   }
 
-  /** Without the ack QEMU is read no faster than the link carries: what is still inside it counts as much as what waits here. */
   #askRemaining(): void {
-    if (this.#options.ackGate || this.#polling || this.#ended) return;
+    if (!this.#options.gateway.keepsQemuWaiting || this.#polling || this.#ended) return;
     const { gateway, source } = this.#options;
     const { passes } = gateway;
     this.#polling = true;

@@ -282,7 +282,6 @@ class Migration {
       source: this.#source,
       clock: systemClock,
       startMs: this.#startMs,
-      ackGate,
       guestRuns: this.#guestWasRunning,
       engine: startEngine({
         strategy,

@@ -38,3 +38,15 @@ test('once the VM has stopped nothing shuts it', () => {
   gate.open();
   assert.equal(gate.isShut(11, 1e15), false);
 });
+
+test('what QEMU keeps counts while the memory cap makes it wait, and for a pass after', () => {
+  const gate = new ReadGate(true);
+  assert.equal(gate.keepsQemuWaiting, false);
+  gate.noteFull();
+  assert.equal(gate.keepsQemuWaiting, true);
+  gate.beginPass(1000, null);
+  assert.equal(gate.keepsQemuWaiting, true, 'a new pass is not known to be any smaller');
+  gate.beginPass(2000, 1000);
+  assert.equal(gate.keepsQemuWaiting, false);
+  assert.equal(new ReadGate(false).keepsQemuWaiting, true);
+});

@@ -16,6 +16,8 @@ export class ReadGate {
   #pausedUntilMs = 0;
   #open = false;
   #hurried = false;
+  #filled = false;
+  #filledBefore = false;
   /** Nothing is read before the engine has said how much. */
   waitingBytesMax: number;
 
@@ -30,6 +32,8 @@ export class ReadGate {
 
   /** `lastMs`: when the pass before began, null for none. */
   beginPass(nowMs: number, lastMs: number | null): void {
+    this.#filledBefore = this.#filled;
+    this.#filled = false;
     if (this.#hurried) return;
     if (lastMs !== null && nowMs - lastMs < PASS_SPACING_MS) this.#pausedUntilMs = lastMs + PASS_SPACING_MS;
   }
@@ -38,6 +42,16 @@ export class ReadGate {
   hurry(): void {
     this.#hurried = true;
     this.#pausedUntilMs = 0;
+  }
+
+  /** The memory cap keeps QEMU waiting. */
+  noteFull(): void {
+    this.#filled = true;
+  }
+
+  /** QEMU waits for room in this pass or the one before, or, without the ack, on the link. */
+  get keepsQemuWaiting(): boolean {
+    return !this.#ackGate || this.#filled || this.#filledBefore;
   }
 
   /** For good. */

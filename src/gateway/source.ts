@@ -3,7 +3,6 @@
  * rules chose. It obeys: which page, which hold and when to stop are the engine's; it owns the sockets, the ack and how much waits.
  */
 
-import { chmod, chown, stat } from 'node:fs/promises';
 import net from 'node:net';
 import { assert, freeMemory } from '../base/index.ts';
 import { PageStore, tickOfMs } from '../pages/index.ts';
@@ -20,6 +19,7 @@ import { type Hold, type IterationStats, type Order, PAGE_SIZE_BYTES, type Snaps
 import { BandwidthCap } from './bandwidth-cap.ts';
 import { DeltaSample } from './delta-sample.ts';
 import { gatewayErrors } from './errors.ts';
+import { listenPrivately } from './listen.ts';
 import { ReadGate } from './read-gate.ts';
 import type { SourceGatewayEvents, SourceGatewayOptions } from './source-options.ts';
 import type { PageOutput } from './types.ts';
@@ -72,13 +72,7 @@ export class SourceGateway {
   }
 
   async listen(): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen(this.#options.listenPath, () => resolve());
-    });
-    await chmod(this.#options.listenPath, 0o600);
-    const owner = await stat(this.#options.ownerOf);
-    if (owner.uid !== process.getuid?.()) await chown(this.#options.listenPath, owner.uid, owner.gid);
+    await listenPrivately(this.#server, this.#options.listenPath, this.#options.ownerOf);
     this.#startMs = this.#options.clock.nowMs();
   }
 
@@ -108,13 +102,12 @@ export class SourceGateway {
     this.#tick = tickOfMs(this.#nowMs());
     try {
       this.#decoder.write(chunk);
+      freeMemory(chunk);
+      this.#steerReading();
+      this.#schedulePump();
     } catch (error) {
       this.#fail(error as Error);
-      return;
     }
-    freeMemory(chunk);
-    this.#steerReading();
-    this.#schedulePump();
   }
 
   /** Copied, as pages are: the chunk they came in is freed. */
@@ -187,7 +180,10 @@ export class SourceGateway {
   #mustWait(): boolean {
     const store = this.#store;
     if (store === null) return false;
-    if (store.roomPages < READ_AHEAD_PAGES) return true;
+    if (store.roomPages < READ_AHEAD_PAGES) {
+      this.#gate.noteFull();
+      return true;
+    }
     if (this.#stopAndCopy) return false;
     if (!this.#options.absorb && store.index.queuedPages > NO_ABSORB_PAGES) return true;
     const { queuedPages, heldPages } = store.index;
@@ -211,16 +207,12 @@ export class SourceGateway {
     this.#pumpQueued = true;
     setImmediate(() => {
       this.#pumpQueued = false;
-      this.#pump();
+      this.pump();
     });
   }
 
   /** Called when the output has room again, and after every read. */
   pump(): void {
-    this.#pump();
-  }
-
-  #pump(): void {
     const store = this.#store;
     if (!store || this.#closed) return;
     for (let batches = 0; ; batches++) {
@@ -252,7 +244,7 @@ export class SourceGateway {
     }
   }
 
-  /** The operator's bandwidth limit, as pages that may go now. Ignored once the VM is stopped. */
+  /** The operator's bandwidth limit, as pages that may go now. */
   #allowancePages(): number {
     if (this.#stopAndCopy) return Number.MAX_SAFE_INTEGER;
     return Math.ceil(this.#cap.allowanceBytes(this.#nowMs(), this.#output.facts.sentBytes) / PAGE_SIZE_BYTES);
@@ -279,7 +271,12 @@ export class SourceGateway {
     return this.#passes;
   }
 
-  /** What QEMU itself says is left in this pass: without the ack most of it stays there until the link has room. */
+  /** What QEMU has not handed over counts as much as what waits here. */
+  get keepsQemuWaiting(): boolean {
+    return this.#gate.keepsQemuWaiting;
+  }
+
+  /** What QEMU itself says is left in this pass; asked for while it is kept waiting. */
   noteRemaining(remainingPages: number): void {
     this.#sourceRemainingPages = remainingPages;
   }
@@ -325,7 +322,7 @@ export class SourceGateway {
   snapshot(): Snapshot | null {
     if (!this.#store) return null;
     this.#schedulePump();
-    const facts = this.#output.facts;
+    const { facts } = this.#output;
     if (facts.wholePageBytes !== undefined) {
       this.#store.index.setEncodedBytesEstimate(facts.wholePageBytes);
       this.#store.index.setDeltaHold(this.#deltas?.payingBytes(facts.wholePageBytes) ?? null);
@@ -342,7 +339,7 @@ export class SourceGateway {
       memoryBytesMax: this.#options.memoryBytesMax,
       gateHeld: this.#ack !== null,
       underWayBytes: this.#underWayBytes(),
-      ...(this.#options.ackGate ? {} : { sourceRemainingPages: this.#sourceRemainingPages }),
+      ...(this.keepsQemuWaiting ? { sourceRemainingPages: this.#sourceRemainingPages } : {}),
     };
   }
 
@@ -367,7 +364,7 @@ export class SourceGateway {
   drained(): Promise<void> {
     return new Promise((resolve) => {
       this.#drained = resolve;
-      this.#pump();
+      this.pump();
     });
   }
 
