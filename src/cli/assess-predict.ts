@@ -15,7 +15,13 @@ import {
   type TaskResult,
 } from '../simulator/index.ts';
 import { strategyByName } from '../strategy/index.ts';
-import { describeTrace, replayGuest, type Recording as Trace } from '../trace/index.ts';
+import {
+  describeTrace,
+  replayGuest,
+  replayOf,
+  type Recording as Trace,
+  type TraceSource,
+} from '../trace/index.ts';
 import { type Arrangement, PAGE_SIZE_BYTES } from '../vm/index.ts';
 
 export interface PredictOptions {
@@ -105,8 +111,8 @@ export function* predict(
 ): Generator<Prediction> {
   const packedBytes = cost?.packedBytes ?? PAGE_SIZE_BYTES;
   const priced: Trace = { ...trace, cost: { packedBytes, deltaBytes: cost?.deltaBytes ?? packedBytes } };
-  const spanMs = trace.sets.at(-1)!.endMs - trace.sets[0]!.startMs;
-  const load = (at: string) => replayGuest(priced, (spanMs * Number(at)) / REPLAYS);
+  const replay = replayOf(priced);
+  const load = ({ startShare }: TraceSource) => replay(startShare);
   for (const linkBytesPerSecond of options.linksBytesPerSecond) {
     for (const strategy of options.strategies) {
       const runs: TaskResult[] = [];
@@ -132,7 +138,7 @@ function taskOf(
     seedBase: 0,
     strategy: { id: strategy, name: strategy, parameters: {}, relaxedFactor: 1 },
     workload: { id: 'trace', options: {} },
-    traceFile: String(run),
+    trace: { file: 'measured', startShare: run / REPLAYS },
     memoryBytes: trace.header.pageCount * PAGE_SIZE_BYTES,
     linkBytesPerSecond,
     roundTripMs,

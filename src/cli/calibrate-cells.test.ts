@@ -53,7 +53,7 @@ test('the simulated guest is the live one, at the same moment of its clock', () 
   assert.equal(task.workload.options.workload, 'phased');
   assert.equal(task.workload.options.startMs, 2345);
   assert.equal(task.workload.options.hotBytes, cell!.workload.guest.hotBytes);
-  assert.equal(task.traceFile, null);
+  assert.equal(task.trace, null);
 });
 
 test('errors carry their sign, medians do not, and what is unknown stays so', () => {

@@ -101,10 +101,11 @@ export function simulationOf(
       options: {
         workload: workload.guest.workload,
         ...{ body, fillBytes, hotBytes, rateBytesPerSecond, zipfExponent, busyMs, quietMs },
-        startMs: guestMs,
+        // A trace begins where the migration did.
+        startMs: traceFile === null ? guestMs : 0,
       },
     },
-    traceFile,
+    trace: traceFile === null ? null : { file: traceFile, startShare: 0 },
     memoryBytes: Math.floor(CALIBRATION.memoryBytes / PAGE_SIZE_BYTES) * PAGE_SIZE_BYTES,
     linkBytesPerSecond: CALIBRATION.linkBytesPerSecond,
     roundTripMs: 0.2,

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { formatBytes, GIB, GodwitError, MIB, parseDurationMs, parseRate, parseSize } from '../base/index.ts';
 import { SIMULATION_DEFAULTS, type SimulationTask } from '../simulator/index.ts';
 import { type AnyStrategy, readParameters, strategies, strategyByName } from '../strategy/index.ts';
-import { WORKLOADS, type WorkloadName, type WorkloadOptions } from '../trace/index.ts';
+import { type TraceSource, WORKLOADS, type WorkloadName, type WorkloadOptions } from '../trace/index.ts';
 import type { CommandOptions } from './command.ts';
 
 /** The hot set is what the link carries in this time, and is written so often a second: as in `godwit demo`. */
@@ -20,7 +20,8 @@ export function declareSimulationOptions(command: Command): void {
     .option('--strategy <names>', 'one or several, with commas or repeated; "all" for every one', collect, [])
     .option('--param <name=value>', 'a parameter of the strategies that have it; repeatable', collect, [])
     .option('--workload <name>', `what the guest does: ${WORKLOADS.join(', ')}`, 'uniform')
-    .option('--trace <file>', 'replay a recorded guest instead')
+    .option('--trace <file>', 'replay a recorded guest instead; each run meets it at another moment')
+    .option('--trace-start <share>', 'how far into the trace the first run meets it, 0 to 1', '0')
     .option('--memory <size>', "the guest's memory", '1G')
     .option('--hot <size>', 'what the guest keeps writing (default: 1.6 s of link)')
     .option('--hot-at <size>', 'where that begins', '0')
@@ -30,6 +31,7 @@ export function declareSimulationOptions(command: Command): void {
     .option('--zipf <exponent>', 'for zipf', '0.99')
     .option('--busy <time>', 'for phased: how long it writes', '2s')
     .option('--quiet <time>', 'for phased: how long it rests', '2s')
+    .option('--warm-up <time>', 'how long the guest has run when it is met', '0ms')
     .option('--link <rate>', 'what the link carries', '1Gbit')
     .option('--latency <time>', 'round trip of the link', '0.2ms')
     .option('--downtime-limit <time>', 'how long the VM may stand still', '300ms')
@@ -62,6 +64,7 @@ export function readTasks(options: CommandOptions): SimulationTask[] {
   return chosen.flatMap((strategy) =>
     Array.from({ length: runs }, (_, run) => ({
       ...shared,
+      trace: shared.trace && traceAt(shared.trace.file, shared.trace.startShare + run / runs),
       key: `${shared.workload.id}/${strategy.name}/${run}`,
       run,
       seed: seedBase + run,
@@ -75,18 +78,24 @@ export function readTasks(options: CommandOptions): SimulationTask[] {
   );
 }
 
+/** A trace begins again when it is over. */
+export function traceAt(file: string, startShare: number): TraceSource {
+  return { file, startShare: startShare % 1 };
+}
+
 function sharedOf(
   options: CommandOptions,
   seedBase: number,
 ): Omit<SimulationTask, 'key' | 'run' | 'seed' | 'strategy'> {
-  const traceFile = text(options, 'trace');
+  const file = text(options, 'trace');
+  const startShare = number('trace-start', options['traceStart'] ?? 0, 0, 1);
   const linkBytesPerSecond = parseRate(String(options['link']));
   const workload = workloadOf(options, linkBytesPerSecond);
   const timeLimit = text(options, 'timeLimit');
   return {
     seedBase,
-    workload: { id: traceFile === null ? workload.workload! : 'trace', options: workload },
-    traceFile,
+    workload: { id: file === null ? workload.workload! : 'trace', options: workload },
+    trace: file === null ? null : { file, startShare },
     ...simulationOptionsOf(options),
     memoryBytes: parseSize(String(options['memory'])),
     linkBytesPerSecond,
@@ -162,6 +171,7 @@ export function workloadOf(options: CommandOptions, linkBytesPerSecond: number):
     zipfExponent: number('zipf', options['zipf'], 0, 2),
     busyMs: parseDurationMs(String(options['busy'] ?? '2s')),
     quietMs: parseDurationMs(String(options['quiet'] ?? '2s')),
+    startMs: parseDurationMs(String(options['warmUp'] ?? 0)),
   };
 }
 
@@ -215,7 +225,7 @@ export function count(name: string, value: unknown, least: number, most: number)
 export function describeTask(task: SimulationTask): string {
   const { options } = task.workload;
   const hot = options.hotBytes == null ? '' : `, ${formatBytes(options.hotBytes)} hot`;
-  return task.traceFile === null
+  return task.trace === null
     ? `${task.workload.id}, ${formatBytes(task.memoryBytes)}${hot}`
-    : task.traceFile;
+    : task.trace.file;
 }

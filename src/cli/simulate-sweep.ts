@@ -3,10 +3,10 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { parse as parseYaml, stringify } from 'yaml';
 import { errorMessage, formatPercent, GodwitError } from '../base/index.ts';
-import { type Cell, cellsOf, parsePlan } from '../lab/index.ts';
+import { type Cell, cellsOf, type Plan, parsePlan } from '../lab/index.ts';
 import {
   appendRecord,
   checkTask,
@@ -25,7 +25,7 @@ import { WORKLOAD_DEFAULTS } from '../trace/index.ts';
 import type { CommandContext, CommandOptions } from './command.ts';
 import { commitOf } from './commit.ts';
 import { EXIT } from './exit.ts';
-import { count, simulationOptionsOf } from './simulate-options.ts';
+import { count, simulationOptionsOf, traceAt } from './simulate-options.ts';
 import { SIMULATION_SCHEMA, summaryTable } from './simulate-text.ts';
 
 const PLAN_BYTES_MAX = 256 * 1024;
@@ -51,7 +51,7 @@ export async function runSweep(
       safe: 'nothing was started',
     });
   }
-  const { name, seed, tasks } = readSweep(readFileSync(path, 'utf8'), options);
+  const { name, seed, tasks } = readSweep(readFileSync(path, 'utf8'), dirname(path), options);
   for (const task of tasks) checkTask(task);
   const folder = typeof options['out'] === 'string' ? options['out'] : join('results', `simulated-${name}`);
   mkdirSync(folder, { recursive: true });
@@ -90,7 +90,7 @@ interface Sweep {
 }
 
 /** Errors: LAB_PLAN, SWEEP_RANGES. */
-function readSweep(text: string, options: CommandOptions): Sweep {
+function readSweep(text: string, folder: string, options: CommandOptions): Sweep {
   if (text.length > PLAN_BYTES_MAX)
     throw new GodwitError('SWEEP_RANGES', `a plan has at most ${PLAN_BYTES_MAX} bytes`);
   let document: unknown;
@@ -99,12 +99,13 @@ function readSweep(text: string, options: CommandOptions): Sweep {
   } catch (cause) {
     throw new GodwitError('SWEEP_RANGES', `the plan is no YAML: ${errorMessage(cause)}`, { cause });
   }
-  const variants = variantsOf(document).map(({ label, document: plan }) => ({
-    label,
-    plan: parsePlan(stringify(plan)),
-  }));
-  const tasks = variants.flatMap(({ label, plan }) =>
-    cellsOf(plan).map((cell) => taskOf(cell, label, plan, options)),
+  const variants = variantsOf(document).map(({ label, document: variant }) => {
+    const plan = parsePlan(stringify(variant));
+    // A recorded guest has a size of its own: what a limit follows from is known when it is read.
+    return { label, plan, timeLimitGiven: 'timeLimit' in variant };
+  });
+  const tasks = variants.flatMap((variant) =>
+    cellsOf(variant.plan).map((cell) => taskOf(cell, variant, folder, options)),
   );
   if (tasks.length > TASKS_MAX) {
     throw new GodwitError('SWEEP_RANGES', `the plan makes ${tasks.length} runs, at most ${TASKS_MAX}`);
@@ -117,11 +118,13 @@ const DOWNTIME_LIMIT_MS = 300;
 
 function taskOf(
   cell: Cell,
-  label: string,
-  plan: ReturnType<typeof parsePlan>,
+  { label, plan, timeLimitGiven }: { label: string; plan: Plan; timeLimitGiven: boolean },
+  folder: string,
   options: CommandOptions,
 ): SimulationTask {
   const { strategy, workload } = cell;
+  const trace =
+    workload.trace === undefined ? null : traceAt(resolve(folder, workload.trace), cell.run / plan.runs);
   return {
     key: `${label}${cell.key}`,
     run: cell.run,
@@ -134,18 +137,21 @@ function taskOf(
       relaxedFactor: strategy.relaxedFactor,
     },
     workload: { id: workload.id, options: { ...WORKLOAD_DEFAULTS, ...workload.guest } },
-    traceFile: null,
+    trace,
     ...simulationOptionsOf(options),
     memoryBytes: plan.memoryBytes,
     linkBytesPerSecond: plan.linkBytesPerSecond,
     downtimeLimitMs: strategy.downtimeLimitMs ?? DOWNTIME_LIMIT_MS,
-    timeLimitMs: plan.timeLimitMs,
+    timeLimitMs: trace !== null && !timeLimitGiven ? null : plan.timeLimitMs,
   };
 }
 
+/** A trace counts by what is in it. Errors: the file system's. */
 function hashOf(tasks: readonly SimulationTask[]): string {
   const hash = createHash('sha256');
   for (const task of tasks) hash.update(JSON.stringify(task));
+  const traces = new Set(tasks.flatMap(({ trace }) => (trace === null ? [] : [trace.file])));
+  for (const file of traces) hash.update(createHash('sha256').update(readFileSync(file)).digest());
   return hash.digest('hex').slice(0, 16);
 }
 

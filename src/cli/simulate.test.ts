@@ -1,13 +1,18 @@
 /** What people and programs get from `godwit simulate` and `godwit trace`. */
 
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
+import { Command } from 'commander';
+import { MIB } from '../base/index.ts';
+import { replayCommand, type SimulationTask } from '../simulator/index.ts';
 import { strategies } from '../strategy/index.ts';
 import { EXIT } from './exit.ts';
 import { main } from './main.ts';
+import { declareSimulationOptions, readTasks } from './simulate-options.ts';
 
 async function godwit(...args: string[]): Promise<{ code: number; out: string; err: string }> {
   let out = '';
@@ -127,6 +132,73 @@ test('a sweep writes its files, resumes, and refuses the results of another plan
     const other = await godwit('simulate', 'sweep', plan, '--out', out, '--workers', '1');
     assert.match(other.err, /SWEEP_RESULTS/);
   }));
+
+test('a sweep runs every strategy over a recorded guest, each run from another moment of it', () =>
+  inFolder(async (folder) => {
+    const guest = ['--workload', 'phased', '--memory', '32M', '--hot', '8M', '--rate', '20M'];
+    await godwit('trace', 'synthesize', join(folder, 'a b.trace'), ...guest, '--duration', '9s');
+    const plan = join(folder, 'plan.yaml');
+    const recorded = "workloads: [{ id: recorded, trace: 'a b.trace' }, { workload: idle }]";
+    // The guest's memory is the trace's: the plan's counts for the other one.
+    const text = PLAN.replace(/workloads: .*/, recorded)
+      .replace('runs: 1', 'runs: 3')
+      .replace('memory: 32M', 'memory: 16M');
+    writeFileSync(plan, text);
+    const out = join(folder, 'out');
+    const args = ['simulate', 'sweep', plan, '--out', out, '--workers', '1'];
+    const { code, out: said, err } = await godwit(...args, '--json');
+    assert.equal(code, EXIT.ok, err);
+    const { workloads } = JSON.parse(said);
+    const names = workloads.map(({ workload }: { workload: string }) => workload);
+    assert.deepEqual(names, ['recorded', 'idle']);
+    const [frs] = workloads[0].results;
+    assert.deepEqual([frs.strategy, frs.runs, frs.successRate], ['frs', 6, 1]);
+    const runs = readFileSync(join(out, 'runs.jsonl'), 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    const ofFrs = runs.filter(({ key }) => /^link=64Mbit.recorded.frs/.test(key));
+    assert.equal(new Set(ofFrs.map(({ totalMigrationTimeMs }) => totalMigrationTimeMs)).size, 3);
+    assert.deepEqual(
+      [...new Set(runs.map(({ workload, memoryBytes }) => `${workload} ${memoryBytes / MIB}`))].sort(),
+      ['idle 16', 'recorded 32'],
+    );
+    await godwit('trace', 'synthesize', join(folder, 'other.trace'), ...guest, '--duration', '8s');
+    renameSync(join(folder, 'other.trace'), join(folder, 'a b.trace'));
+    assert.match((await godwit(...args)).err, /SWEEP_RESULTS/, 'another trace is another plan');
+    writeFileSync(plan, text.replace(/ranges.*/, ''));
+    const lab = await godwit('lab', 'run', plan, '--results', join(folder, 'live.jsonl'));
+    assert.match(lab.err, /LAB_PLAN[\s\S]*only the simulator/);
+  }));
+
+test('the command that replays a run leads to that run', () => {
+  const asked = [
+    ['--strategy', 'frs', '--param', 'theta=2', ...SMALL, '--warm-up', '1500ms', '--no-regret'],
+    ['--strategy', 'checkpoint', '--workload', 'zipf', '--zipf', '0.7', '--memory', '40M', '--rate', 'max'],
+    ['--strategy', 'mp', '--trace', "it's a.trace", '--trace-start', '0.25', '--time-limit', '90s'],
+  ];
+  for (const args of asked) {
+    const [task] = tasksOf(new Command(), ['--seed', '11', '--runs', '2', ...args]).slice(1);
+    const words = shellWords(replayCommand(task!));
+    assert.deepEqual(words.slice(0, 2), ['godwit', 'simulate']);
+    const [replayed, ...others] = tasksOf(new Command(), words.slice(2));
+    assert.deepEqual(others, []);
+    const { key: _, run: __, seedBase: ___, ...run } = replayed!;
+    const { key: _k, run: _r, seedBase: _s, ...expected } = task!;
+    assert.deepEqual(run, expected);
+  }
+});
+
+function tasksOf(command: Command, args: readonly string[]): SimulationTask[] {
+  declareSimulationOptions(command);
+  command.parse([...args], { from: 'user' });
+  return readTasks(command.opts());
+}
+
+function shellWords(command: string): string[] {
+  const printed = execFileSync('sh', ['-c', `printf '%s\\n' ${command}`], { encoding: 'utf8' });
+  return printed.trimEnd().split('\n');
+}
 
 test('the plans that are shipped can be read', async () => {
   for (const name of ['thesis', 'all-strategies', 'regret', 'regret-training']) {

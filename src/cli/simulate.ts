@@ -55,5 +55,14 @@ export async function runSimulate(context: CommandContext, options: CommandOptio
 
 function jsonOf(task: SimulationTask, results: readonly SummaryRow[], runs: readonly TaskResult[]) {
   const { key: _key, run: _run, seed: _seed, seedBase, strategy: _strategy, ...plan } = task;
-  return { schema: SIMULATION_SCHEMA, plan, seed: seedBase, commit: commitOf(), results, runs };
+  // A recorded guest has the memory that it had.
+  const { memoryBytes } = runs[0]!;
+  return {
+    schema: SIMULATION_SCHEMA,
+    plan: { ...plan, memoryBytes },
+    seed: seedBase,
+    commit: commitOf(),
+    results,
+    runs,
+  };
 }

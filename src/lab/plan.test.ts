@@ -57,9 +57,24 @@ test('each fault of a plan is named where it is', () => {
     ['seed: 40', 'speed: 40', /speed/],
     ['schema: godwit.plan/1', 'schema: other/1', /schema/],
     ['runs: 2', 'runs: [', /no YAML/],
+    ['workload: stress', 'workload: stress, trace: a.trace', /workloads\[1\]/],
+    ['workload: stress', 'rate: 4M', /either a workload or a trace/],
   ];
   for (const [from, to, expected] of faults) {
     assert.throws(() => parsePlan(text.replace(from, to)), { code: 'LAB_PLAN', message: expected }, to);
+  }
+});
+
+test('a recorded guest has a name and a file, and no arguments; plans without one are what they were', () => {
+  const recorded = parsePlan(`${text}  - { id: recorded, trace: ./a.trace }\n`);
+  assert.deepEqual(recorded.workloads.at(-1), { id: 'recorded', guest: {}, trace: './a.trace' });
+  const plain = parsePlan(text);
+  assert.ok(
+    plain.workloads.every((workload) => !('trace' in workload)),
+    'the hash of a plan stays',
+  );
+  for (const wrong of ['{ trace: a.trace }', '{ id: x, trace: a.trace, hot: 4M }']) {
+    assert.throws(() => parsePlan(`${text}  - ${wrong}\n`), { code: 'LAB_PLAN' }, wrong);
   }
 });
 

@@ -14,6 +14,7 @@ export const PLAN_SCHEMA = 'godwit.plan/1';
 export const PLAN_BYTES_MAX = 256 * 1024;
 const RUNS_MAX = 1000;
 const ENTRIES_MAX = 100;
+const PATH_CHARS_MAX = 4096;
 const TIME_LIMIT_MS_MIN = 60_000;
 const TIME_LIMIT_FACTOR = 5;
 
@@ -54,7 +55,9 @@ const strategySchema = z.strictObject({
 
 const workloadSchema = z.strictObject({
   id: name.optional(),
-  workload: z.enum(GUEST_WORKLOADS),
+  workload: z.enum(GUEST_WORKLOADS).optional(),
+  /** A recorded guest instead: the simulator replays it, the lab has none like it. Relative to the plan's folder. */
+  trace: z.string().min(1).max(PATH_CHARS_MAX).optional(),
   body: z.enum(GUEST_BODIES).optional(),
   fill: size.optional(),
   hot: size.optional(),
@@ -64,6 +67,15 @@ const workloadSchema = z.strictObject({
   busy: duration.optional(),
   quiet: duration.optional(),
 });
+
+function faultOf(id?: string, workload?: string, trace?: string, guest: object = {}): string | null {
+  if ((workload === undefined) === (trace === undefined)) return 'name either a workload or a trace';
+  if (trace === undefined) return null;
+  if (id === undefined) return 'a trace needs an id';
+  return Object.keys(guest).length === 0
+    ? null
+    : 'a recorded guest writes as it wrote: give id and trace only';
+}
 
 const planSchema = z
   .strictObject({
@@ -98,6 +110,10 @@ const planSchema = z
         });
       }
     }
+    for (const [index, { id, workload, trace, ...guest }] of plan.workloads.entries()) {
+      const fault = faultOf(id, workload, trace, guest);
+      if (fault !== null) context.addIssue({ code: 'custom', path: ['workloads', index], message: fault });
+    }
   });
 
 export interface PlanStrategy {
@@ -113,6 +129,8 @@ export interface PlanStrategy {
 export interface PlanWorkload {
   readonly id: string;
   readonly guest: Partial<GuestOptions>;
+  /** Replayed from this file instead; only simulated. */
+  readonly trace?: string;
 }
 
 export interface Plan {
@@ -170,7 +188,11 @@ export function parsePlan(text: string): Plan {
       relaxedFactor: strategy.relaxedFactor,
       expected: strategy.expect,
     })),
-    workloads: parsed.data.workloads.map((workload) => ({ id: idOf(workload), guest: guestOf(workload) })),
+    workloads: parsed.data.workloads.map(({ trace, ...workload }) => ({
+      id: idOf(workload),
+      guest: guestOf(workload),
+      ...(trace === undefined ? {} : { trace }),
+    })),
   };
   return { ...plan, hash: createHash('sha256').update(JSON.stringify(plan)).digest('hex').slice(0, 16) };
 }
@@ -207,14 +229,18 @@ export function isNamed(cell: Pick<Cell, 'key'>, name: string): boolean {
   return `/${cell.key}/`.includes(`/${name}/`);
 }
 
-function idOf(entry: { id?: string | undefined; name?: string; workload?: string }): string {
+function idOf(entry: {
+  id?: string | undefined;
+  name?: string | undefined;
+  workload?: string | undefined;
+}): string {
   return entry.id ?? entry.name ?? entry.workload ?? '';
 }
 
 function guestOf(workload: z.infer<typeof workloadSchema>): Partial<GuestOptions> {
   const { body, fill, hot, hotAt, rate: writeRate, zipf, busy, quiet } = workload;
   return {
-    workload: workload.workload,
+    ...(workload.workload === undefined ? {} : { workload: workload.workload }),
     ...(body === undefined ? {} : { body }),
     ...(fill === undefined ? {} : { fillBytes: fill }),
     ...(hot === undefined ? {} : { hotBytes: hot }),

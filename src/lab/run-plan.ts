@@ -57,6 +57,12 @@ export function planCostMsMax(plan: Plan): number {
 /** Returns every result of the plan, earlier sittings included. Errors: LAB_PLAN, LAB_RESULTS, and what runCell throws. */
 export async function runPlan(options: RunPlanOptions): Promise<readonly RunRecord[]> {
   const { plan, resultsPath } = options;
+  const recorded = plan.workloads.find(({ trace }) => trace !== undefined);
+  if (recorded) {
+    throw labError('LAB_PLAN', `${recorded.id} is a recorded guest: only the simulator can replay it`, {
+      hint: 'godwit simulate sweep PLAN',
+    });
+  }
   for (const strategy of plan.strategies) {
     if (!isBaseline(strategy.name) && options.migratorOf(strategy) === null) {
       throw labError('LAB_PLAN', `the plan names a strategy that nobody carries: ${strategy.name}`);

@@ -31,7 +31,7 @@ function taskOf(name: string, run: number, over: Partial<SimulationTask> = {}): 
       id: 'uniform',
       options: { workload: 'uniform', hotBytes: 8 * MIB, rateBytesPerSecond: 30 * MIB },
     },
-    traceFile: null,
+    trace: null,
     memoryBytes: 32 * MIB,
     linkBytesPerSecond: 8 * MIB,
     roundTripMs: 0.2,

@@ -5,7 +5,7 @@
 
 import { errorMessage, formatBytes, GIB, GodwitError, MIB } from '../base/index.ts';
 import { type AnyStrategy, readParameters, strategyByName } from '../strategy/index.ts';
-import { type GuestModel, makeGuest, type WorkloadOptions } from '../trace/index.ts';
+import { type GuestModel, makeGuest, type TraceSource, type WorkloadOptions } from '../trace/index.ts';
 import { type Arrangement, PAGE_SIZE_BYTES } from '../vm/index.ts';
 import { simulate } from './run.ts';
 import { SIMULATION_DEFAULTS, type SimulationOptions, type SimulationResult } from './types.ts';
@@ -26,8 +26,8 @@ export interface SimulationTask {
     readonly relaxedFactor: number;
   };
   readonly workload: { readonly id: string; readonly options: Partial<WorkloadOptions> };
-  /** Replays this file instead; null: the synthetic workload. */
-  readonly traceFile: string | null;
+  /** Replays this instead; null: the synthetic workload. */
+  readonly trace: TraceSource | null;
   readonly memoryBytes: number;
   readonly linkBytesPerSecond: number;
   readonly roundTripMs: number;
@@ -53,20 +53,20 @@ export interface TaskResult extends SimulationResult {
 }
 
 /** Loads what a task replays; given by whoever may read files. */
-export type LoadTrace = (file: string) => GuestModel;
+export type LoadTrace = (source: TraceSource) => GuestModel;
 
 /** Runs a task. Errors: SIMULATION_INVARIANT with the command that repeats it. */
 export function runTask(task: SimulationTask, loadTrace: LoadTrace): TaskResult {
   const settings = settingsOf(task, loadTrace);
   const options = optionsOf(task, settings, loadTrace);
-  const result = guarded(task, () => simulate(options));
+  const result = guarded(settledTask(task, settings), () => simulate(options));
   return {
     key: task.key,
     strategy: task.strategy.id,
     workload: task.workload.id,
     run: task.run,
     seed: task.seed,
-    memoryBytes: task.memoryBytes,
+    memoryBytes: options.guest.pageCount * PAGE_SIZE_BYTES,
     linkBytesPerSecond: task.linkBytesPerSecond,
     roundTripMs: task.roundTripMs,
     downtimeLimitMs: task.downtimeLimitMs,
@@ -98,9 +98,9 @@ function optionsOf(
     strategy,
     parameters: readParameters(strategy, settings),
     guest:
-      task.traceFile === null
+      task.trace === null
         ? makeGuest(task.memoryBytes / PAGE_SIZE_BYTES, { ...task.workload.options, seed: task.seed })
-        : loadTrace(task.traceFile),
+        : loadTrace(task.trace),
     linkBytesPerSecond: task.linkBytesPerSecond,
     roundTripMs: task.roundTripMs,
     limits: { ...SIMULATION_DEFAULTS.limits, downtimeMsMax: task.downtimeLimitMs },
@@ -126,7 +126,8 @@ function settingsOf(task: SimulationTask, loadTrace: LoadTrace): Readonly<Record
   }
   if (name !== 'precopy-relaxed' || parameters['doublings'] !== undefined) return parameters;
   const { key: _key, run: _run, seed: _seed, regret: _regret, ...rest } = task;
-  const cell = JSON.stringify({ ...rest, strategy: { ...task.strategy, id: '', relaxedFactor: 1 } });
+  const trace = task.trace?.file ?? null;
+  const cell = JSON.stringify({ ...rest, trace, strategy: { ...task.strategy, id: '', relaxedFactor: 1 } });
   const doublings = calibrated.get(cell) ?? calibrate(task, loadTrace);
   calibrated.set(cell, doublings);
   const downtimeMs = (parameters['downtimeMs'] ?? 300) * relaxedFactor;
@@ -138,14 +139,21 @@ function calibrate(task: SimulationTask, loadTrace: LoadTrace): number {
   for (let doublings = 0; doublings < DOUBLINGS_MAX; doublings++) {
     let ended = 0;
     for (let run = 0; run < CALIBRATION_RUNS; run++) {
-      const trial = { ...task, seed: task.seedBase + run, regret: false };
-      const options = optionsOf(trial, { ...task.strategy.parameters, doublings }, loadTrace);
-      if (!guarded(trial, () => simulate(options)).success) break;
+      const trace = task.trace && { ...task.trace, startShare: run / CALIBRATION_RUNS };
+      const settings = { ...task.strategy.parameters, doublings };
+      const trial = { ...task, trace, seed: task.seedBase + run, regret: false };
+      const options = optionsOf(trial, settings, loadTrace);
+      if (!guarded(settledTask(trial, settings), () => simulate(options)).success) break;
       ended++;
     }
     if (ended === CALIBRATION_RUNS) return doublings;
   }
   return DOUBLINGS_MAX;
+}
+
+/** The same run with what was calibrated for it written down, so that it repeats without its series. */
+function settledTask(task: SimulationTask, parameters: Readonly<Record<string, number>>): SimulationTask {
+  return { ...task, strategy: { ...task.strategy, parameters, relaxedFactor: 1 } };
 }
 
 /** The command that repeats this run alone. */
@@ -154,8 +162,9 @@ export function replayCommand(task: SimulationTask): string {
   const words = ['godwit simulate', `--strategy ${task.strategy.name}`];
   for (const [name, value] of Object.entries(task.strategy.parameters))
     words.push(`--param ${name}=${value}`);
-  if (task.traceFile !== null) words.push(`--trace ${task.traceFile}`);
-  else {
+  if (task.trace !== null) {
+    words.push(`--trace ${shellWord(task.trace.file)}`, `--trace-start ${task.trace.startShare}`);
+  } else {
     words.push(`--workload ${options.workload ?? 'idle'}`, `--memory ${bytesWord(task.memoryBytes)}`);
     if (options.hotBytes != null) words.push(`--hot ${bytesWord(options.hotBytes)}`);
     words.push(`--rate ${options.rateBytesPerSecond == null ? 'max' : `${options.rateBytesPerSecond}B/s`}`);
@@ -169,11 +178,16 @@ export function replayCommand(task: SimulationTask): string {
     `--arrangement ${task.arrangement}`,
   );
   if (task.timeLimitMs !== null) words.push(`--time-limit ${task.timeLimitMs}ms`);
+  if (!task.regret) words.push('--no-regret');
   return [...words, `--runs 1 --seed ${task.seed}`].join(' ');
 }
 
+function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
 function extraFlags(options: Partial<WorkloadOptions>): Readonly<Record<string, string>> {
-  const { body, fillBytes, hotAtBytes, zipfExponent, busyMs, quietMs } = options;
+  const { body, fillBytes, hotAtBytes, zipfExponent, busyMs, quietMs, startMs } = options;
   return {
     ...(body == null ? {} : { body }),
     ...(fillBytes == null ? {} : { fill: bytesWord(fillBytes) }),
@@ -181,6 +195,7 @@ function extraFlags(options: Partial<WorkloadOptions>): Readonly<Record<string, 
     ...(zipfExponent === undefined ? {} : { zipf: String(zipfExponent) }),
     ...(busyMs === undefined ? {} : { busy: `${busyMs}ms` }),
     ...(quietMs === undefined ? {} : { quiet: `${quietMs}ms` }),
+    ...(startMs ? { 'warm-up': `${startMs}ms` } : {}),
   };
 }
 

@@ -3,8 +3,8 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { MIB } from '../base/index.ts';
 import { type Recording, readRecording } from './recording.ts';
-import { replayGuest } from './replay.ts';
-import type { GuestModel } from './types.ts';
+import { replayOf } from './replay.ts';
+import type { GuestModel, TraceSource } from './types.ts';
 
 /** Errors: the file system's, and those of readRecording. */
 export function readTraceFile(path: string): Recording {
@@ -26,11 +26,11 @@ function* chunksOf(path: string): Generator<Uint8Array> {
 }
 
 /** A loader that reads each file once. */
-export function traceLoader(): (path: string) => GuestModel {
-  const guests = new Map<string, GuestModel>();
-  return (path) => {
-    const guest = guests.get(path) ?? replayGuest(readTraceFile(path));
-    guests.set(path, guest);
-    return guest;
+export function traceLoader(): (source: TraceSource) => GuestModel {
+  const replays = new Map<string, (startShare: number) => GuestModel>();
+  return ({ file, startShare }) => {
+    const replay = replays.get(file) ?? replayOf(readTraceFile(file));
+    replays.set(file, replay);
+    return replay(startShare);
   };
 }

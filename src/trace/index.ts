@@ -5,9 +5,16 @@ export type { TraceHeader } from './format.ts';
 export { type TraceEnd, TraceReader, type TraceSink } from './reader.ts';
 export { PassRecorder } from './recorder.ts';
 export { type Recording, readRecording, type TraceSet } from './recording.ts';
-export { replayGuest } from './replay.ts';
+export { replayGuest, replayOf } from './replay.ts';
 export { synthesize } from './synthesize.ts';
-export { type DirtySink, type GuestModel, type PageCost, type RateGroup, STEP_MS } from './types.ts';
+export {
+  type DirtySink,
+  type GuestModel,
+  type PageCost,
+  type RateGroup,
+  STEP_MS,
+  type TraceSource,
+} from './types.ts';
 export {
   makeGuest,
   WORKLOAD_DEFAULTS,

@@ -8,8 +8,13 @@ import { PAGE_SIZE_BYTES } from '../vm/index.ts';
 import type { Recording, TraceSet } from './recording.ts';
 import { type DirtySink, type GuestModel, type RateGroup, STEP_MS } from './types.ts';
 
-/** `startMs`: the guest is met so long after the trace began. Errors: TRACE_EMPTY for a trace without a set. */
-export function replayGuest(recording: Recording, startMs = 0): GuestModel {
+/** `startShare`: the guest is met so far into the trace, 0 to 1. Errors: TRACE_EMPTY for a trace without a set. */
+export function replayGuest(recording: Recording, startShare = 0): GuestModel {
+  return replayOf(recording)(startShare);
+}
+
+/** The same for several moments, at the memory of one. */
+export function replayOf(recording: Recording): (startShare: number) => GuestModel {
   const { header, sets } = recording;
   const first = sets[0];
   const last = sets.at(-1);
@@ -20,25 +25,27 @@ export function replayGuest(recording: Recording, startMs = 0): GuestModel {
   }
   const steps = Math.ceil((last.endMs - first.startMs) / STEP_MS);
   const starts = sets.map(({ startMs }) => Math.floor((startMs - first.startMs) / STEP_MS));
-  const firstStep = Math.floor(startMs / STEP_MS);
   const { runs, contentPages } = zeroPagesLast(recording);
-  return {
+  const writeAt = (at: number, sink: DirtySink) => {
+    for (let index = lastAtOrBefore(starts, at); index >= 0; index--) {
+      const set = sets[index]!;
+      const length = Math.max(1, Math.round((set.endMs - set.startMs) / STEP_MS));
+      // Sets follow each other: one that is over has only sets before it that are over too.
+      if (at - starts[index]! >= length) break;
+      writePart(runs, set, index, at - starts[index]!, length, sink);
+    }
+  };
+  const guest = {
     pageCount: header.pageCount,
     content: { firstPage: 0, pageCount: contentPages },
     // Not sampled: whole pages are the safe assumption.
     cost: recording.cost ?? { packedBytes: PAGE_SIZE_BYTES, deltaBytes: PAGE_SIZE_BYTES },
     rates: ratesOf(recording, (steps * STEP_MS) / 1000),
     quietMs: 0,
-    writeStep(step, sink) {
-      const at = (firstStep + step) % steps;
-      for (let index = lastAtOrBefore(starts, at); index >= 0; index--) {
-        const set = sets[index]!;
-        const length = Math.max(1, Math.round((set.endMs - set.startMs) / STEP_MS));
-        // Sets follow each other: one that is over has only sets before it that are over too.
-        if (at - starts[index]! >= length) break;
-        writePart(runs, set, index, at - starts[index]!, length, sink);
-      }
-    },
+  };
+  return (startShare) => {
+    const firstStep = Math.floor(startShare * steps);
+    return { ...guest, writeStep: (step, sink) => writeAt((firstStep + step) % steps, sink) };
   };
 }
 

@@ -38,3 +38,9 @@ export interface GuestModel {
   /** The writes of step `step` (from `step` x STEP_MS on): the same for the same step, in whatever order steps are asked for. */
   writeStep(step: number, sink: DirtySink): void;
 }
+
+/** A recorded guest, met so far into its trace: 0 to 1. */
+export interface TraceSource {
+  readonly file: string;
+  readonly startShare: number;
+}
