@@ -6,6 +6,7 @@
 import { MIB } from '../src/base/index.ts';
 import { rowBounds } from './live/bounds.ts';
 import { Arena, type Course, middle, type Relaxed, type Run, relaxedLimit } from './live/contestants.ts';
+import { residentMemory } from './live/resident-memory.ts';
 import type { Bench, BenchOptions } from './registry.ts';
 
 const STRATEGY = 'adaptive';
@@ -166,4 +167,5 @@ export const benches: readonly Bench[] = [
   { name: 'stress-paired-random', needsQemu: true, run: (options) => duel(stressRandom, options) },
   { name: 'stress-paired-1g', needsQemu: true, run: (options) => duelWithFloor(stressFast, options) },
   { name: 'uniform-paired', needsQemu: true, run: (options) => duel(uniform, options) },
+  { name: 'resident-memory', needsQemu: true, run: residentMemory },
 ];

@@ -5,7 +5,7 @@
 
 import { fileURLToPath } from 'node:url';
 import { MIB, median } from '../../src/base/index.ts';
-import type { MigrationReport } from '../../src/controller/index.ts';
+import type { FarOptions, MigrationReport } from '../../src/controller/index.ts';
 import {
   type GuestOptions,
   gatewayMigrator,
@@ -40,6 +40,18 @@ export interface Run {
   readonly totalMs: number | null;
   readonly downtimeMs: number | null;
   readonly transferredBytes: number;
+}
+
+/** A gateway on the destination host, started as ssh would start it, but by a prefix that enters that host's namespace. */
+export function farOptions(network: Network, dataAddress: string, workers: number): FarOptions {
+  return {
+    reach: { command: network.destination.command([]), host: null },
+    remoteCommand: [process.execPath, GODWIT],
+    dataAddress,
+    connections: CONNECTIONS,
+    workers,
+    linkTimeoutMs: LINK_TIMEOUT_MS,
+  };
 }
 
 /** Runs are told apart by their seeds; contestants of one round have the same. */
@@ -78,14 +90,7 @@ export class Arena {
   async paired(round: number, timeLimitMs: number): Promise<Run> {
     let report: MigrationReport | null = null;
     const migrator = gatewayMigrator({
-      far: ({ destination }) => ({
-        reach: { command: this.network.destination.command([]), host: null },
-        remoteCommand: [process.execPath, GODWIT],
-        dataAddress: destination.listen.host,
-        connections: CONNECTIONS,
-        workers: this.#course.workers,
-        linkTimeoutMs: LINK_TIMEOUT_MS,
-      }),
+      far: ({ destination }) => farOptions(this.network, destination.listen.host, this.#course.workers),
       onReport: (told) => {
         report = told;
       },
