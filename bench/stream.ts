@@ -12,13 +12,13 @@ import { performance } from 'node:perf_hooks';
 import { Worker } from 'node:worker_threads';
 import { MIB, median, Prng } from '../src/base/index.ts';
 import { RAM_RECORD_BYTES_MAX, StreamDecoder, StreamEncoder, type StreamSink } from '../src/stream/index.ts';
-import { makeRamLayout, PAGE_SIZE_BYTES, type RamLayout } from '../src/vm/index.ts';
+import { PAGE_SIZE_BYTES, type RamLayout } from '../src/vm/index.ts';
 import type { Bench, BenchOptions } from './registry.ts';
+import { ramStart, SAMPLE_SECTION_ID } from './stream-sample.ts';
 
 /** What a unix socket's 'data' events bring. */
 const CHUNK_BYTES = 64 * 1024;
 const OUT_BYTES = MIB;
-const SECTION_ID = 2;
 
 interface Sample {
   readonly layout: RamLayout;
@@ -29,29 +29,14 @@ interface Sample {
 
 /** Header, RAM's START, and one PART of pages in address order, `zeroShare` of them zero. */
 function sampleStream(pageCount: number, zeroShare: number): Sample {
-  const layout = makeRamLayout([{ id: 'pc.ram', sizeBytes: pageCount * PAGE_SIZE_BYTES }]);
-  const start = Buffer.alloc(8 + 1 + 4 + 4 + 8 + 8 + 7 + 8 + 8 + 5);
-  let at = start.write('QEVM', 'latin1');
-  at = start.writeUInt32BE(3, at);
-  at = start.writeUInt8(1, at);
-  at = start.writeUInt32BE(SECTION_ID, at);
-  at += start.write('\u0003ram', at, 'latin1');
-  at = start.writeUInt32BE(0, at);
-  at = start.writeUInt32BE(4, at);
-  at = start.writeBigUInt64BE(BigInt(layout.sizeBytes + 4), at);
-  at += start.write('\u0006pc.ram', at, 'latin1');
-  at = start.writeBigUInt64BE(BigInt(layout.sizeBytes), at);
-  at = start.writeBigUInt64BE(0x10n, at);
-  at = start.writeUInt8(0x7e, at);
-  start.writeUInt32BE(SECTION_ID, at);
-
+  const { bytes: start, layout } = ramStart(pageCount);
   const prng = new Prng(1);
   const body = Buffer.allocUnsafe(PAGE_SIZE_BYTES);
   for (let word = 0; word < PAGE_SIZE_BYTES; word += 4) body.writeUInt32LE(prng.u32(), word);
-  const encoder = new StreamEncoder({ layout, sectionId: SECTION_ID, footers: true });
+  const encoder = new StreamEncoder({ layout, sectionId: SAMPLE_SECTION_ID, footers: true });
   const out = Buffer.allocUnsafeSlow(start.length + 64 + pageCount * RAM_RECORD_BYTES_MAX);
   start.copy(out);
-  at = encoder.openSection(out, start.length, 'part');
+  let at = encoder.openSection(out, start.length, 'part');
   for (let page = 0; page < pageCount; page++) {
     at = prng.unit() < zeroShare ? encoder.zeroPage(out, at, page) : encoder.page(out, at, page, body, 0);
   }
@@ -177,7 +162,7 @@ function encodeAll(
   out: Buffer,
   full: (used: number) => void,
 ): void {
-  const encoder = new StreamEncoder({ layout, sectionId: SECTION_ID, footers: true });
+  const encoder = new StreamEncoder({ layout, sectionId: SAMPLE_SECTION_ID, footers: true });
   let at = encoder.openSection(out, 0, 'part');
   for (let index = 0; index < layout.pageCount; index++) {
     const page = scattered(index, layout.pageCount);
@@ -248,7 +233,7 @@ async function secondsOfAsync(work: () => Promise<void>): Promise<number> {
 
 async function sendCopied(socket: Socket, layout: RamLayout, store: Buffer): Promise<void> {
   const buffers = [Buffer.allocUnsafeSlow(OUT_BYTES), Buffer.allocUnsafeSlow(OUT_BYTES)];
-  const encoder = new StreamEncoder({ layout, sectionId: SECTION_ID, footers: true });
+  const encoder = new StreamEncoder({ layout, sectionId: SAMPLE_SECTION_ID, footers: true });
   let written: Promise<void>[] = [];
   let page = 0;
   for (let turn = 0; page < layout.pageCount; turn++) {
@@ -265,7 +250,7 @@ async function sendCopied(socket: Socket, layout: RamLayout, store: Buffer): Pro
 }
 
 async function sendGathered(socket: Socket, layout: RamLayout, store: Buffer): Promise<void> {
-  const encoder = new StreamEncoder({ layout, sectionId: SECTION_ID, footers: true });
+  const encoder = new StreamEncoder({ layout, sectionId: SAMPLE_SECTION_ID, footers: true });
   const batchPages = OUT_BYTES / PAGE_SIZE_BYTES;
   for (let first = 0; first < layout.pageCount; first += batchPages) {
     const headers = Buffer.allocUnsafe(OUT_BYTES / 8 + RAM_RECORD_BYTES_MAX);
