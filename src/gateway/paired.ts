@@ -67,6 +67,8 @@ export class PairedOutput implements PageOutput {
   readonly #window = new PageWindow();
   #batchNumber = 0;
   #pendingPages = 0;
+  /** Of these, copies that both sides will keep: they count against what the destination offered. */
+  #pendingKept = 0;
   #pageTotal = 0;
   #checksum = 0;
   #wholeBytes = PAGE_SIZE_BYTES;
@@ -228,12 +230,15 @@ export class PairedOutput implements PageOutput {
     const slots = new Int32Array(count);
     const referenceSlots = new Int32Array(count);
     const keep = new Uint8Array(count);
+    const { referencePagesMax } = this.#options;
     for (let at = 0; at < count; at++) {
       const page = pages[at]!;
       slots[at] = store.takeSlot(page);
       referenceSlots[at] = store.takeReferenceSlot(page);
       // A zero page compares with nothing worth keeping.
-      keep[at] = slots[at] !== NO_SLOT && store.referencePages < this.#options.referencePagesMax ? 1 : 0;
+      const keeps = slots[at] !== NO_SLOT && store.referencePages + this.#pendingKept < referencePagesMax;
+      keep[at] = keeps ? 1 : 0;
+      this.#pendingKept += keep[at]!;
       this.#encoding.set(page, number);
     }
     this.#pendingPages += count;
@@ -265,6 +270,7 @@ export class PairedOutput implements PageOutput {
       const page = pages[at]!;
       const latest = this.#encoding.get(page) === number;
       if (latest) this.#encoding.delete(page);
+      this.#pendingKept -= keep[at]!;
       if (referenceSlots[at]! >= 0) store.releaseSlot(referenceSlots[at]!);
       if (slots[at]! < 0) continue;
       // A newer copy is being encoded without this one: what the destination keeps then is that copy.
