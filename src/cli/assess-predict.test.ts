@@ -6,7 +6,7 @@ import { MIB } from '../base/index.ts';
 import { makeGuest, type Recording, readRecording, synthesize, TraceWriter } from '../trace/index.ts';
 import { PAGE_SIZE_BYTES } from '../vm/index.ts';
 import { adviceOf, confidenceOf, guestOf, type Prediction, predict } from './assess-predict.ts';
-import { adviceLines, confidenceLine, linkText, predictionTable } from './assess-text.ts';
+import { adviceLines, confidenceLine, linkText, predictionTable, sessionLines } from './assess-text.ts';
 
 const MEMORY_BYTES = 64 * MIB;
 
@@ -89,6 +89,25 @@ test('more seen, and steadier, is surer', () => {
     confidenceLine(confidenceOf(guestOf({ trace, cost: null }), predictions(trace, [25e6]))),
     /^confidence low: 4 samples/,
   );
+});
+
+test('plain pre-copy is not praised where it breaks the limit', () => {
+  const trace = traceOf(10 * MIB, 10_000);
+  const row = predictions(trace, [125e6])[0]!;
+  assert.equal(row.strategy, 'precopy');
+  const guest = guestOf({ trace, cost: null });
+  const kept = adviceLines(adviceOf([row], row.downtimeMs! + 1), guest, 300)[0]!;
+  assert.match(kept, /plain pre-copy does it/);
+  const broken = adviceLines(adviceOf([row], row.downtimeMs! - 1), guest, 20)[0]!;
+  assert.match(broken, /^1 Gbit\/s: no strategy keeps 20 ms of downtime; plain pre-copy comes closest/);
+});
+
+test('what became of the VM, and why a measurement ended early', () => {
+  const asAsked = sessionLines({ endedBy: 'duration', pausedMs: 0, durationMs: 20_000 });
+  assert.deepEqual(asAsked, ['the VM was not stopped, and its settings are as they were']);
+  const [why, stopped] = sessionLines({ endedBy: 'pause', pausedMs: 3.2, durationMs: 341 });
+  assert.match(why!, /ended after 341 ms: the guest fell quiet/);
+  assert.match(stopped!, /QEMU stopped the VM for 3 ms; it runs/);
 });
 
 test('no strategy that ends is an answer too', () => {

@@ -1,6 +1,7 @@
 /** What `godwit assess` says, in plain words and one table. Returns text only. */
 
 import { formatBytes, formatMs, formatPercent, formatRate } from '../base/index.ts';
+import type { Assessment } from '../controller/index.ts';
 import { PAGE_SIZE_BYTES } from '../vm/index.ts';
 import type { Advice, Confidence, Guest, Prediction } from './assess-predict.ts';
 import { formatTable } from './table.ts';
@@ -81,14 +82,14 @@ function adviceText(one: Advice, guest: Guest, downtimeLimitMs: number): string 
   if (one.strategy === null)
     return 'none of these strategies ends; move it over a faster link, or while it writes less';
   const figures = `${known(one.totalMigrationTimeMs)}, ${known(one.downtimeMs)} down, ${formatBytes(one.transferredBytes ?? 0)}`;
-  if (one.strategy === 'precopy') return `plain pre-copy does it: ${figures}`;
-  const why = precopyText(one, guest);
+  if (one.strategy === 'precopy' && one.keepsLimit) return `plain pre-copy does it: ${figures}`;
+  const why = one.strategy === 'precopy' ? '' : precopyText(one, guest);
   if (one.keepsLimit) return `use ${one.strategy}: ${figures}${why}`;
   const postcopy =
     one.postcopyDowntimeMs === null
       ? ''
       : `. Only post-copy is quicker to switch (${formatMs(one.postcopyDowntimeMs)} down), and a failure in its second phase loses the VM`;
-  return `no strategy keeps ${limit} of downtime; ${one.strategy} comes closest: ${figures}${why}${postcopy}`;
+  return `no strategy keeps ${limit} of downtime; ${one.strategy === 'precopy' ? 'plain pre-copy' : one.strategy} comes closest: ${figures}${why}${postcopy}`;
 }
 
 /** Why not plain pre-copy; empty where it was not asked. */
@@ -130,4 +131,25 @@ export function confidenceLine({
     parts.push(`the longest looks ${stretch.toFixed(1)} times as far ahead as was observed`);
   }
   return `confidence ${level}: ${parts.join('; ')}`;
+}
+
+/** What became of the VM, and why less was seen than asked for. */
+export function sessionLines({
+  endedBy,
+  pausedMs,
+  durationMs,
+}: Pick<Assessment, 'endedBy' | 'pausedMs' | 'durationMs'>): string[] {
+  const early: Readonly<Record<Assessment['endedBy'], string | null>> = {
+    duration: null,
+    'trace-full': 'the trace filled the memory kept for it',
+    quiet: 'the guest fell quiet, and without the ack QEMU would have stopped it',
+    pause: 'the guest fell quiet, and without the ack QEMU stopped it',
+  };
+  const why = early[endedBy];
+  const told = why === null ? [] : [`the measurement ended after ${formatMs(durationMs)}: ${why}`];
+  const stopped =
+    pausedMs > 0
+      ? `QEMU stopped the VM for ${formatMs(pausedMs)}; it runs, and its settings are as they were`
+      : 'the VM was not stopped, and its settings are as they were';
+  return [...told, stopped];
 }

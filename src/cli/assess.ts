@@ -21,7 +21,7 @@ import {
   predict,
   REPLAYS,
 } from './assess-predict.ts';
-import { adviceLines, confidenceLine, guestLines, predictionTable } from './assess-text.ts';
+import { adviceLines, confidenceLine, guestLines, predictionTable, sessionLines } from './assess-text.ts';
 import type { CommandContext, CommandDefinition, CommandOptions } from './command.ts';
 import { commitOf } from './commit.ts';
 import { EXIT } from './exit.ts';
@@ -107,9 +107,7 @@ async function runAssess(
     '',
     ...recommendation,
     confidenceLine(confidence),
-    assessment.pausedMs > 0
-      ? `QEMU stopped the VM for ${Math.round(assessment.pausedMs)} ms; it runs, and its settings are as they were`
-      : 'the VM was not stopped, and its settings are as they were',
+    ...sessionLines(assessment),
   ];
   context.out.write(`${printable(lines.join('\n'))}\n`);
   return EXIT.ok;

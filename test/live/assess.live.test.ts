@@ -5,7 +5,8 @@ import { type ChildProcess, execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { MIB, sleep } from '../base/index.ts';
+import { MIB, sleep } from '../../src/base/index.ts';
+import { type AssessOptions, assess } from '../../src/controller/index.ts';
 import {
   findQemu,
   GUEST_BINARY_PATH,
@@ -17,15 +18,16 @@ import {
   startVm,
   type Vm,
   verifyGuest,
-} from '../lab/index.ts';
-import { queryMigrateCapabilities, queryMigrateParameters, queryStatus } from '../qmp/index.ts';
+} from '../../src/lab/index.ts';
+import { queryMigrateCapabilities, queryMigrateParameters, queryStatus } from '../../src/qmp/index.ts';
+import { readTraceFile } from '../../src/trace/index.ts';
 
 const GODWIT = fileURLToPath(new URL('../../bin/godwit.mjs', import.meta.url));
 const TIMEOUT_MS = 60_000;
 const MEMORY_BYTES = 64 * MIB;
 const FILL_BYTES = 40 * MIB;
 const HOT_BYTES = 16 * MIB;
-const RATE = 12 * MIB;
+const RATE = 16 * MIB;
 
 function qemuMissing(): string | false {
   try {
@@ -159,6 +161,34 @@ test('assess measures a running guest and predicts, and leaves it as it was', op
   assert.ok(['high', 'medium', 'low'].includes(confidence.level));
   assert.match(recommendation[1], /^40 Mbit\/s: /);
 });
+
+test(
+  'as if QEMU knew no ack: only where a pause is accepted, and a guest that keeps writing is not stopped',
+  options,
+  async () => {
+    const earlier = await settings();
+    const asked: AssessOptions = {
+      sourceQmpPath: vm.controlPath,
+      durationMs: 3000,
+      acceptPause: true,
+      ackGate: 'off',
+      recordPath: join(folder, 'measured.trace'),
+      stateDirectory: join(folder, 'state'),
+    };
+    const hooks = { onProgress: () => undefined, onNote: () => undefined };
+    const { signal } = new AbortController();
+    await assert.rejects(assess({ ...asked, acceptPause: false }, hooks, signal), { code: 'ASSESS_NO_ACK' });
+    assert.deepEqual(await settings(), earlier);
+    const { trace, pausedMs, endedBy } = await assess(asked, hooks, signal);
+    await runsOn();
+    assert.deepEqual(await settings(), earlier);
+    assert.deepEqual([pausedMs, endedBy], [0, 'duration']);
+    assert.ok(trace.sets.length >= 4, `${trace.sets.length} sets`);
+    // The file may hold a last set that the cancelled pass left incomplete.
+    const { sets } = readTraceFile(join(folder, 'measured.trace'));
+    assert.deepEqual(sets.slice(0, trace.sets.length), trace.sets);
+  },
+);
 
 test('Ctrl-C puts everything back', options, async () => {
   const earlier = await settings();
