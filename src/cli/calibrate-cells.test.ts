@@ -7,6 +7,8 @@ import {
   calibrationCells,
   calibrationTable,
   errorsOf,
+  hashOf,
+  parseCalibration,
   type Run,
   simulationOf,
   summarizeCalibration,
@@ -22,6 +24,7 @@ const run = (totalMigrationTimeMs: number, downtimeMs: number, transferredBytes:
 function record(live: Run, model: Run, trace: Run | null): CalibrationRecord {
   return {
     schema: 'godwit.calibration/1',
+    hash: hashOf(calibrationCells(['uniform/frs'])[0]!),
     ...{ key: 'uniform/frs', workload: 'uniform', strategy: 'frs', seed: 1, commit: null },
     ...{ qemuVersion: '10.0.2', accelerator: 'tcg', link: 'namespaces', hostLoad: 0, guestMs: 0 },
     ...{ guestCommandLine: '', guestSpeedShare: null, success: true, live, model, trace },
@@ -54,6 +57,20 @@ test('the simulated guest is the live one, at the same moment of its clock', () 
   assert.equal(task.workload.options.startMs, 2345);
   assert.equal(task.workload.options.hotBytes, cell!.workload.guest.hotBytes);
   assert.equal(task.trace, null);
+});
+
+test('results resume: the newest of each cell counts, a torn line is dropped, others are refused', () => {
+  const cells = calibrationCells(['uniform']);
+  const first = record(run(1000, 100, 2000), null as never, null);
+  const newer = { ...first, hostLoad: 2 };
+  const text = [first, newer, { ...first, key: 'zipf/mp' }].map((one) => `${JSON.stringify(one)}\n`).join('');
+  const found = parseCalibration(`${text}{"schema":"godw`, cells);
+  assert.deepEqual([...found], [['uniform/frs', newer]]);
+  assert.deepEqual([...parseCalibration('', cells)], []);
+  const refused = { code: 'LAB_RESULTS' };
+  assert.throws(() => parseCalibration('{"schema":"other"}\n', cells), refused);
+  assert.throws(() => parseCalibration(`{"sch\n${text}`, cells), refused);
+  assert.throws(() => parseCalibration(`${JSON.stringify({ ...first, hash: 'x' })}\n`, cells), refused);
 });
 
 test('errors carry their sign, medians do not, and what is unknown stays so', () => {

@@ -3,6 +3,7 @@
  * Not responsible for running either (calibrate.ts).
  */
 
+import { createHash } from 'node:crypto';
 import { formatBytes, formatMs, GodwitError, MIB, median } from '../base/index.ts';
 import { type Baseline, GUEST_DEFAULTS, type GuestOptions, isBaseline } from '../lab/index.ts';
 import type { SimulationTask } from '../simulator/index.ts';
@@ -117,6 +118,49 @@ export function simulationOf(
   };
 }
 
+/** Over all that makes a cell's live run. */
+export function hashOf({ key, workload, baseline }: CalibrationCell): string {
+  const made = JSON.stringify([CALIBRATION, key, workload.guest, baseline]);
+  return createHash('sha256').update(made).digest('hex').slice(0, 16);
+}
+
+/**
+ * What is there of these cells, the newest of each. A line that a crash cut is dropped. Errors: LAB_RESULTS for a file of something else, or
+ * of cells that were measured otherwise.
+ */
+export function parseCalibration(
+  text: string,
+  cells: readonly CalibrationCell[],
+): Map<string, CalibrationRecord> {
+  const hashes = new Map(cells.map((one) => [one.key, hashOf(one)]));
+  const found = new Map<string, CalibrationRecord>();
+  for (const [index, line] of text.split('\n').slice(0, -1).entries()) {
+    const record = recordOf(line);
+    if (record === null) throw foreign(`line ${index + 1} is no calibration`);
+    const expected = hashes.get(record.key);
+    if (expected === undefined) continue;
+    if (record.hash !== expected) throw foreign(`${record.key} was measured with other settings`);
+    found.set(record.key, record);
+  }
+  return found;
+}
+
+function recordOf(line: string): CalibrationRecord | null {
+  try {
+    const record = JSON.parse(line) as CalibrationRecord | null;
+    return record?.schema === CALIBRATION_SCHEMA ? record : null;
+  } catch {
+    return null;
+  }
+}
+
+function foreign(why: string): GodwitError {
+  return new GodwitError('LAB_RESULTS', `these results cannot be added to: ${why}`, {
+    hint: 'give another file with --results',
+    safe: 'nothing was changed',
+  });
+}
+
 export interface Figures {
   readonly totalMigrationTimeMs: number | null;
   readonly downtimeMs: number | null;
@@ -145,6 +189,8 @@ export function errorsOf(live: Figures, simulated: Figures | null): Errors {
 
 export interface CalibrationRecord {
   readonly schema: typeof CALIBRATION_SCHEMA;
+  /** Over guest, link and limits of its cell: what was measured under others is not mixed in. */
+  readonly hash: string;
   readonly key: string;
   readonly workload: string;
   readonly strategy: string;

@@ -3,7 +3,15 @@
  * Not responsible for the runs (src/lab, src/simulator) nor for the cells and figures (calibrate-cells.ts).
  */
 
-import { appendFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { systemClock } from '../base/index.ts';
@@ -27,6 +35,8 @@ import {
   calibrationCells,
   calibrationTable,
   errorsOf,
+  hashOf,
+  parseCalibration,
   type Run,
   simulationOf,
   summarizeCalibration,
@@ -36,33 +46,53 @@ import { commitOf } from './commit.ts';
 import { EXIT } from './exit.ts';
 import { liveView } from './live.ts';
 
-/** Exit code 0 when the model keeps its tolerances. Errors: LAB_TOOL_MISSING, LAB_VM_FAILED, USAGE_VALUE. */
+/**
+ * Exit code 0 when the model keeps its tolerances. Goes on where an earlier sitting stopped. Errors: LAB_TOOL_MISSING, LAB_VM_FAILED,
+ * LAB_RESULTS, USAGE_VALUE.
+ */
 export async function runCalibration(context: CommandContext, options: CommandOptions): Promise<number> {
   const cells = calibrationCells(options['only'] as readonly string[]);
-  const resultsPath = typeof options['results'] === 'string' ? options['results'] : null;
-  const lockPath = typeof options['lock'] === 'string' ? options['lock'] : null;
+  const resultsPath = textOf(options, 'results') ?? join('results', 'calibration.jsonl');
+  const lockPath = textOf(options, 'lock');
+  const known = readKnown(resultsPath, cells);
   findQemu();
   await pinSelf();
-  if (resultsPath !== null) mkdirSync(dirname(resultsPath), { recursive: true });
   const view = liveView(context.err, systemClock);
-  const records: CalibrationRecord[] = [];
+  if (known.size > 0) view.log(`${known.size} of ${cells.length} runs are there already: ${resultsPath}`);
   try {
     for (const [at, cell] of cells.entries()) {
+      if (known.has(cell.key)) continue;
       view.update([`${at + 1} of ${cells.length}: ${cell.key}`]);
       const record = await underLock(lockPath, context.interrupted, () => runCell(cell, context.interrupted));
-      records.push(record);
-      if (resultsPath !== null) appendFileSync(resultsPath, `${JSON.stringify(record)}\n`);
+      known.set(cell.key, record);
+      appendFileSync(resultsPath, `${JSON.stringify(record)}\n`);
       if (!record.success) view.log(`${cell.key}: the live run broke a promise, or did not end`);
     }
   } finally {
     view.update([]);
     view.close();
   }
+  const records = cells.flatMap(({ key }) => known.get(key) ?? []);
   const summary = summarizeCalibration(records);
   if (options['json'] === true)
     context.out.write(`${JSON.stringify({ schema: CALIBRATION_SCHEMA, records, summary })}\n`);
   else context.out.write(`${calibrationTable(records).join('\n')}\n`);
   return summary[0]!.within ? EXIT.ok : EXIT.failed;
+}
+
+function textOf(options: CommandOptions, name: string): string | null {
+  const value = options[name];
+  return typeof value === 'string' ? value : null;
+}
+
+/** Leaves a file that ends with a whole line. */
+function readKnown(path: string, cells: readonly CalibrationCell[]): Map<string, CalibrationRecord> {
+  mkdirSync(dirname(path), { recursive: true });
+  if (!existsSync(path)) return new Map();
+  const text = readFileSync(path, 'utf8');
+  const known = parseCalibration(text, cells);
+  if (!text.endsWith('\n')) writeFileSync(path, text.slice(0, text.lastIndexOf('\n') + 1));
+  return known;
 }
 
 function underLock<Result>(
@@ -86,6 +116,7 @@ async function runCell(cell: CalibrationCell, signal: AbortSignal): Promise<Cali
     const trace = traceFile === null || record.outcome !== 'completed' ? null : simulated(traceFile);
     return {
       schema: CALIBRATION_SCHEMA,
+      hash: hashOf(cell),
       key: cell.key,
       workload: cell.workload.id,
       strategy: cell.strategy,
@@ -144,14 +175,14 @@ async function moveLive(
   // Through the gateway the lab's clock starts with the preflight, before `migrate`.
   const totalMigrationTimeMs = sinceMigrateMs ?? record.totalMigrationTimeMs;
   const { downtimeMs, transferredBytes, decision } = record;
-  const live = { totalMigrationTimeMs, downtimeMs, transferredBytes, decision: textOf(decision) };
+  const live = { totalMigrationTimeMs, downtimeMs, transferredBytes, decision: reasonOf(decision) };
   return { record, guestMs, live };
 }
 
 function figuresOf({ totalMigrationTimeMs, downtimeMs, transferredBytes, decision }: TaskResult): Run {
-  return { totalMigrationTimeMs, downtimeMs, transferredBytes, decision: textOf(decision) };
+  return { totalMigrationTimeMs, downtimeMs, transferredBytes, decision: reasonOf(decision) };
 }
 
-function textOf(decision: { readonly rule: string; readonly text: string } | null): string | null {
+function reasonOf(decision: { readonly rule: string; readonly text: string } | null): string | null {
   return decision === null ? null : `${decision.rule}: ${decision.text}`;
 }

@@ -36,7 +36,7 @@ export const command: CommandDefinition = {
       .argument('[file]', 'the plan (plans/*.yaml), or the results (JSON lines)')
       .option(
         '--results <file>',
-        'run, calibrate: where results are added; default for run results/NAME-OF-THE-PLAN.jsonl',
+        'run, calibrate: where results are added; default results/NAME-OF-THE-PLAN.jsonl, results/calibration.jsonl',
       )
       .option(
         '--only <name>',
