@@ -4,14 +4,21 @@
  */
 
 import { constants, zstdCompressSync } from 'node:zlib';
-import { boundsOf, expectedPage, pageContentOf, type RunRecord } from '../../src/lab/index.ts';
+import {
+  boundsOf,
+  expectedPage,
+  GUEST_DEFAULTS,
+  pageContentOf,
+  type RunRecord,
+} from '../../src/lab/index.ts';
 import { PAGE_SIZE_BYTES } from '../../src/vm/index.ts';
 import type { Course } from './contestants.ts';
 
 export interface RowBounds {
   readonly transferredBytes: number;
   readonly totalMs: number;
-  readonly downtimeMs: number;
+  /** Null where a write changes more of a page than a word and less than all of it. */
+  readonly downtimeMs: number | null;
   /** What the figures are made of. */
   readonly note: string;
 }
@@ -19,6 +26,8 @@ export interface RowBounds {
 const SAMPLE_PAGES = 256;
 /** The guest's header of a page: write counter and tag. */
 const CHANGED_WORD_BYTES = 8;
+/** The guest's own default. */
+const ZIPF_EXPONENT = GUEST_DEFAULTS.zipfExponent;
 
 /** `cleanDowntimeMs`: what stopping costs plain QEMU with nothing left to send, measured in the same run. */
 export function rowBounds(course: Course, record: RunRecord, cleanDowntimeMs: number): RowBounds {
@@ -28,24 +37,28 @@ export function rowBounds(course: Course, record: RunRecord, cleanDowntimeMs: nu
   const { workload, body } = pageContentOf({ body: null, ...guest });
   const linkMs = (bytes: number) => (bytes * 1000) / linkBytesPerSecond;
   const transferredBytes = filledPages * wholePageBytes(course);
-  if (workload === 'uniform') {
+  if (workload === 'uniform' || workload === 'zipf') {
     const known = boundsOf(
-      { workload, body, filledPages, hotPages, zipfExponent: 0 },
+      { workload, body, filledPages, hotPages, zipfExponent: guest.zipfExponent ?? ZIPF_EXPONENT },
       record.writtenBytesPerSecond,
       linkBytesPerSecond,
     );
     return {
       transferredBytes,
       totalMs: linkMs(transferredBytes),
-      downtimeMs: known.downtimeMs ?? 0,
+      downtimeMs: known.downtimeMs,
       note: 'each filled page once; stale when stopped: the hot pages that the link cannot refresh as fast as they are rewritten',
     };
   }
   return {
     transferredBytes,
     totalMs: linkMs(transferredBytes),
-    downtimeMs: linkMs(hotPages * CHANGED_WORD_BYTES) + cleanDowntimeMs,
-    note: `each filled page once, ${wholePageBytes(course).toFixed(0)} bytes compressed; the changed word of each hot page, and what plain QEMU stands still with nothing to send`,
+    downtimeMs: workload === 'stress' ? linkMs(hotPages * CHANGED_WORD_BYTES) + cleanDowntimeMs : null,
+    note:
+      `each filled page once, ${wholePageBytes(course).toFixed(0)} bytes compressed` +
+      (workload === 'stress'
+        ? '; the changed word of each hot page, and what plain QEMU stands still with nothing to send'
+        : ''),
   };
 }
 
