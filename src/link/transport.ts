@@ -1,7 +1,7 @@
 /** What the link needs of a byte stream. Implementations: transports/. */
 
 export interface TransportHandlers {
-  /** The chunk is valid during the call only. */
+  /** The chunk is valid during the call only: its memory may be freed then. */
   onData(chunk: Uint8Array): void;
   /** After `write` returned false: there is room again. */
   onWritable(): void;

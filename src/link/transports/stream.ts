@@ -1,9 +1,10 @@
 /** Any duplex byte stream as a transport: TCP and TLS sockets, ssh's standard input and output, a pair of pipes. */
 
 import type { Duplex } from 'node:stream';
-import { errorCode, errorMessage } from '../../base/index.ts';
+import { errorCode, errorMessage, freeMemory } from '../../base/index.ts';
 import { linkError } from '../errors.ts';
 import type { Transport, TransportHandlers } from '../transport.ts';
+import { PieceWriter } from './pieces.ts';
 
 /** A transport whose reading can be stopped for a while. */
 export interface StreamTransport extends Transport {
@@ -12,10 +13,12 @@ export interface StreamTransport extends Transport {
 
 const LINGER_MS = 2000;
 
-export function streamTransport(stream: Duplex, description: string): StreamTransport {
+/** `encrypts`: the stream is TLS, which is better given small pieces (pieces.ts). */
+export function streamTransport(stream: Duplex, description: string, encrypts = false): StreamTransport {
   let closed = false;
   let failure: Error | null = null;
   let handlers: TransportHandlers | null = null;
+  const pieces = encrypts ? new PieceWriter(stream, () => handlers?.onWritable()) : null;
   const onClose = () => {
     if (closed) return;
     closed = true;
@@ -29,14 +32,18 @@ export function streamTransport(stream: Duplex, description: string): StreamTran
     description,
     open(opened) {
       handlers = opened;
-      stream.on('data', (chunk: Uint8Array) => opened.onData(chunk));
-      stream.on('drain', () => opened.onWritable());
+      stream.on('data', (chunk: Uint8Array) => {
+        opened.onData(chunk);
+        freeMemory(chunk);
+      });
+      if (pieces === null) stream.on('drain', () => opened.onWritable());
       // The other end closed its half: nothing of the link works with one half.
       stream.on('end', () => stream.destroy());
       if (closed) queueMicrotask(() => opened.onClosed(failure));
     },
     write(chunks, onTaken) {
       if (closed || stream.destroyed || stream.writableEnded) return false;
+      if (pieces !== null) return pieces.write(chunks, onTaken ?? null);
       stream.cork();
       let room = true;
       for (const [index, chunk] of chunks.entries()) {
@@ -47,7 +54,8 @@ export function streamTransport(stream: Duplex, description: string): StreamTran
     },
     end() {
       if (stream.destroyed) return;
-      stream.end();
+      if (pieces === null) stream.end();
+      else pieces.end();
       // Not destroyed yet: closing with unread bytes resets the connection, and our last words (ERROR) would be lost.
       // It goes when the other end closes, or when that takes too long.
       const timer = setTimeout(() => stream.destroy(), LINGER_MS);

@@ -52,7 +52,7 @@ export function tlsDial(address: SocketAddress, credentials: TlsCredentials): St
       tls.connect({ ...COMMON, ...clientOptions(address, credentials), socket }),
       signal,
     );
-    return streamTransport(secure, `tls ${formatAddress(address)}`);
+    return streamTransport(secure, `tls ${formatAddress(address)}`, true);
   };
 }
 
@@ -107,7 +107,7 @@ export function tlsListen(
   const server = tls.createServer(
     { ...COMMON, ...serverOptions(credentials), handshakeTimeout: 10_000, noDelay: true, keepAlive: true },
     (socket) => {
-      const transport = streamTransport(socket, `tls from ${socket.remoteAddress ?? 'unix'}`);
+      const transport = streamTransport(socket, `tls from ${socket.remoteAddress ?? 'unix'}`, true);
       if (credentials.kind === 'psk' || socket.authorized) onTransport(transport);
       else refuseCertificate(transport, socket.authorizationError, onRefused);
     },

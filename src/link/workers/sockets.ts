@@ -82,7 +82,8 @@ class Connection {
   #put(chunk: Uint8Array): void {
     const count = this.#waiting.length > 0 ? 0 : this.#in.write(chunk);
     this.#fresh += count;
-    if (count < chunk.length) this.#waiting.push(chunk.subarray(count));
+    // Copied: the chunk is the transport's.
+    if (count < chunk.length) this.#waiting.push(Uint8Array.from(chunk.subarray(count)));
   }
 
   /** Once a turn of the loop: TLS hands out 16 KiB at a time, and a message costs as much as copying those. */
