@@ -3,8 +3,7 @@
  * nothing; it proves at the end that pages and machine state have arrived and are loaded. Not responsible for QMP.
  */
 
-import { crc32 } from 'node:zlib';
-import { type Clock, GodwitError, MIB } from '../base/index.ts';
+import { type Clock, defined, GodwitError, MIB } from '../base/index.ts';
 import type { Link, Message } from '../link/index.ts';
 import { laneOfPage } from '../link/index.ts';
 import { BatchApplier } from '../pages/index.ts';
@@ -89,7 +88,7 @@ export class DestinationGateway {
       case 'layout':
         return this.#open(message.blocks);
       case 'pages':
-        return this.#apply(message.batch, lane);
+        return this.#apply(message.batch, defined(message.checksum, 'what arrives has a checksum'), lane);
       case 'drop':
         return this.#applier(lane).drop(message.pages);
       case 'tail':
@@ -125,12 +124,13 @@ export class DestinationGateway {
     return applier;
   }
 
-  #apply(batch: Uint8Array, lane: number): void | Promise<void> {
+  /** `checksum`: of the batch as it arrived, which the link has checked. */
+  #apply(batch: Uint8Array, checksum: number, lane: number): void | Promise<void> {
     const applier = this.#applier(lane);
     this.#feed.beginBatch();
     this.#pageTotal += applier.apply(batch);
     this.#feed.endBatch();
-    this.#checksum = (this.#checksum + crc32(batch)) >>> 0;
+    this.#checksum = (this.#checksum + checksum) >>> 0;
     if (!this.#feed.isFull) return this.#tellApplied();
     this.#room ??= Promise.withResolvers<void>();
     return this.#room.promise.then(() => this.#tellApplied());
