@@ -31,7 +31,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'receive',
-    summary: 'the far side of a migration between two hosts (godwit migrate starts it)',
+    summary: 'the far side of a migration between two hosts (over ssh godwit migrate starts it)',
     load: async () => (await import('./receive.ts')).command,
   },
   {

@@ -1,20 +1,25 @@
 /**
- * The destination of `godwit migrate`: a QEMU of this host, or one of another host behind ssh, and the options that go
- * with it. Not responsible for the others (migrate-options.ts).
+ * The destination of `godwit migrate`: a QEMU of this host, or one of another host behind ssh or behind a `godwit receive`
+ * that was started by hand, and the options that go with it. Not responsible for the others (migrate-options.ts).
  */
 
+import { randomBytes } from 'node:crypto';
 import type { Command } from 'commander';
 import { GodwitError, parseDurationMs } from '../base/index.ts';
 import {
   defaultWorkers,
   FAR_DEFAULTS,
   type FarOptions,
+  type ListenerReach,
+  listenerName,
   type MigrateOptions,
   parseDataAddress,
   parseQmpEndpoint,
+  type ReachSpec,
 } from '../controller/index.ts';
-import { LANES_MAX } from '../link/index.ts';
+import { LANES_MAX, MIGRATION_ID_BYTES } from '../link/index.ts';
 import type { CommandOptions } from './command.ts';
+import { declareTls, readHostPort, readTls, strayTls } from './tls-options.ts';
 import { splitWords } from './words.ts';
 
 const LINK_TIMEOUT_MS_MIN = 1000;
@@ -39,42 +44,88 @@ export function declareFarOptions(command: Command): void {
       `${FAR_DEFAULTS.linkTimeoutMs / 1000}s`,
     )
     .option('--workers <count>', `threads that encode pages (default: ${defaultWorkers()} here)`);
+  declareTls(command);
+  command.option(
+    '--tls-name <name>',
+    'the name in the far certificate, where it is not HOST of tls://HOST:PORT',
+  );
 }
 
-const FAR_ONLY = ['dataAddress', 'workers'] as const;
+type Destination = Pick<MigrateOptions, 'destinationQmpPath' | 'far'>;
 
 /** Errors: USAGE_*. */
-export function readDestination(
-  text: string,
-  options: CommandOptions,
-): Pick<MigrateOptions, 'destinationQmpPath' | 'far'> {
-  if (!text.startsWith('ssh:')) {
-    const stray = FAR_ONLY.find((name) => options[name] !== undefined);
-    if (stray === undefined) return { destinationQmpPath: parseQmpEndpoint(text), far: null };
-    const flag = `--${stray.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-    throw usage(`${flag} needs an ssh:// destination`, 'write ssh://HOST/path/of/the/qmp.sock');
-  }
-  if (options['destinationAddress'] !== undefined) {
+export function readDestination(text: string, options: CommandOptions): Destination {
+  const scheme = /^(ssh|tls|tcp):/.exec(text)?.[1];
+  if (scheme === undefined) {
+    refuseStray(options, ['dataAddress', 'workers'], 'needs a destination on another host');
+  } else if (options['destinationAddress'] !== undefined) {
     throw usage(
-      '--destination-address does not go with an ssh:// destination',
-      'the data goes to the far gateway; --data-address names where that is',
+      '--destination-address goes with a qmp: destination only',
+      'the data goes to the far gateway; for ssh:// --data-address names where that is',
     );
   }
-  const { host, port, path } = parseSshEndpoint(text);
-  const rsh = splitWords('--rsh', String(options['rsh']));
-  return {
-    destinationQmpPath: path,
-    far: readFar(options, [...rsh, ...(port === null ? [] : ['-p', port])], host),
-  };
+  if (scheme !== 'tls') {
+    const stray = options['tlsName'] === undefined ? strayTls(options) : '--tls-name';
+    if (stray !== null) throw usage(`${stray} needs a tls:// destination`, 'write tls://HOST:PORT');
+  }
+  switch (scheme) {
+    case 'ssh':
+      return readSsh(text, options);
+    case 'tls':
+    case 'tcp':
+      return readListener(text, scheme, options);
+    default:
+      return { destinationQmpPath: parseQmpEndpoint(text), far: null };
+  }
 }
 
-function readFar(options: CommandOptions, command: readonly string[], host: string): FarOptions {
+function refuseStray(options: CommandOptions, names: readonly string[], why: string): void {
+  const stray = names.find((name) => options[name] !== undefined);
+  if (stray === undefined) return;
+  const flag = `--${stray.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  throw usage(`${flag} ${why}`, 'write ssh://HOST/path/of/the/qmp.sock');
+}
+
+function readSsh(text: string, options: CommandOptions): Destination {
+  const { host, port, path } = parseSshEndpoint(text);
+  const rsh = splitWords('--rsh', String(options['rsh']));
+  const command = [...rsh, ...(port === null ? [] : ['-p', port])];
+  return { destinationQmpPath: path, far: readFar(options, { command, host }) };
+}
+
+/** tls://host:port or tcp://host:port: a godwit receive that listens there. */
+function readListener(text: string, scheme: 'tls' | 'tcp', options: CommandOptions): Destination {
+  const address = readHostPort(text.slice(`${scheme}://`.length), `address of a godwit receive`);
+  if (!text.startsWith(`${scheme}://`) || address.port === 0) {
+    throw new GodwitError('USAGE_ENDPOINT', `"${text}" does not name a godwit receive`, {
+      safe: 'nothing was started or changed',
+      hint: `write ${scheme}://HOST:PORT, as godwit receive says it`,
+    });
+  }
+  refuseStray(options, ['dataAddress'], 'needs an ssh:// destination: here the data goes where QMP goes');
+  if (scheme === 'tcp' && options['insecure'] !== true) {
+    throw new GodwitError('USAGE_INSECURE', "tcp:// sends the guest's memory over the network in clear", {
+      safe: 'nothing was started or changed',
+      hint: 'use tls:// with certificates, or ssh://; add --insecure if that network is trusted',
+    });
+  }
+  const tlsName = options['tlsName'] === undefined ? null : String(options['tlsName']);
+  const listener: ListenerReach = {
+    ...address,
+    tls: scheme === 'tls' ? readTls(options, tlsName) : null,
+    session: randomBytes(MIGRATION_ID_BYTES).toString('hex'),
+  };
+  const reach = { command: [], host: listener.host, listener };
+  return { destinationQmpPath: listenerName(listener), far: readFar(options, reach) };
+}
+
+function readFar(options: CommandOptions, reach: ReachSpec): FarOptions {
   const dataAddress = options['dataAddress'] === undefined ? null : String(options['dataAddress']);
   parseDataAddress(dataAddress);
   const linkTimeoutMs = parseDurationMs(String(options['linkTimeout']));
   if (linkTimeoutMs < LINK_TIMEOUT_MS_MIN) throw usage('--link-timeout is too short', 'at least 1s');
   return {
-    reach: { command, host },
+    reach,
     remoteCommand: splitWords('--remote-command', String(options['remoteCommand'])),
     dataAddress,
     connections: count('--connections', options['connections'], 1, LANES_MAX),

@@ -21,7 +21,7 @@ export function declareOptions(command: Command): void {
     .argument('<source>', 'the QEMU whose VM is to move, as qmp:/path/of/its/qmp.sock')
     .argument(
       '<destination>',
-      'the QEMU that waits for it (-incoming defer), written likewise or as ssh://[user@]HOST[:PORT]/path/of/its/qmp.sock',
+      'the QEMU that waits for it (-incoming defer), written likewise or as ssh://[user@]HOST[:PORT]/path/of/its/qmp.sock; or tls://HOST:PORT (tcp:// with --insecure) of a godwit receive there',
     )
     .option('--strategy <name>', 'how to migrate (godwit strategies lists them)', DEFAULTS.strategy)
     .option('--param <name=value>', "one of the strategy's parameters; repeatable", collect, [])

@@ -4,12 +4,13 @@
  */
 
 import { formatBytes, formatMs, formatRate } from '../base/index.ts';
-import type {
-  MigrateOptions,
-  MigrationReport,
-  Preflight,
-  PreflightFinding,
-  SettingChange,
+import {
+  listenerName,
+  type MigrateOptions,
+  type MigrationReport,
+  type Preflight,
+  type PreflightFinding,
+  type SettingChange,
 } from '../controller/index.ts';
 import { type Paint, printable } from './output.ts';
 
@@ -70,6 +71,10 @@ function streamText({ destinationAddress, far }: MigrateOptions): string {
   if (destinationAddress !== null) return `plain TCP to ${destinationAddress.connect}, in clear`;
   if (far == null) return 'unix sockets in a private folder';
   const { connections, dataAddress, reach, remoteCommand } = far;
+  if (reach.listener != null) {
+    const how = reach.listener.tls === null ? 'plain TCP connections, in clear,' : 'TLS 1.3 connections';
+    return `${connections} ${how} to ${listenerName(reach.listener)}`;
+  }
   const where = dataAddress ?? 'its address as ssh resolves it';
   return `${connections} TLS 1.3 connections to ${where}; ssh starts "${remoteCommand.join(' ')}" on ${reach.host}`;
 }

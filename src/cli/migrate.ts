@@ -6,6 +6,7 @@
 import { writeFileSync } from 'node:fs';
 import { GodwitError, systemClock } from '../base/index.ts';
 import {
+  listenerName,
   type MigrateHooks,
   type MigrateOptions,
   type MigrationReport,
@@ -58,7 +59,7 @@ async function dryRun(context: CommandContext, options: MigrateOptions, json: bo
 
 /** An end that cannot be asked is a finding like any other: nothing was compared. */
 function unreachableEnd(error: unknown): { findings: readonly ShownFinding[] } {
-  if (!(error instanceof GodwitError) || !/^(QMP_|REACH_)/.test(error.code)) throw error;
+  if (!(error instanceof GodwitError) || !/^(QMP_|REACH_|LINK_TLS|RECEIVE_)/.test(error.code)) throw error;
   const text = error.hint === null ? error.message : `${error.message}: ${error.hint}`;
   const none = { source: null, destination: null, forced: false };
   return { findings: [{ severity: 'refuse', code: error.code, text, ...none }] };
@@ -81,8 +82,15 @@ function preflightReport(
     settings: full?.settings ?? null,
     memory: full?.memory ?? null,
     sourceAfter: options.sourceAfter,
-    insecureAddress: options.destinationAddress?.connect ?? null,
+    insecureAddress: insecureAddress(options),
   };
+}
+
+/** Where guest memory would go in clear; null: nowhere. */
+function insecureAddress({ destinationAddress, far }: MigrateOptions): string | null {
+  const listener = far?.reach.listener ?? null;
+  if (listener?.tls === null) return listenerName(listener);
+  return destinationAddress?.connect ?? null;
 }
 
 interface MoveOptions {

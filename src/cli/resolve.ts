@@ -14,6 +14,7 @@ import {
   QmpMachine,
   readJournal,
   recover,
+  sayEnded,
   stateDirectory,
 } from '../controller/index.ts';
 import type { CommandDefinition, Output } from './command.ts';
@@ -109,6 +110,7 @@ async function resolve(out: Output, name: string, json: boolean): Promise<number
     journal.write({ step: 'end', ...recovery });
     journal.close();
   }
+  await sayEnded(destination.reach?.listener, recovery.outcome);
   const { migrationId } = state.begin;
   if (json) out.write(`${JSON.stringify({ schema: RESOLVE_SCHEMA, migrationId, ...recovery })}\n`);
   else out.write(`${resultText(recovery, out)}\n`);

@@ -18,7 +18,12 @@ export async function endpointsOf(
   const reach =
     far == null
       ? null
-      : { command: [...far.reach.command], host: far.reach.host, linkTimeoutMs: far.linkTimeoutMs };
+      : {
+          command: [...far.reach.command],
+          host: far.reach.host,
+          linkTimeoutMs: far.linkTimeoutMs,
+          listener: far.reach.listener,
+        };
   // Process numbers of another host mean nothing here.
   const identity = reach?.host == null ? await qemuIdentity(destination) : null;
   return {

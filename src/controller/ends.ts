@@ -42,6 +42,7 @@ function commandTimeoutMs(far: MigrateOptions['far']): number {
 /** ssh takes the connection here also where nobody listens there; then it says so. */
 function explain(forward: Forward, far: MigrateOptions['far']): (error: unknown) => never {
   return (error) => {
+    if (forward.failure !== null) throw forward.failure;
     const said = forward.said();
     if (!(error instanceof GodwitError) || far?.reach.host == null || said === '') throw error;
     throw new GodwitError('REACH_FAILED', `no QEMU answers on ${far.reach.host}: ${said}`, {

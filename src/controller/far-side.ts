@@ -1,12 +1,12 @@
 /**
- * The source's view of the far gateway: starts `godwit receive --stdio` on the far host, passes it the key over its
- * standard input, and dials the link. The far side ends when this channel does.
+ * The source's view of the far gateway: starts `godwit receive --stdio` on the far host and passes it the key over its
+ * standard input, or begins a migration at one that was started by hand; then dials the link.
+ * Not responsible for the channel to it: far-side-channel.ts.
  */
 
-import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import net from 'node:net';
-import { errorMessage, GodwitError } from '../base/index.ts';
+import { GodwitError } from '../base/index.ts';
 import {
   type Dial,
   Link,
@@ -18,22 +18,10 @@ import {
 } from '../link/index.ts';
 import { BATCH_FORMAT } from '../pages/index.ts';
 import { PAGE_SIZE_BYTES } from '../vm/index.ts';
-import {
-  collect,
-  type Forward,
-  farCommand,
-  forwardSocket,
-  type ReachSpec,
-  resolvedHost,
-  startFar,
-} from './reach.ts';
-import {
-  LineCutter,
-  parseLine,
-  type ReceiveEvent,
-  type ReceiveHello,
-  receiveEvent,
-} from './receive-messages.ts';
+import { childChannel, type FarChannel, FarEvents, streamChannel } from './far-side-channel.ts';
+import { type Forward, farCommand, forwardSocket, type ReachSpec, resolvedHost, startFar } from './reach.ts';
+import { type ListenerReach, listenerDial, listenerName, openFar } from './reach-listener.ts';
+import type { ReceiveHello } from './receive-messages.ts';
 
 export interface FarSideOptions {
   readonly reach: ReachSpec;
@@ -62,44 +50,42 @@ export class FarSide {
   readonly link: Link;
   /** Where the destination QEMU must listen, on the far host. */
   readonly incoming: string;
-  readonly #child: ChildProcess;
-  readonly #key: Buffer;
-  readonly #events: Events;
+  readonly #channel: FarChannel;
+  readonly #key: Buffer | null;
+  readonly #events: FarEvents;
   readonly #forward: Forward | null;
   #onMessage: (message: Message) => void = () => undefined;
 
   private constructor(parts: {
     link: Link;
     incoming: string;
-    child: ChildProcess;
-    key: Buffer;
-    events: Events;
+    channel: FarChannel;
+    key: Buffer | null;
+    events: FarEvents;
     forward: Forward | null;
     receiver: { onMessage: (message: Message) => void };
   }) {
     this.link = parts.link;
     this.incoming = parts.incoming;
-    this.#child = parts.child;
+    this.#channel = parts.channel;
     this.#key = parts.key;
     this.#events = parts.events;
     this.#forward = parts.forward;
     parts.receiver.onMessage = (message) => this.#onMessage(message);
   }
 
-  /** Errors: REACH_FAILED, RECEIVE_PROTOCOL, and those of the link. */
+  /** Errors: REACH_FAILED, REACH_TLS, RECEIVE_PROTOCOL, RECEIVE_BUSY, and those of the link. */
   static async start(options: FarSideOptions, signal: AbortSignal): Promise<FarSide> {
-    const key = randomBytes(PSK_BYTES);
-    const migrationId = randomBytes(16);
-    const command = farCommand(options.reach, [...options.remoteCommand, 'receive', '--stdio']);
-    const child = startFar(command, 'pipe');
-    const events = new Events(child, command.join(' '));
-    const undo: (() => void)[] = [() => child.kill()];
+    const { listener } = options.reach;
+    const key = listener == null ? randomBytes(PSK_BYTES) : null;
+    const migrationId = listener == null ? randomBytes(16) : Buffer.from(listener.session, 'hex');
+    const channel = await openChannel(options, helloOf(options, migrationId, key), signal);
+    const events = new FarEvents(channel);
+    const undo: (() => void)[] = [() => channel.kill()];
     try {
-      const direct = parseDataAddress(options.dataAddress);
-      child.stdin!.write(`${JSON.stringify(helloOf(options, migrationId, key, direct?.port ?? 0))}\n`);
       const listening = await events.wait('listening', signal);
-      const host = direct?.host ?? (await resolvedHost(options.reach));
-      const { dial, forward } = await chooseWay(options, { host, port: listening.port }, key, signal);
+      const { dial, forward } =
+        listener == null ? await keyedWay(options, listening.port, key!, signal) : openWay(listener, options);
       undo.push(() => forward?.close());
       const receiver: { onMessage: (message: Message) => void } = { onMessage: () => undefined };
       const link = new Link({
@@ -117,12 +103,13 @@ export class FarSide {
       });
       undo.push(() => link.abort(new GodwitError('ABORTED', 'the source gave the migration up')));
       link.dial(impatient(dial));
-      const far = new FarSide({ link, incoming: listening.incoming, child, key, events, forward, receiver });
+      const { incoming } = listening;
+      const far = new FarSide({ link, incoming, channel, key, events, forward, receiver });
       await Promise.race([link.connected(signal), events.failed]);
       return far;
     } catch (error) {
       for (const step of undo) step();
-      key.fill(0);
+      key?.fill(0);
       throw error;
     }
   }
@@ -133,7 +120,7 @@ export class FarSide {
 
   /** The destination QEMU listens: the far gateway connects to it. */
   async feed(signal: AbortSignal): Promise<void> {
-    this.#child.stdin!.write(`${JSON.stringify({ do: 'feed' })}\n`);
+    this.#channel.send({ do: 'feed' });
     await this.#events.wait('feeding', signal);
   }
 
@@ -143,25 +130,44 @@ export class FarSide {
   }
 
   close(): void {
-    this.#key.fill(0);
+    this.#key?.fill(0);
     this.#events.close();
-    this.#child.stdin?.end();
+    this.#channel.close();
     this.#forward?.close();
-    // It ends by itself when its channel does; a far shell that hangs must not keep us.
-    setTimeout(() => this.#child.kill(), 2_000).unref();
-    this.#child.unref();
   }
 }
 
-function helloOf(options: FarSideOptions, migrationId: Buffer, key: Buffer, port: number): ReceiveHello {
+async function openChannel(
+  options: FarSideOptions,
+  hello: ReceiveHello,
+  signal: AbortSignal,
+): Promise<FarChannel> {
+  const { listener } = options.reach;
+  if (listener != null) {
+    return streamChannel(await openFar(listener, { godwit: 1, open: 'control', hello }, null, signal));
+  }
+  const command = farCommand(options.reach, [...options.remoteCommand, 'receive', '--stdio']);
+  const channel = childChannel(startFar(command, 'pipe'), command.join(' '));
+  channel.send(hello);
+  return channel;
+}
+
+/** Data goes where the channel went. */
+function openWay(listener: ListenerReach, { onNote }: FarSideOptions): { dial: Dial; forward: null } {
+  if (listener.tls === null)
+    onNote(`the guest's memory crosses the network to ${listenerName(listener)} in clear`);
+  return { dial: listenerDial(listener), forward: null };
+}
+
+function helloOf(options: FarSideOptions, migrationId: Buffer, key: Buffer | null): ReceiveHello {
   return {
     godwit: 1,
     migrationId: migrationId.toString('hex'),
-    key: key.toString('hex'),
+    key: key?.toString('hex') ?? null,
     lanes: options.connections,
     referencePagesMax: options.referencePagesMax,
     linkTimeoutMs: options.linkTimeoutMs,
-    listen: { host: null, port },
+    listen: { host: null, port: parseDataAddress(options.dataAddress)?.port ?? 0 },
   };
 }
 
@@ -170,12 +176,14 @@ function impatient(dial: Dial): Dial {
 }
 
 /** Straight to the data address where it answers, else through ssh itself. */
-async function chooseWay(
+async function keyedWay(
   options: FarSideOptions,
-  address: { host: string; port: number },
+  port: number,
   key: Buffer,
   signal: AbortSignal,
 ): Promise<{ dial: Dial; forward: Forward | null }> {
+  const host = parseDataAddress(options.dataAddress)?.host ?? (await resolvedHost(options.reach));
+  const address = { host, port };
   const credentials = { kind: 'psk', key } as const;
   if (await answers(address, signal)) return { dial: tlsDial(address, credentials), forward: null };
   const where = `${address.host}:${address.port}`;
@@ -217,78 +225,5 @@ export function parseDataAddress(text: string | null): { host: string; port: num
 function badDataAddress(text: string): GodwitError {
   return new GodwitError('USAGE_ENDPOINT', `"${text}" is not HOST or HOST:PORT`, {
     hint: 'write it like 10.0.0.2, 10.0.0.2:4444 or [fd00::2]:4444',
-  });
-}
-
-/** The far side's lines, each awaited once or a failure. */
-class Events {
-  readonly #waiting = new Map<string, (event: ReceiveEvent) => void>();
-  readonly #early = new Map<string, ReceiveEvent>();
-  readonly #failed = Promise.withResolvers<never>();
-  #closed = false;
-
-  constructor(child: ChildProcess, what: string) {
-    this.#failed.promise.catch(() => undefined);
-    const said = collect(child);
-    const cutter = new LineCutter();
-    child.stdin?.on('error', () => undefined);
-    child.stdout
-      ?.setEncoding('utf8')
-      .on('data', (chunk) => this.#guard(() => this.#onChunk(cutter, String(chunk))));
-    child.on('error', (cause) => this.#fail(reachError(`cannot run ${what}: ${errorMessage(cause)}`, cause)));
-    child.on('close', (code) =>
-      this.#fail(reachError(`${what} ended (${code}): ${said().trim().slice(-500)}`)),
-    );
-  }
-
-  get failed(): Promise<never> {
-    return this.#failed.promise;
-  }
-
-  async wait<Name extends ReceiveEvent['event']>(name: Name, signal: AbortSignal) {
-    const early = this.#early.get(name);
-    const arrived = new Promise<ReceiveEvent>((resolve, reject) => {
-      if (early) resolve(early);
-      this.#waiting.set(name, resolve);
-      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-    });
-    return (await Promise.race([arrived, this.#failed.promise])) as Extract<ReceiveEvent, { event: Name }>;
-  }
-
-  close(): void {
-    this.#closed = true;
-  }
-
-  #onChunk(cutter: LineCutter, chunk: string): void {
-    for (const line of cutter.push(chunk)) {
-      const event = parseLine(receiveEvent, line);
-      if (event.event === 'error') {
-        this.#fail(
-          new GodwitError(event.code, `the far gateway: ${event.text}`, { fields: { fromPeer: true } }),
-        );
-      }
-      this.#early.set(event.event, event);
-      this.#waiting.get(event.event)?.(event);
-    }
-  }
-
-  #guard(step: () => void): void {
-    try {
-      step();
-    } catch (error) {
-      this.#fail(error as Error);
-    }
-  }
-
-  #fail(error: Error): void {
-    if (!this.#closed) this.#failed.reject(error);
-  }
-}
-
-function reachError(text: string, cause?: unknown): GodwitError {
-  return new GodwitError('REACH_FAILED', text, {
-    cause,
-    safe: 'the source VM goes on',
-    hint: 'godwit must be installed on the far host; --remote-command says how it is started there',
   });
 }

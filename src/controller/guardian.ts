@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { GodwitError, sleep } from '../base/index.ts';
 import { Journal, readJournal } from './journal.ts';
 import { QmpMachine } from './machine.ts';
+import { sayEnded } from './reach-listener.ts';
 import { recover } from './recover.ts';
 
 export interface Guardian {
@@ -77,6 +78,7 @@ async function watch(journalPath: string): Promise<void> {
   journal.close();
   await source.close();
   await destination.close();
+  await sayEnded(state.begin.destination.reach?.listener, recovery.outcome);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -47,7 +47,16 @@ export {
 } from './preflight.ts';
 export { isAlive, processIdentity, qemuIdentity } from './process-identity.ts';
 export type { ReachSpec } from './reach.ts';
+export { type ListenerReach, listenerName, sayEnded } from './reach-listener.ts';
+export { loadTls, type TlsFiles } from './reach-tls.ts';
 export { type ReceiveChannel, receive } from './receive.ts';
+export {
+  LINGER_MS_DEFAULT,
+  type ListenProgress,
+  type ReceiveEnd,
+  type ReceiveListenOptions,
+  receiveListening,
+} from './receive-listener.ts';
 export { type Machine, type MachineStatus, type Recovery, recover } from './recover.ts';
 export { type IterationReport, type MigrationReport, REPORT_SCHEMA } from './report.ts';
 export { MIGRATE_STEPS, type MigrateStep } from './steps.ts';

@@ -27,6 +27,22 @@ const endpoint = z.object({
       command: z.array(z.string()),
       host: z.string().nullable(),
       linkTimeoutMs: z.number().default(60_000),
+      /** A far side that was started by hand; its TLS files by their paths. */
+      listener: z
+        .object({
+          host: z.string(),
+          port: z.number(),
+          session: z.string(),
+          tls: z
+            .object({
+              certPath: z.string(),
+              keyPath: z.string(),
+              caPath: z.string(),
+              serverName: z.string().nullish(),
+            })
+            .nullable(),
+        })
+        .nullish(),
     })
     .nullable()
     .default(null),

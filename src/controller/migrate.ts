@@ -35,6 +35,7 @@ import { QmpMachine } from './machine.ts';
 import { FIXED_DOWNTIME_MS, type MigrateOptions } from './options.ts';
 import { checkEnds, type Preflight, refuseUnready } from './preflight.ts';
 import { processIdentity } from './process-identity.ts';
+import { sayEnded } from './reach-listener.ts';
 import { openRecording, type Recording } from './recording.ts';
 import { recover } from './recover.ts';
 import { composeReport, type MigrationReport, type Outcome } from './report.ts';
@@ -127,6 +128,8 @@ class Migration {
       const outcome = await this.#attempt(journal, guardian, signal);
       journal.write({ step: 'end', outcome: outcome.recovery.outcome, text: outcome.recovery.text });
       this.#step('end');
+      this.#way?.close();
+      await sayEnded(this.#options.far?.reach.listener, outcome.recovery.outcome);
       return this.#report(outcome);
     } finally {
       signal.removeEventListener('abort', cancel);

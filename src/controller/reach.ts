@@ -8,12 +8,15 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { GodwitError, sleep, systemClock } from '../base/index.ts';
+import { forwardListener, type ListenerReach } from './reach-listener.ts';
 
 export interface ReachSpec {
   /** `ssh` with its options, as `--rsh` gives it; or any prefix that runs a command. */
   readonly command: readonly string[];
   /** ssh's destination; null: `command` is a plain prefix and unix sockets are shared. */
   readonly host: string | null;
+  /** A far side that was started by hand: then `command` is empty. */
+  readonly listener?: ListenerReach | null | undefined;
 }
 
 export interface Forward {
@@ -23,6 +26,8 @@ export interface Forward {
   readonly alive: boolean;
   /** How often the far host said that nobody listens at the far socket. */
   readonly refusals: number;
+  /** Why the last connection did not get through, where that is known; else null. */
+  readonly failure: unknown;
   /** What ssh said last; empty where nothing was. */
   said(): string;
   close(): void;
@@ -74,8 +79,12 @@ function shellQuote(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
-/** A unix socket of the far host (`/path`) or a port of it (`127.0.0.1:4444`), as a unix socket here. Errors: REACH_FAILED. */
+/**
+ * A unix socket of the far host (`/path`) or a port of it (`127.0.0.1:4444`), as a unix socket here; with a listener it is
+ * the QMP socket that `godwit receive` was given. Errors: REACH_FAILED.
+ */
 export async function forwardSocket(reach: ReachSpec, target: string, signal: AbortSignal): Promise<Forward> {
+  if (reach.listener != null) return forwardListener(reach.listener);
   if (reach.host === null) return nearSocket(target);
   const folder = mkdtempSync(path.join(os.tmpdir(), 'godwit-reach-'));
   const local = path.join(folder, 'forward.sock');
@@ -108,13 +117,14 @@ export async function forwardSocket(reach: ReachSpec, target: string, signal: Ab
 }
 
 function nearSocket(target: string): Forward {
-  return { path: target, alive: true, refusals: 0, said: () => '', close: () => undefined };
+  return { path: target, alive: true, refusals: 0, failure: null, said: () => '', close: () => undefined };
 }
 
 class NotForwarded extends Error {}
 
 class SshForward implements Forward {
   readonly path: string;
+  readonly failure = null;
   readonly said: () => string;
   readonly #child: ChildProcess;
   readonly #folder: string;

@@ -1,6 +1,7 @@
 /**
- * What the source's controller and `godwit receive --stdio` say over standard input and output: one JSON object a line.
- * The key travels here and nowhere else. Lines are hostile until parsed.
+ * What the source's controller and `godwit receive` say: one JSON object a line, over the far side's standard input and
+ * output (--stdio) or over a connection of its listener (--listen; docs/format/link.md, 8). The key travels here and
+ * nowhere else. Lines are hostile until parsed.
  */
 
 import { z } from 'zod';
@@ -9,12 +10,12 @@ import { LANES_MAX, PSK_BYTES } from '../link/index.ts';
 
 const hex = (bytes: number) => z.string().regex(new RegExp(`^[0-9a-f]{${bytes * 2}}$`));
 
-/** First line to the far side. */
+/** How a migration begins: the first line over standard input, or part of a `control` connection's. */
 export const receiveHello = z.object({
   godwit: z.literal(1),
   migrationId: hex(16),
-  /** The TLS 1.3 pre-shared key of every data connection. */
-  key: hex(PSK_BYTES),
+  /** The TLS 1.3 pre-shared key of every data connection; null where certificates, or nobody, guard them. */
+  key: hex(PSK_BYTES).nullable(),
   lanes: z.int().min(1).max(LANES_MAX),
   referencePagesMax: z.int().min(0),
   linkTimeoutMs: z.number().positive(),
@@ -23,11 +24,30 @@ export const receiveHello = z.object({
 });
 export type ReceiveHello = z.infer<typeof receiveHello>;
 
+const session = hex(16);
+
+/** First line of a connection to the listener that is none of the link's. `session` is the id of the migration. */
+export const receiveOpening = z.discriminatedUnion('open', [
+  /** The connection goes on as standard input and output do with --stdio. */
+  z.object({ godwit: z.literal(1), open: z.literal('control'), hello: receiveHello }),
+  /** After the answer it is a connection to the QMP socket. */
+  z.object({ godwit: z.literal(1), open: z.literal('qmp'), session }),
+  /** The migration has ended: nobody will come again. */
+  z.object({
+    godwit: z.literal(1),
+    open: z.literal('end'),
+    session,
+    outcome: z.enum(['completed', 'aborted']),
+  }),
+]);
+export type ReceiveOpening = z.infer<typeof receiveOpening>;
+
 /** Later lines to the far side. */
 export const receiveRequest = z.discriminatedUnion('do', [
   /** The destination QEMU listens now: connect to it. */
   z.object({ do: z.literal('feed') }),
 ]);
+export type ReceiveRequest = z.infer<typeof receiveRequest>;
 
 /** Lines from the far side. */
 export const receiveEvent = z.discriminatedUnion('event', [
@@ -40,6 +60,9 @@ export const receiveEvent = z.discriminatedUnion('event', [
   }),
   z.object({ event: z.literal('feeding') }),
   z.object({ event: z.literal('complete'), pages: z.int() }),
+  /** Answers to the openings `qmp` and `end`. */
+  z.object({ event: z.literal('qmp') }),
+  z.object({ event: z.literal('ended') }),
   z.object({ event: z.literal('error'), code: z.string(), text: z.string() }),
 ]);
 export type ReceiveEvent = z.infer<typeof receiveEvent>;

@@ -1,23 +1,18 @@
 /**
- * The far side of a paired migration: a destination gateway that lives as long as the channel that started it. It
- * decides nothing and owns no VM; the destination QEMU is told what to do over QMP, by the source's controller.
+ * The far side of a paired migration over standard input and output, as `godwit migrate` starts it through ssh. It lives as
+ * long as the channel that started it. Not responsible for the gateway itself: receive-gateway.ts.
  */
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { errorCode, errorMessage, GodwitError, systemClock } from '../base/index.ts';
-import { DestinationGateway } from '../gateway/index.ts';
-import { Link, type Listener, type SocketAddress, type Transport, tlsListen } from '../link/index.ts';
-import { BATCH_FORMAT } from '../pages/index.ts';
-import { PAGE_SIZE_BYTES } from '../vm/index.ts';
-import { LINK_SILENCE_MS_MAX } from './far-side.ts';
-import { LOAD_TIMEOUT_MS } from './options.ts';
+import { errorCode, errorMessage, GodwitError } from '../base/index.ts';
+import { tlsListen } from '../link/index.ts';
+import { type ReceiveProgress, Receiver, type ReceiverOptions } from './receive-gateway.ts';
 import {
   LineCutter,
   parseLine,
   type ReceiveEvent,
-  type ReceiveHello,
   receiveHello,
   receiveRequest,
 } from './receive-messages.ts';
@@ -25,10 +20,6 @@ import {
 export interface ReceiveChannel {
   readonly input: NodeJS.ReadableStream;
   write(line: string): void;
-}
-
-export interface ReceiveProgress {
-  onState(text: string): void;
 }
 
 /** Serves one migration over `channel`. Resolves when it has ended in order; rejects with why it has not. */
@@ -40,14 +31,12 @@ export async function receive(
 ): Promise<void> {
   const say = (event: ReceiveEvent) => channel.write(`${JSON.stringify(event)}\n`);
   const folder = mkdtempSync(path.join(os.tmpdir(), 'godwit-receive-'));
-  const receiver = new Receiver(folder, say, progress);
+  const receiver = new Receiver({ folder, version, say, progress, listen: listenWithKey });
   const cutter = new LineCutter();
   channel.input.setEncoding('utf8');
-  channel.input.on('data', (chunk) =>
-    receiver.guard(() => receiver.onLines(cutter.push(String(chunk)), version)),
-  );
+  channel.input.on('data', (chunk) => receiver.guard(() => onLines(receiver, cutter.push(String(chunk)))));
   channel.input.on('end', () => receiver.onChannelEnd());
-  signal.addEventListener('abort', () => receiver.onInterrupt(signal.reason), { once: true });
+  signal.addEventListener('abort', () => receiver.fail(signal.reason), { once: true });
   try {
     await receiver.ended;
   } catch (error) {
@@ -59,116 +48,22 @@ export async function receive(
   }
 }
 
-class Receiver {
-  readonly #folder: string;
-  readonly #say: (event: ReceiveEvent) => void;
-  readonly #progress: ReceiveProgress;
-  readonly #end = Promise.withResolvers<void>();
-  readonly #aborter = new AbortController();
-  #hello: ReceiveHello | null = null;
-  #listener: Listener | null = null;
-  #link: Link | null = null;
-  #gateway: DestinationGateway | null = null;
-
-  constructor(folder: string, say: (event: ReceiveEvent) => void, progress: ReceiveProgress) {
-    this.#folder = folder;
-    this.#say = say;
-    this.#progress = progress;
-  }
-
-  get ended(): Promise<void> {
-    return this.#end.promise;
-  }
-
-  guard(step: () => void | Promise<void>): void {
-    Promise.try(step).catch((error: unknown) => this.#fail(error));
-  }
-
-  async onLines(lines: readonly string[], version: string): Promise<void> {
-    for (const line of lines) {
-      if (this.#hello === null) await this.#begin(parseLine(receiveHello, line), version);
-      else if (parseLine(receiveRequest, line).do === 'feed') await this.#feed();
-    }
-  }
-
-  /** The source's controller is gone, or done. What is loaded stays loaded; what is not will not be. */
-  onChannelEnd(): void {
-    if (this.#gateway?.isComplete) this.#end.resolve();
-    else
-      this.#fail(
-        new GodwitError('CHANNEL_CLOSED', 'the source closed the channel before the migration was complete'),
-      );
-  }
-
-  onInterrupt(reason: unknown): void {
-    this.#fail(reason);
-  }
-
-  async #begin(hello: ReceiveHello, version: string): Promise<void> {
-    this.#hello = hello;
-    const incoming = `unix:${path.join(this.#folder, 'incoming.sock')}`;
-    this.#gateway = new DestinationGateway(
-      {
-        clock: systemClock,
-        referencePagesMax: hello.referencePagesMax,
-        prepareTimeoutMs: LOAD_TIMEOUT_MS,
-        address: incoming,
-      },
-      (error) => this.#fail(error),
-    );
-    const gateway = this.#gateway;
-    this.#link = new Link({
-      migrationId: Buffer.from(hello.migrationId, 'hex'),
-      laneCount: hello.lanes,
-      capabilities: {
-        role: 'destination',
-        codecMask: 1 << (BATCH_FORMAT - 1),
-        pageSizeBytes: PAGE_SIZE_BYTES,
-        referencePagesMax: hello.referencePagesMax,
-      },
-      limits: { linkTimeoutMs: hello.linkTimeoutMs, silenceMsMax: LINK_SILENCE_MS_MAX },
-      onMessage: (message, lane) => gateway.onMessage(message, lane),
-      onEvent: (event) => this.#progress.onState(JSON.stringify(event)),
-    });
-    gateway.attach(this.#link);
-    void this.#link.closed.then((error) => this.#onLinkClosed(error));
-    const address: SocketAddress = { host: hello.listen.host ?? '::', port: hello.listen.port };
-    const accept = (transport: Transport) => this.#link!.accept(transport);
-    const key = Buffer.from(hello.key, 'hex');
-    this.#listener = await tlsListen(address, { kind: 'psk', key }, accept, (error) =>
-      this.#progress.onState(`refused: ${errorMessage(error)}`),
-    );
-    const bound = this.#listener.address;
-    if (!('port' in bound)) throw new GodwitError('LINK_LISTEN', 'the data listener has no port');
-    this.#say({ event: 'listening', version, port: bound.port, incoming });
-    this.#progress.onState(`listening on port ${bound.port}`);
-  }
-
-  async #feed(): Promise<void> {
-    await this.#gateway!.connect(this.#aborter.signal);
-    this.#say({ event: 'feeding' });
-  }
-
-  #onLinkClosed(error: GodwitError | null): void {
-    if (this.#gateway?.isComplete) {
-      this.#say({ event: 'complete', pages: this.#gateway.pageTotal });
-      this.#end.resolve();
-    } else
-      this.#fail(
-        error ??
-          new GodwitError('LINK_CLOSED', 'the source ended the link before the migration was complete'),
-      );
-  }
-
-  #fail(error: unknown): void {
-    this.#end.reject(error);
-    this.#link?.abort(error);
-  }
-
-  async close(): Promise<void> {
-    this.#aborter.abort();
-    this.#gateway?.close();
-    await this.#link?.close().catch(() => undefined);
-    await this.#listener?.close();
+async function onLines(receiver: Receiver, lines: readonly string[]): Promise<void> {
+  for (const line of lines) {
+    if (receiver.hasBegun) await receiver.request(parseLine(receiveRequest, line));
+    else await receiver.begin(parseLine(receiveHello, line));
   }
 }
+
+/** A port of its own for this migration, guarded by its key. */
+const listenWithKey: ReceiverOptions['listen'] = async (hello, accept, onRefused) => {
+  if (hello.key === null) {
+    throw new GodwitError('RECEIVE_PROTOCOL', 'a migration over standard input comes with a key');
+  }
+  const key = Buffer.from(hello.key, 'hex');
+  const address = { host: hello.listen.host ?? '::', port: hello.listen.port };
+  const listener = await tlsListen(address, { kind: 'psk', key }, accept, onRefused);
+  const bound = listener.address;
+  if (!('port' in bound)) throw new GodwitError('LINK_LISTEN', 'the data listener has no port');
+  return { port: bound.port, close: () => listener.close() };
+};

@@ -105,21 +105,27 @@ export class Steering {
   }
 
   status(): MigrationStatus {
-    const { sourceQmpPath, destinationQmpPath, far, strategy } = this.#options;
-    const host = far?.reach.host;
+    const { sourceQmpPath, far, strategy } = this.#options;
     return {
       migrationId: this.#migrationId,
       processId: process.pid,
       arrangement: far == null ? 'single' : 'paired',
       strategy: strategy.name,
       source: `qmp:${sourceQmpPath}`,
-      destination: host == null ? `qmp:${destinationQmpPath}` : `ssh://${host}${destinationQmpPath}`,
+      destination: destinationText(this.#options),
       ...figuresOf(this.#view),
       phase: this.#isCommitted ? 'committed' : (this.#view?.phase ?? 'preparing'),
       downtimeMsMax: this.#limits.downtimeMsMax,
       bandwidthBytesPerSecondMax: this.#bandwidthBytesPerSecondMax,
     };
   }
+}
+
+/** As it was given. */
+function destinationText({ destinationQmpPath, far }: MigrateOptions): string {
+  if (far?.reach.listener != null) return destinationQmpPath;
+  const host = far?.reach.host;
+  return host == null ? `qmp:${destinationQmpPath}` : `ssh://${host}${destinationQmpPath}`;
 }
 
 function figuresOf(view: ProgressView | null) {

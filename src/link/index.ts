@@ -1,3 +1,4 @@
+export { throwRefusal } from './connection.ts';
 export type { LinkErrorCode } from './errors.ts';
 export { FRAME_HEADER_BYTES, FrameDecoder } from './frame.ts';
 export {
@@ -32,8 +33,8 @@ export {
   withLatency,
   withStall,
 } from './transports/shaped.ts';
-export { streamTransport } from './transports/stream.ts';
-export { type Listener, type SocketAddress, tcpDial, tcpListen } from './transports/tcp.ts';
+export { type StreamTransport, streamTransport } from './transports/stream.ts';
+export { type Listener, type SocketAddress, type StreamDial, tcpDial, tcpListen } from './transports/tcp.ts';
 export { SocketThread } from './transports/threaded.ts';
 export { PSK_BYTES, type TlsCredentials, tlsDial, tlsListen } from './transports/tls.ts';
 export { WorkerPool, type WorkerPoolOptions } from './workers/pool.ts';
