@@ -12,9 +12,9 @@ export class InThreadEncoding implements BatchEncoding {
     this.#memory.set(chunk, memory);
   }
 
-  encode(request: BatchRequest): TimedBatch {
+  encode(request: BatchRequest, output: SharedArrayBuffer | null): TimedBatch {
     const startMs = performance.now();
-    const batch = this.#encoder.encode(request);
+    const batch = this.#encoder.encode(request, output);
     return { ...batch, encodeMs: performance.now() - startMs };
   }
 

@@ -16,6 +16,7 @@ import {
 } from '../pages/index.ts';
 import { type RamSetup, ReturnPathDecoder } from '../stream/index.ts';
 import { PAGE_SIZE_BYTES } from '../vm/index.ts';
+import { BatchMemory } from './batch-memory.ts';
 import { gatewayErrors } from './errors.ts';
 import { LinkRate } from './link-rate.ts';
 import { PageWindow } from './page-window.ts';
@@ -39,7 +40,8 @@ export interface TimedBatch extends EncodedBatch {
 /** Encodes batches, here or on other threads; results may come in any order. */
 export interface BatchEncoding {
   readonly encoders: number;
-  encode(request: BatchRequest): Promise<TimedBatch> | TimedBatch;
+  /** `output`: where a large result should lie; null: no such place is free. */
+  encode(request: BatchRequest, output: SharedArrayBuffer | null): Promise<TimedBatch> | TimedBatch;
   /** Where the slots lie: a chunk of the store was taken, or given back (null). */
   onChunk(chunk: number, memory: SharedArrayBuffer | null): void;
   close(): void;
@@ -65,6 +67,7 @@ export class PairedOutput implements PageOutput {
   readonly #encoding = new Map<number, number>();
   readonly #rate = new LinkRate();
   readonly #window = new PageWindow();
+  readonly #memory = new BatchMemory();
   #batchNumber = 0;
   #pendingPages = 0;
   /** Of these, copies that both sides will keep: they count against what the destination offered. */
@@ -243,13 +246,19 @@ export class PairedOutput implements PageOutput {
     }
     this.#pendingPages += count;
     const pack = this.#chooser.next(this.#rate.bytesPerSecond);
-    const encoded = this.#options.encoding.encode({ pages, slots, referenceSlots, keep, pack });
+    const output = this.#memory.take();
+    const request = { pages, slots, referenceSlots, keep, pack };
+    const encoded = this.#options.encoding.encode(request, output);
     const done = (batch: TimedBatch) => {
       this.#observe(batch, count);
-      this.#settle(number, { pages, slots, referenceSlots, keep }, store);
+      this.#settle(number, request, store);
       this.#checksum = (this.#checksum + batch.checksum) >>> 0;
       this.#pageTotal += count;
-      this.#send(lane, { kind: 'pages', batch: batch.bytes }, batch.checksum);
+      const giveBack = () => output !== null && this.#memory.give(output);
+      const usesOutput = batch.bytes.buffer instanceof SharedArrayBuffer;
+      if (!usesOutput) giveBack();
+      const onArrived = usesOutput ? { onArrived: () => giveBack() } : {};
+      this.#send(lane, { kind: 'pages', batch: batch.bytes, ...onArrived }, batch.checksum);
       if (batch.bytes.length < WINDOW_BYTES_MIN) this.#events.onRoom();
     };
     const state = this.#lanes[lane]!;

@@ -23,8 +23,8 @@ export class WorkerEncoding implements BatchEncoding {
     this.#codec.setChunk(chunk, memory);
   }
 
-  encode(request: BatchRequest): Promise<TimedBatch> {
-    return this.#codec.encode(request);
+  encode(request: BatchRequest, output: SharedArrayBuffer | null): Promise<TimedBatch> {
+    return this.#codec.encode(request, output);
   }
 
   close(): void {

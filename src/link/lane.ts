@@ -16,7 +16,14 @@ interface Pending {
   readonly sizeBytes: number;
   /** Bytes of this lane up to and including this frame, for the credit. */
   readonly endOffset: number;
+  readonly onArrived: (() => void) | null;
   written: boolean;
+}
+
+/** What the sender knows of a payload. */
+interface Known {
+  readonly checksum?: number;
+  readonly onArrived?: () => void;
 }
 
 export interface LaneStats {
@@ -76,14 +83,14 @@ export class Lane {
     return this.#pending.length === 0;
   }
 
-  enqueue(type: number, payload: Uint8Array, payloadCheck: number | undefined, nowMs: number): void {
+  enqueue(type: number, payload: Uint8Array, known: Known, nowMs: number): void {
     this.#rate.advance(nowMs, !this.idle, 0);
     const sequence = ++this.#sequenceLast;
     const header = encodeFrameHeader({
       type,
       sequence,
       payload,
-      ...(payloadCheck === undefined ? {} : { payloadCheck }),
+      ...(known.checksum === undefined ? {} : { payloadCheck: known.checksum }),
     });
     const sizeBytes = FRAME_HEADER_BYTES + payload.length;
     this.#endOffset += sizeBytes;
@@ -93,6 +100,7 @@ export class Lane {
       chunks: [header, payload],
       sizeBytes,
       endOffset: this.#endOffset,
+      onArrived: known.onArrived ?? null,
       written: false,
     });
   }
@@ -119,12 +127,13 @@ export class Lane {
     let bytes = 0;
     for (let index = 0; index < count; index++) bytes += this.#pending[index]!.sizeBytes;
     this.#rate.advance(nowMs, !this.idle, bytes);
-    this.#pending.splice(0, count);
+    const arrived = this.#pending.splice(0, count);
     this.#cursor -= count;
     this.#bufferedBytes -= bytes;
     this.#acknowledgedBytes += bytes;
     this.#acknowledged = ack.received;
     this.#peerCredit = ack.creditBytes;
+    for (const { onArrived } of arrived) onArrived?.();
   }
 
   #checkAck(ack: Acknowledgement): void {

@@ -19,6 +19,8 @@ export type Message =
       readonly batch: Uint8Array;
       /** CRC-32 of `batch`. What arrives has it, checked; what is sent may have it, where a worker made it. */
       readonly checksum?: number;
+      /** The other end has it: `batch` will not be read again. Not called when the link ends before. */
+      readonly onArrived?: () => void;
     }
   | { readonly kind: 'drop'; readonly pages: Uint32Array }
   | { readonly kind: 'barrier' | 'barrier-done'; readonly id: number }

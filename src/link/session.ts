@@ -273,8 +273,8 @@ export class Session {
     checkPlace(message.kind, this.role, lane);
     if (this.#finishing) throw linkError('LINK_CLOSED', `${message.kind} after the end`);
     const { type, payload } = encodeMessage(message);
-    const check = message.kind === 'pages' ? message.checksum : undefined;
-    this.#state(lane).lane.enqueue(type, payload, check, nowMs);
+    const known = message.kind === 'pages' ? message : {};
+    this.#state(lane).lane.enqueue(type, payload, known, nowMs);
   }
 
   /** Queues a barrier on every lane; its BARRIER_DONE comes back as a message. Returns its id. */

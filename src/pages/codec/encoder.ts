@@ -50,8 +50,8 @@ export interface BatchStats {
 }
 
 export interface EncodedBatch {
-  /** An ArrayBuffer of its own, so that it can be handed to another thread. */
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** In the memory given for it, or in an ArrayBuffer of its own, which can be handed to another thread. */
+  readonly bytes: Uint8Array;
   /** CRC-32 of `bytes`, for the frame header. */
   readonly checksum: number;
   readonly stats: BatchStats;
@@ -65,6 +65,8 @@ const DENSE_ZERO_SHARE_MIN = 0.5;
 const ZSTD_BYTES_MIN = 192;
 const ZSTD_GAIN_MAX = 0.97;
 const SAME_TABLE_SIZE = 2048;
+/** What is smaller does not keep megabytes occupied until it has arrived. */
+const OUTPUT_BYTES_MIN = 512 * 1024;
 
 export class BatchEncoder {
   readonly #memory: SlotMemory;
@@ -88,7 +90,8 @@ export class BatchEncoder {
     this.#memory = memory;
   }
 
-  encode(request: BatchRequest): EncodedBatch {
+  /** `output`: BATCH_BYTES_MAX for the result; a small one does not use it. */
+  encode(request: BatchRequest, output: SharedArrayBuffer | null = null): EncodedBatch {
     const count = request.pages.length;
     assert(count > 0 && count <= BATCH_PAGES_MAX, 'a batch has 1 to 1,024 pages');
     assert(
@@ -99,7 +102,7 @@ export class BatchEncoder {
     );
     this.#begin();
     for (let index = 0; index < count; index++) this.#page(request, index);
-    return this.#finish(count, request.pack);
+    return this.#finish(count, request.pack, output);
   }
 
   #begin(): void {
@@ -216,7 +219,7 @@ export class BatchEncoder {
     this.#records[this.#recordsEnd++] = left;
   }
 
-  #finish(count: number, pack: boolean): EncodedBatch {
+  #finish(count: number, pack: boolean, output: SharedArrayBuffer | null): EncodedBatch {
     const records = pack ? squeeze(this.#records, this.#recordsEnd) : null;
     const deltas = pack ? squeeze(this.#deltas, this.#deltasEnd) : null;
     const packed = squeeze(this.#packed, this.#packedEnd);
@@ -226,7 +229,10 @@ export class BatchEncoder {
     const rawBytes = this.#rawCount * PAGE_SIZE_BYTES;
     const sizeBytes =
       BATCH_HEADER_BYTES + 4 * SEGMENT_HEADER_BYTES + recordsStored + deltasStored + packedStored + rawBytes;
-    const bytes = new Uint8Array(Buffer.allocUnsafeSlow(sizeBytes).buffer) as Uint8Array<ArrayBuffer>;
+    const bytes =
+      output !== null && sizeBytes >= OUTPUT_BYTES_MIN
+        ? new Uint8Array(output, 0, sizeBytes)
+        : new Uint8Array(Buffer.allocUnsafeSlow(sizeBytes).buffer);
     bytes[0] = BATCH_FORMAT;
     bytes[1] = 0;
     bytes[2] = count >>> 8;

@@ -19,6 +19,9 @@ export const CODING_ZSTD = 1;
 export const RECORD_BYTES_MAX = 12;
 /** Every word changed: one skip, a count of two bytes, 4,096 bytes. */
 export const DELTA_BYTES_MAX = 4100;
+/** No batch is longer: each page is at most its record and a delta without pause. */
+export const BATCH_BYTES_MAX =
+  BATCH_HEADER_BYTES + 4 * SEGMENT_HEADER_BYTES + BATCH_PAGES_MAX * (RECORD_BYTES_MAX + DELTA_BYTES_MAX);
 
 /** No content (a page of zeros) or no reference. */
 export const NO_SLOT = -1;

@@ -44,8 +44,9 @@ export class ParallelCodec {
   }
 
   /** Resolves when it is done, in any order. Errors: LINK_WORKER. */
-  async encode(request: BatchRequest): Promise<ParallelBatch> {
-    const { value, workMs } = await this.#dispatch({ kind: 'encode', request }, request.pages.length, []);
+  async encode(request: BatchRequest, output: SharedArrayBuffer | null = null): Promise<ParallelBatch> {
+    const task: CodecTask = { kind: 'encode', request, output };
+    const { value, workMs } = await this.#dispatch(task, request.pages.length, []);
     return { ...(value as EncodedBatch), encodeMs: workMs };
   }
 

@@ -9,7 +9,7 @@ import { SlotMemory } from './slot-memory.ts';
 
 export type CodecTask =
   | { readonly kind: 'chunk'; readonly index: number; readonly memory: SharedArrayBuffer | null }
-  | { readonly kind: 'encode'; readonly request: BatchRequest }
+  | { readonly kind: 'encode'; readonly request: BatchRequest; readonly output: SharedArrayBuffer | null }
   | { readonly kind: 'unpack'; readonly batch: Uint8Array };
 
 export interface CodecInit {
@@ -33,8 +33,9 @@ export function createTask(init: CodecInit): (task: CodecTask) => TaskResult {
         memory.set(task.index, task.memory);
         return { value: null, transfer: [] };
       case 'encode': {
-        const value = encoder.encode(task.request);
-        return { value, transfer: [value.bytes.buffer] };
+        const value = encoder.encode(task.request, task.output);
+        const { buffer } = value.bytes;
+        return { value, transfer: buffer instanceof ArrayBuffer ? [buffer] : [] };
       }
       case 'unpack': {
         const { recordCount, ...parts } = unpackBatch(task.batch);
