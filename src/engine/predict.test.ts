@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { type IterationStats, REWRITE_CLASSES, type Snapshot } from '../vm/index.ts';
 import { predict } from './index.ts';
+import type { PassArrivals } from './state.ts';
 
 const PAGES = 10_000;
 const PAGE_BYTES = 4104;
@@ -49,8 +50,12 @@ function snapshot(over: Partial<Snapshot> = {}): Snapshot {
   };
 }
 
-const downtimeMs = (now: Snapshot, last = iteration(1000), passesBefore = 4) =>
-  predict(now, [last], PAGES, LINK, 80, passesBefore).downtimeMs!;
+const downtimeMs = (
+  now: Snapshot,
+  last = iteration(1000),
+  passesBefore = 4,
+  arrivals: PassArrivals | null = null,
+) => predict(now, [last], PAGES, LINK, 80, { atIterationStart: passesBefore, arrivals }).downtimeMs!;
 
 test('what was dirtied since the last sync is predicted from rewrite rates', () => {
   // 1,000 pages at 1.41 a second (the middle of their class) for 250 ms.
@@ -73,8 +78,20 @@ test('a guest that falls quiet is believed after a pass, one whose QEMU stalls d
   assert.equal(Math.round(downtimeMs(snapshot({ sinceSyncMs: 60_000 }))), 80 + 600);
 });
 
+test('what the newest passes handed over bounds what is not counted', () => {
+  const arrivals = { arrivedPages: 5000, syncMs: 0, last: { pages: 80, durationMs: 250 } };
+  const after = (over: Partial<Snapshot>) =>
+    Math.round(downtimeMs(snapshot({ arrivedPages: 5000, ...over }), iteration(1000), 4, arrivals));
+  assert.equal(after({}), 80 + 80, 'as many as in the pass before');
+  assert.equal(after({ arrivedPages: 5120 }), 80 + 120, 'this pass brought more already');
+  assert.equal(after({ sourceRemainingPages: 0 }), 80, 'all of this pass is here, and it is empty');
+});
+
 test('the link rate is not known: neither is the downtime', () => {
-  const { downtimeMs: unknown, bytes } = predict(snapshot(), [iteration(1000)], PAGES, null, 80, 4);
+  const { downtimeMs: unknown, bytes } = predict(snapshot(), [iteration(1000)], PAGES, null, 80, {
+    atIterationStart: 4,
+    arrivals: null,
+  });
   assert.equal(unknown, null);
   assert.ok(bytes > 0);
 });

@@ -9,6 +9,7 @@ import {
   rewrittenWaiting,
 } from '../strategy/index.ts';
 import type { IterationStats, Snapshot } from '../vm/index.ts';
+import type { PassArrivals } from './state.ts';
 
 export interface Prediction {
   /** null while the link rate is unknown. */
@@ -17,6 +18,12 @@ export interface Prediction {
   readonly bytes: number;
   /** The part QEMU would hand over after the stop: dirty pages inside it, and those dirtied since the last sync. */
   readonly burstBytes: number;
+}
+
+export interface PassesSeen {
+  /** Passes since `migrate` when the running iteration began. */
+  readonly atIterationStart: number;
+  readonly arrivals: PassArrivals | null;
 }
 
 /** QMP `stop` and the last sync take a moment in which the guest still writes (2 ms answered, events prompt; measured). */
@@ -30,7 +37,7 @@ function unknownPages(
   snapshot: Snapshot,
   history: readonly IterationStats[],
   pageCount: number,
-  passesAtIterationStart: number,
+  passes: PassesSeen,
 ): number {
   const last = history.at(-1);
   const most = dirtiedMost(history);
@@ -38,10 +45,20 @@ function unknownPages(
   if (last === undefined || last.index === 0 || most === 0) return 0;
   const newShare = Math.max(0, 1 - rewrittenWaiting(snapshot, pageCount) / most);
   // A page cools slowly, a guest may fall quiet at once: no more than the running iteration saw, once it has had a whole pass.
-  const hadPass = snapshot.passes > passesAtIterationStart;
+  const hadPass = snapshot.passes > passes.atIterationStart;
   const seen = hadPass ? snapshot.dirtyPages : Math.max(last.dirtyPages, snapshot.dirtyPages);
-  const dirty = Math.min(dirtiedWithin(last, seconds), seen);
+  const dirty = Math.min(dirtiedWithin(last, seconds), seen, asInPasses(snapshot, passes.arrivals, seconds));
   return dirty * newShare;
+}
+
+/** Pages dirtied within `seconds` if the guest goes on as in the newest passes: what the last one handed over, or this one has so far. */
+function asInPasses(snapshot: Snapshot, arrivals: PassArrivals | null, seconds: number): number {
+  const last = arrivals?.last ?? null;
+  if (arrivals === null || last === null) return Number.POSITIVE_INFINITY;
+  const soFar = (snapshot.arrivedPages ?? 0) - arrivals.arrivedPages;
+  const isHandedOver = snapshot.sourceRemainingPages === 0;
+  const pages = isHandedOver ? soFar : Math.max(last.pages, soFar);
+  return (pages * seconds * 1000) / last.durationMs;
 }
 
 export function predict(
@@ -50,10 +67,10 @@ export function predict(
   pageCount: number,
   linkBytesPerSecond: number | null,
   fixedDowntimeMs: number,
-  passesAtIterationStart: number,
+  passes: PassesSeen,
 ): Prediction {
   const pageBytes = bytesPerPage(snapshot);
-  const unknown = unknownPages(snapshot, history, pageCount, passesAtIterationStart);
+  const unknown = unknownPages(snapshot, history, pageCount, passes);
   const burstBytes = (pagesAtSource(snapshot, pageCount, history) + unknown) * pageBytes;
   const bytes = backlogBytes(snapshot) + (snapshot.underWayBytes ?? 0) + burstBytes;
   const known = linkBytesPerSecond !== null && linkBytesPerSecond > 0;

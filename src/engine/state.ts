@@ -48,6 +48,15 @@ export interface RunningIteration {
   readonly ending: boolean;
 }
 
+/** What QEMU hands over after a sync is what the guest dirtied before it: the freshest knowledge of how much that is. */
+export interface PassArrivals {
+  /** At the newest sync. */
+  readonly arrivedPages: number;
+  readonly syncMs: number;
+  /** Of the pass before; null while that was QEMU's first. */
+  readonly last: { readonly pages: number; readonly durationMs: number } | null;
+}
+
 export interface EngineState {
   readonly options: EngineOptions;
   readonly phase: EnginePhase;
@@ -63,6 +72,8 @@ export interface EngineState {
   readonly iterationsIdle: number;
   readonly iteration: RunningIteration;
   readonly snapshot: Snapshot | null;
+  /** null: arrivals are not counted, or there was no sync yet. */
+  readonly arrivals: PassArrivals | null;
   readonly linkMeasuredBytesPerSecond: number | null;
   /** As last commanded; null before. */
   readonly waitingBytesMax: number | null;
@@ -95,6 +106,7 @@ export function startEngine(options: EngineOptions): EngineState {
     iterationsIdle: 0,
     iteration: { index: 0, startMs: 0, passesAtStart: 0, lengthMs: null, ending: false },
     snapshot: null,
+    arrivals: null,
     linkMeasuredBytesPerSecond: null,
     waitingBytesMax: null,
     progressMs: 0,

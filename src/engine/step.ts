@@ -98,7 +98,7 @@ function onTick(turn: Turn, snapshot: Snapshot): void {
 
 function onPass(turn: Turn, snapshot: Snapshot): void {
   observe(turn, snapshot);
-  turn.state = { ...turn.state, progressMs: turn.nowMs };
+  turn.state = { ...turn.state, progressMs: turn.nowMs, arrivals: arrivalsAt(turn, snapshot) };
   const { phase, iteration } = turn.state;
   if (phase !== 'running') return;
   const due =
@@ -107,6 +107,17 @@ function onPass(turn: Turn, snapshot: Snapshot): void {
       : turn.nowMs - iteration.startMs >= iteration.lengthMs;
   if (due) endIteration(turn);
   atGate(turn);
+}
+
+function arrivalsAt({ state, nowMs }: Turn, snapshot: Snapshot): EngineState['arrivals'] {
+  const { arrivedPages } = snapshot;
+  if (arrivedPages === undefined) return null;
+  const before = state.arrivals;
+  const last =
+    before === null || nowMs <= before.syncMs
+      ? null
+      : { pages: arrivedPages - before.arrivedPages, durationMs: nowMs - before.syncMs };
+  return { arrivedPages, syncMs: nowMs, last };
 }
 
 function endIteration(turn: Turn): void {

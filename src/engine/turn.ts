@@ -16,8 +16,9 @@ export function linkOf(state: EngineState): number | null {
 }
 
 export function predictionOf(state: EngineState): Prediction | null {
-  const { snapshot, history, options, iteration } = state;
+  const { snapshot, history, options, iteration, arrivals } = state;
   if (snapshot === null) return null;
   const { pageCount, fixedDowntimeMs } = options;
-  return predict(snapshot, history, pageCount, linkOf(state), fixedDowntimeMs, iteration.passesAtStart);
+  const passes = { atIterationStart: iteration.passesAtStart, arrivals };
+  return predict(snapshot, history, pageCount, linkOf(state), fixedDowntimeMs, passes);
 }

@@ -329,6 +329,7 @@ export class SourceGateway {
     }
     return {
       ...this.#store.index.snapshot(),
+      arrivedPages: this.#store.arrivedPages,
       // QEMU's second dirty sync ends the first pass.
       firstPassDone: this.#passes >= 2,
       passes: this.#passes,

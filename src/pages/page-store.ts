@@ -34,6 +34,7 @@ export class PageStore {
   readonly #references: References | null;
   readonly #bookkeepingBytes: number;
   readonly #isRecent: (pageIndex: number) => boolean;
+  #arrivedPages = 0;
 
   /** Errors: GATEWAY_MEMORY when the cap does not hold the bookkeeping and a megabyte of pages. */
   constructor(options: PageStoreOptions) {
@@ -66,6 +67,11 @@ export class PageStore {
     return this.index.byteLength + this.#slots.byteLength + references + this.#pool.bookkeepingBytes;
   }
 
+  /** Copies put since the beginning, of whatever page. */
+  get arrivedPages(): number {
+    return this.#arrivedPages;
+  }
+
   get slotCount(): number {
     return this.#pool.slotCount;
   }
@@ -95,11 +101,13 @@ export class PageStore {
     const at = offsetOfSlot(slot);
     if (source instanceof Buffer) source.copy(target, at, offset, offset + PAGE_SIZE_BYTES);
     else target.set(source.subarray(offset, offset + PAGE_SIZE_BYTES), at);
+    this.#arrivedPages++;
     this.index.arrive(pageIndex, tick, false);
   }
 
   /** The newest copy is all zeros: it takes no slot. */
   putZero(pageIndex: number, tick: number): void {
+    this.#arrivedPages++;
     this.index.arrive(pageIndex, tick, true);
     this.release(pageIndex);
   }

@@ -227,6 +227,7 @@ export class World {
   snapshot(): Snapshot {
     return {
       ...this.index.snapshot(),
+      arrivedPages: this.#takenPages,
       firstPassDone: this.#passes >= 2,
       passes: this.#passes,
       sinceSyncMs: this.#nowMs - this.#syncMs,

@@ -48,6 +48,8 @@ export interface Snapshot {
   /** Distinct pages dirtied in the running iteration so far. */
   readonly dirtyPages: number;
   readonly dirtyOutsideHoldPages: number;
+  /** Copies of pages taken out of QEMU since `migrate`. Absent: not counted. */
+  readonly arrivedPages?: number;
   /** Totals since `migrate`. */
   readonly sentPages: number;
   readonly resentPages: number;
