@@ -173,20 +173,46 @@ test('adaptive believes no forecast for longer than a share of the cost, and sto
   // Rates so low that the limit seems in reach, but the backlog swings and never gets there.
   const light = { dirty: 8000, rates: [[0.25, 8000] as const] };
   const swing = (queued: readonly number[]) => queued.map((pages) => ({ ...light, queued: pages }));
-  const rules = listen('adaptive', swing([30_000, 8000, 4000, 9000, 4100])).map(
-    (decision) => `${decision.action} ${decision.rule}`,
-  );
-  assert.equal(rules.at(-3), 'continue adaptive-watch', 'the least so far');
-  assert.equal(
-    rules.at(-2),
+  const answers = (queued: readonly number[], over = {}) =>
+    listen('adaptive', swing(queued), over).map((decision) => `${decision.action} ${decision.rule}`);
+  const returns = answers([30_000, 8000, 4000, 9000, 4100]);
+  assert.deepEqual(returns.slice(-3), [
+    'continue adaptive-watch',
+    'continue adaptive-watch',
     'stop-and-copy adaptive-plateau',
-    'patience is two passes here, and a second is over',
+  ]);
+  const never = answers([30_000, 8000, 4000, 9000, 9000]);
+  assert.equal(
+    never.at(-1),
+    'stop-and-copy adaptive-plateau',
+    'a quarter of 3 s saved, and patience, are over',
   );
-  const patient = { settings: ['patienceShare=0.15'] };
-  const longer = listen('adaptive', swing([30_000, 8000, 4000, 9000, 4100]), patient).map(
-    ({ action }) => action,
+  const little = answers([30_000, 8000, 4000, 4500, 4500]);
+  assert.equal(
+    little.at(-2),
+    'stop-and-copy adaptive-plateau',
+    'so little saved is worth two passes, no second',
   );
-  assert.deepEqual(longer.slice(-3), ['continue', 'continue', 'stop-and-copy'], 'the least has come again');
+  const patient = answers([30_000, 8000, 4000, 4500, 4500], { settings: ['patienceShare=0.15'] });
+  assert.equal(patient.at(-2), 'continue adaptive-watch');
+});
+
+test('what the guest wrote since the last sync is not known: a stop that hangs on it waits for the next sync', () => {
+  const busy: Told = { dirty: 20_000, rates: [[4, 20_000]] };
+  const quiet: Told = { dirty: 100, rates: [[0.25, 100]], queued: 0 };
+  const story = [busy, busy, busy, quiet];
+  for (const name of ['adaptive', 'frs', 'mp']) {
+    const after = (sinceSyncMs: number, over = {}) =>
+      end(name, story, { snapshot: { sinceSyncMs, sourceRemainingPages: 0, ...over } });
+    assert.equal(after(50), 'stop-and-copy fits-limit');
+    assert.equal(after(150), 'continue fits-sync');
+    assert.equal(after(450), 'stop-and-copy fits-limit', 'a sync that is late is not waited for');
+    const unknown = { sourceRemainingPages: null };
+    assert.equal(after(20, unknown), 'continue fits-sync', 'QEMU has not handed over what that sync found');
+    assert.equal(after(100, unknown), 'stop-and-copy fits-limit');
+  }
+  const calm = times(4, { dirty: 100, rates: [[0.25, 100]] });
+  assert.equal(end('frs', calm, { snapshot: { sinceSyncMs: 150 } }), 'stop-and-copy fits-limit');
 });
 
 test('until heat is known, regions in which nothing was found dirty go first', () => {

@@ -2,7 +2,16 @@
 
 import type { Decision, Outlook } from '../../vm/index.ts';
 import { goOn, stop } from '../common.ts';
-import { formatBytes, formatMs, formatRate, rateText, remainingBytes } from '../measures.ts';
+import {
+  bytesPerPage,
+  dirtiedWithin,
+  formatBytes,
+  formatMs,
+  formatRate,
+  measured,
+  rateText,
+  remainingBytes,
+} from '../measures.ts';
 
 /**
  * QEMU's own test, R < B x limit: device state and round trips are not in it, as they are not in QEMU's.
@@ -24,8 +33,39 @@ export function fitsLimit(outlook: Outlook): Decision | null {
   // One iteration after the first pass must be known, else "nothing dirty" only means "not asked yet".
   if (predicted === null || outlook.history.length < 2) return null;
   if (predicted > outlook.limits.downtimeMsMax) return null;
-  return stop(
-    'fits-limit',
-    `${formatBytes(remainingBytes(outlook))} remain: ${formatMs(predicted)} down, within the limit of ${formatMs(outlook.limits.downtimeMsMax)}`,
-  );
+  const text = `${formatBytes(remainingBytes(outlook))} remain: ${formatMs(predicted)} down, within the limit of ${formatMs(outlook.limits.downtimeMsMax)}`;
+  const uncountedMs = uncountedMsMax(outlook);
+  if (uncountedMs > UNCOUNTED_SHARE * predicted && !isCounted(outlook)) {
+    return goOn('fits-sync', `${text}, give or take ${formatMs(uncountedMs)}: the next sync tells`);
+  }
+  return stop('fits-limit', text);
+}
+
+/** A promise is kept within 1.5 x; beyond this share, a guest that falls quiet or wakes up since the last sync breaks it. */
+const UNCOUNTED_SHARE = 0.33;
+/** Looked back for the guest's busiest, so that one between two phases is not taken at its word. */
+const BUSIEST_OF = 8;
+
+/** What the guest writes since the last sync at its busiest, as time on the link. */
+function uncountedMsMax(outlook: Outlook): number {
+  const { snapshot, history, linkBytesPerSecond: link } = outlook;
+  if (link === null || snapshot.sinceSyncMs === null) return 0;
+  const seconds = snapshot.sinceSyncMs / 1000;
+  const pages = measured(history)
+    .slice(-BUSIEST_OF)
+    .reduce((most, stats) => Math.max(most, dirtiedWithin(stats, seconds)), 0);
+  return (pages * bytesPerPage(snapshot) * 1000) / link;
+}
+
+/** With a sync this fresh nearly all is counted; without word from QEMU only once it has handed over what that sync found. */
+const FRESH_MS = 60;
+const HANDED_OVER_MS = [40, 120] as const;
+/** A sync that is late is not waited for. */
+const LATE_MS = 400;
+
+function isCounted({ snapshot }: Outlook): boolean {
+  const sinceMs = snapshot.sinceSyncMs ?? 0;
+  const isKnown = snapshot.sourceRemainingPages !== undefined && snapshot.sourceRemainingPages !== null;
+  if (sinceMs > LATE_MS) return true;
+  return isKnown ? sinceMs <= FRESH_MS : sinceMs >= HANDED_OVER_MS[0] && sinceMs <= HANDED_OVER_MS[1];
 }

@@ -3,8 +3,8 @@
  *
  * Cost of a stop now = total time + downtimeWeight x the downtime beyond the limit. It falls while sending takes more off the downtime than
  * it takes time. Once every page was sent, the least cost so far is kept; when it has not fallen for a while (patienceShare of itself), no
- * forecast is believed any more. The wait is a share of the cost, so it adds at most that share, at whatever scale. The same weight sets the
- * hold threshold and the patience for a quiet phase.
+ * forecast is believed any more. The wait is a share of the cost, so it adds at most that share, at whatever scale. Where the cost has risen
+ * since (a sweep went round, a phase began), the better moment may return, and a share of what it would save is spent on waiting for it.
  */
 
 import type { Decision, Outlook, ParameterValues } from '../../vm/index.ts';
@@ -29,8 +29,12 @@ import { concentration, phasesOf } from './pattern-class.ts';
 const LINK_SHARE_FOR_LIMIT = 0.95;
 /** Rewrite rates mean something after this many iterations past the first pass. */
 const ITERATIONS_TO_LEARN = 2;
-/** Two passes of QEMU: within one, what was dirtied is not known. */
-const PATIENCE_MS_MIN = 500;
+/** Within a pass of QEMU what was dirtied is not known: two of them, and no less or more than this. */
+const PATIENCE_PASSES = 2;
+const PATIENCE_MS_MIN = 250;
+const PATIENCE_MS_MAX = 500;
+/** A better moment was seen: this share of what it would save is spent on waiting for its like. */
+const RETURN_SHARE = 0.25;
 /** As little as it was before, as far as predictions tell. */
 const LEAST_TOLERANCE = 1.05;
 
@@ -177,6 +181,12 @@ function settle(
   return { decision: goOn('adaptive-settle', text), settling: now };
 }
 
+function passesMs(outlook: Outlook): number {
+  const last = lastIteration(outlook);
+  const spacingMs = last === null || last.passes < 1 ? PATIENCE_MS_MAX : last.durationMs / last.passes;
+  return Math.min(PATIENCE_MS_MAX, Math.max(PATIENCE_MS_MIN, PATIENCE_PASSES * spacingMs));
+}
+
 /** Asked at iterations and ticks. */
 export function forecastSwitchover(
   outlook: Outlook,
@@ -186,6 +196,9 @@ export function forecastSwitchover(
   const { waitingSinceMs } = known;
   const weight = value(parameters, 'downtimeWeight');
   const fits = fitsLimit(outlook);
+  if (fits?.action === 'continue') {
+    return { decision: fits, least: known.least, waitingSinceMs, settling: known.settling };
+  }
   if (fits !== null) return { least: known.least, waitingSinceMs, ...settle(outlook, known, fits, weight) };
   const sent = allSentOnce(outlook, value(parameters, 'heldShare'));
   const least = known.known && sent.drained ? leastOf(outlook, known.least, weight) : known.least;
@@ -196,11 +209,13 @@ export function forecastSwitchover(
   if (!sent.drained || least === null) return say(goOn('adaptive-drain', `${text}; ${sent.text}`));
   if (value(parameters, 'strict') >= 1)
     return say(goOn('adaptive-strict', `${text}; told never to exceed it`));
-  const patienceMs = Math.max(PATIENCE_MS_MIN, value(parameters, 'patienceShare') * least.costMs);
+  const patienceMs = Math.max(passesMs(outlook), value(parameters, 'patienceShare') * least.costMs);
   const flatMs = outlook.nowMs - least.atMs;
   const flat = `waiting has bought nothing for ${formatMs(flatMs)}, least was ${formatMs(least.downtimeMs)}`;
-  const isLeast = (outlook.downtimePredictedMs ?? 0) <= LEAST_TOLERANCE * least.downtimeMs;
-  const returnMs = Math.max(patienceMs, known.phase?.periodMs ?? 0);
+  const downtimeMs = outlook.downtimePredictedMs ?? 0;
+  const isLeast = downtimeMs <= LEAST_TOLERANCE * least.downtimeMs;
+  const savesMs = (1 + weight) * Math.max(0, downtimeMs - least.downtimeMs);
+  const returnMs = Math.max(patienceMs, known.phase?.periodMs ?? 0, RETURN_SHARE * savesMs);
   if (flatMs < patienceMs || (!isLeast && flatMs < patienceMs + returnMs)) {
     return say(goOn('adaptive-watch', `${text}; ${flat}`));
   }
