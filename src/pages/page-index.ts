@@ -322,6 +322,7 @@ export class PageIndex {
       backlog: this.backlog(),
       dirtyPages: this.#firstPassDone ? this.#dirtyPages : 0,
       dirtyOutsideHoldPages: this.#firstPassDone ? this.#dirtyOutsideHoldPages : 0,
+      writtenPageBytes: this.#encodedBytesPerPage,
       sentPages: this.#queue.sentPages,
       resentPages: this.#queue.resentPages,
       sentBytes: this.#log.sentBytes,

@@ -16,6 +16,7 @@ export type IndexSnapshot = Pick<
   Snapshot,
   | 'backlog'
   | 'dirtyPages'
+  | 'writtenPageBytes'
   | 'dirtyOutsideHoldPages'
   | 'sentPages'
   | 'resentPages'

@@ -15,8 +15,16 @@ import {
 /** A whole page on the link: its content and QEMU's be64 record header. */
 export const PAGE_BYTES_ON_LINK = PAGE_SIZE_BYTES + 8;
 
-/** What one waiting page costs on the link: from the backlog, else from what was sent, else a whole page. */
+/**
+ * What a page that the guest writes takes on the link. Not the average of those that wait: behind the first pass of a guest with free memory
+ * nearly all of them are zero pages, of a few bytes.
+ */
 export function bytesPerPage(snapshot: Snapshot): number {
+  return (snapshot.firstPassDone ? snapshot.writtenPageBytes : undefined) ?? bytesPerWaitingPage(snapshot);
+}
+
+/** What one waiting page costs on the link: from the backlog, else from what was sent, else a whole page. */
+export function bytesPerWaitingPage(snapshot: Snapshot): number {
   const { queuedPages, queuedBytes, heldPages, heldBytes } = snapshot.backlog;
   if (queuedPages + heldPages > 0 && queuedBytes + heldBytes > 0) {
     return (queuedBytes + heldBytes) / (queuedPages + heldPages);
@@ -30,12 +38,19 @@ export function dirtiedMost(history: readonly IterationStats[]): number {
   return measured(history).reduce((most, stats) => Math.max(most, stats.dirtyPages), 0);
 }
 
-/** Waiting pages that the guest is known to write: the held ones, and queued ones that were sent before. */
-export function rewrittenWaiting(snapshot: Snapshot, pageCount: number): number {
+/**
+ * Waiting pages that the guest is known to write: held ones, and queued ones but those that are cold and were never sent. Hot pages that were
+ * never sent wait longest, because the coldest go first.
+ */
+export function rewrittenWaiting(
+  snapshot: Snapshot,
+  pageCount: number,
+  history: readonly IterationStats[],
+): number {
   const { queuedPages, heldPages } = snapshot.backlog;
-  const neverSent = Math.max(0, pageCount - (snapshot.sentPages - snapshot.resentPages));
-  const neverSentQueued = Math.max(0, neverSent - heldPages);
-  return heldPages + Math.max(0, queuedPages - neverSentQueued);
+  const neverSent = pageCount - (snapshot.sentPages - snapshot.resentPages);
+  const coldNeverSent = Math.max(0, neverSent - Math.max(heldPages, dirtiedMost(history)));
+  return heldPages + Math.max(0, queuedPages - coldNeverSent);
 }
 
 /**
@@ -52,7 +67,7 @@ export function pagesAtSource(
   if (!snapshot.firstPassDone) return Math.max(0, reported ?? pageCount - snapshot.dirtyPages);
   if (reported === undefined || reported === null || reported <= 0) return 0;
   const writes = Math.max(dirtiedMost(history), reported);
-  return reported * Math.max(0, 1 - rewrittenWaiting(snapshot, pageCount) / writes);
+  return reported * Math.max(0, 1 - rewrittenWaiting(snapshot, pageCount, history) / writes);
 }
 
 /** Pages outside the hold that the destination has never had: sending one takes it off the rest, whatever the guest writes elsewhere. */

@@ -50,6 +50,8 @@ export interface Snapshot {
   readonly dirtyOutsideHoldPages: number;
   /** Copies of pages taken out of QEMU since `migrate`. Absent: not counted. */
   readonly arrivedPages?: number;
+  /** What a page that is not zero takes on the link, as the newest ones did. Absent: unknown. */
+  readonly writtenPageBytes?: number;
   /** Totals since `migrate`. */
   readonly sentPages: number;
   readonly resentPages: number;

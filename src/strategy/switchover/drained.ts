@@ -8,7 +8,7 @@
 
 import type { Outlook } from '../../vm/index.ts';
 import {
-  bytesPerPage,
+  bytesPerWaitingPage,
   formatBytes,
   formatMs,
   formatPercent,
@@ -53,7 +53,7 @@ export function allSentOnce(outlook: Outlook, heldShare: number): Drained {
   const last = lastIteration(outlook);
   if (!snapshot.firstPassDone) return { drained: false, text: "QEMU's first pass is not over" };
   if (link === null) return { drained: false, text: 'the link rate is not known yet' };
-  const bytes = neverSentPages(outlook) * bytesPerPage(snapshot);
+  const bytes = neverSentPages(outlook) * bytesPerWaitingPage(snapshot);
   const time = formatMs((bytes * 1000) / link);
   const resending = last !== null && last.resentPages > RESENT_SHARE * last.sentPages;
   return {
