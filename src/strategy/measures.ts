@@ -38,19 +38,12 @@ export function dirtiedMost(history: readonly IterationStats[]): number {
   return measured(history).reduce((most, stats) => Math.max(most, stats.dirtyPages), 0);
 }
 
-/**
- * Waiting pages that the guest is known to write: held ones, and queued ones but those that are cold and were never sent. Hot pages that were
- * never sent wait longest, because the coldest go first.
- */
-export function rewrittenWaiting(
-  snapshot: Snapshot,
-  pageCount: number,
-  history: readonly IterationStats[],
-): number {
+/** Waiting pages that the guest is known to write: the held ones, and queued ones that were sent before. */
+export function rewrittenWaiting(snapshot: Snapshot, pageCount: number): number {
   const { queuedPages, heldPages } = snapshot.backlog;
-  const neverSent = pageCount - (snapshot.sentPages - snapshot.resentPages);
-  const coldNeverSent = Math.max(0, neverSent - Math.max(heldPages, dirtiedMost(history)));
-  return heldPages + Math.max(0, queuedPages - coldNeverSent);
+  const neverSent = Math.max(0, pageCount - (snapshot.sentPages - snapshot.resentPages));
+  const neverSentQueued = Math.max(0, neverSent - heldPages);
+  return heldPages + Math.max(0, queuedPages - neverSentQueued);
 }
 
 /**
@@ -67,7 +60,7 @@ export function pagesAtSource(
   if (!snapshot.firstPassDone) return Math.max(0, reported ?? pageCount - snapshot.dirtyPages);
   if (reported === undefined || reported === null || reported <= 0) return 0;
   const writes = Math.max(dirtiedMost(history), reported);
-  return reported * Math.max(0, 1 - rewrittenWaiting(snapshot, pageCount, history) / writes);
+  return reported * Math.max(0, 1 - rewrittenWaiting(snapshot, pageCount) / writes);
 }
 
 /** Pages outside the hold that the destination has never had: sending one takes it off the rest, whatever the guest writes elsewhere. */
