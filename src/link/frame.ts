@@ -95,6 +95,8 @@ export class FrameDecoder {
   #headerFilled = 0;
   #payload: Uint8Array | null = null;
   #payloadFilled = 0;
+  /** Of what is filled: summed up as it comes, while it is in a cache. */
+  #payloadCheck = 0;
   #chunk: Uint8Array = NOTHING;
   #at = 0;
 
@@ -117,12 +119,13 @@ export class FrameDecoder {
     const payload = this.#fillPayload(length);
     if (payload === null) return null;
     const payloadCheck = this.#header.readUInt32BE(16);
-    if (crc32(payload) !== payloadCheck) {
+    if (this.#payloadCheck !== payloadCheck) {
       throw linkError('LINK_FRAME_PAYLOAD', `payload checksum of frame type ${this.#header[2]} is wrong`);
     }
     this.#headerFilled = 0;
     this.#payload = null;
     this.#payloadFilled = 0;
+    this.#payloadCheck = 0;
     return {
       type: this.#header[2]!,
       flags: this.#header[3]!,
@@ -146,7 +149,9 @@ export class FrameDecoder {
   #fillPayload(length: number): Uint8Array | null {
     this.#payload ??= this.takeMemory(length);
     const count = Math.min(length - this.#payloadFilled, this.#chunk.length - this.#at);
-    this.#payload.set(this.#chunk.subarray(this.#at, this.#at + count), this.#payloadFilled);
+    const piece = this.#chunk.subarray(this.#at, this.#at + count);
+    this.#payloadCheck = crc32(piece, this.#payloadCheck);
+    this.#payload.set(piece, this.#payloadFilled);
     this.#payloadFilled += count;
     this.#at += count;
     return this.#payloadFilled === length ? this.#payload : null;

@@ -18,7 +18,8 @@ export class PayloadPool {
 
   take(length: number): Uint8Array {
     if (length < POOLED_BYTES_MIN) return Buffer.allocUnsafeSlow(length);
-    const fit = this.#free.findIndex((memory) => memory.length >= length && memory.length <= length * 4);
+    // The last one given back is the likeliest to be in a cache.
+    const fit = this.#free.findLastIndex((memory) => memory.length >= length && memory.length <= length * 4);
     const [memory] = fit >= 0 ? this.#free.splice(fit, 1) : [];
     if (memory === undefined) {
       return Buffer.allocUnsafeSlow(Math.ceil(length / CLASS_BYTES) * CLASS_BYTES).subarray(0, length);
