@@ -1,9 +1,15 @@
 /** `godwit simulate`: strategies against a modelled guest and link. Not responsible for the model (src/simulator) nor for words (simulate-text.ts). */
 
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import {
+  axesOf,
   checkTask,
   groupBy,
+  type Picture,
+  picture,
   runTask,
+  type Sample,
   type SimulationTask,
   type SummaryRow,
   summarize,
@@ -23,6 +29,7 @@ export const command: CommandDefinition = {
       .argument('[plan]', 'the plan file (YAML)');
     declareSimulationOptions(command);
     command
+      .option('--plot <folder>', "a picture of each strategy's first run goes there, STRATEGY.svg")
       .option('--out <folder>', 'for sweep: where results go (default: ./results/PLAN)')
       .option('--workers <count>', 'for sweep: how many runs at once (default: all cores)');
   },
@@ -38,12 +45,19 @@ export async function runSimulate(context: CommandContext, options: CommandOptio
   const load = traceLoader();
   for (const task of tasks) checkTask(task);
   const results: TaskResult[] = [];
+  const plotFolder = typeof options['plot'] === 'string' ? options['plot'] : null;
+  const pictures: Picture[] = [];
   for (const task of tasks) {
     context.interrupted.throwIfAborted();
-    results.push(runTask(task, load));
+    const samples: Sample[] = [];
+    const plotted = plotFolder !== null && task.run === 0;
+    const result = runTask(task, load, plotted ? (sample) => samples.push(sample) : undefined);
+    results.push(result);
+    if (plotted) pictures.push({ ...result, title: task.strategy.name, samples });
     // Lets an interrupt in between two runs.
     await new Promise(setImmediate);
   }
+  if (plotFolder !== null) writePictures(plotFolder, pictures);
   const rows = [...groupBy(results, ({ strategy }) => strategy)].map(([name, group]) =>
     summarize(group, name),
   );
@@ -51,6 +65,13 @@ export async function runSimulate(context: CommandContext, options: CommandOptio
   if (options['json'] === true) context.out.write(`${JSON.stringify(jsonOf(task, rows, results))}\n`);
   else context.out.write(`${simulationText(task, rows).join('\n')}\n`);
   return EXIT.ok;
+}
+
+/** Those of an earlier time are replaced. */
+function writePictures(folder: string, pictures: readonly Picture[]): void {
+  const axes = axesOf(pictures);
+  mkdirSync(folder, { recursive: true });
+  for (const one of pictures) writeFileSync(join(folder, `${one.title}.svg`), picture(one, axes));
 }
 
 function jsonOf(task: SimulationTask, results: readonly SummaryRow[], runs: readonly TaskResult[]) {

@@ -43,7 +43,7 @@ export class Driver {
       limits: options.limits,
       pageCount: options.guest.pageCount,
       linkBytesPerSecondConfigured: null,
-      fixedDowntimeMs: fixedDowntimeMs(options),
+      fixedDowntimeMs: this.world.gateway ? MODEL.fixedDowntimeToldMs : fixedDowntimeMs(options),
       ackGate: true,
     });
   }

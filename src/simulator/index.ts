@@ -1,4 +1,5 @@
 export { sweepPage } from './page.ts';
+export { axesOf, type Picture, type PictureAxes, picture } from './picture.ts';
 export { type PlanVariant, variantsOf } from './ranges.ts';
 export { costOf, DOWNTIME_WEIGHT, regretOf, type Stop } from './regret.ts';
 export { appendRecord, recordsCsv, resumeRecords, type SweepRecord, type SweepStamp } from './results.ts';
@@ -13,6 +14,7 @@ export {
   type SimulationTask,
   type TaskResult,
 } from './task.ts';
+export type { Sample } from './timeline.ts';
 export { oracleOfTrace, type TraceOracle } from './trace-oracle.ts';
 export { tracePlot } from './trace-plot.ts';
 export {

@@ -6,6 +6,7 @@ import { boundsOf } from './bounds.ts';
 import { Driver, type Ending, fixedDowntimeMs } from './driver.ts';
 import { type Ended, postCopy, stopAndCopy } from './ending.ts';
 import { clairvoyantStop, regretOf } from './regret.ts';
+import { type Sample, sampleOf } from './timeline.ts';
 import { MODEL, type Outcome, type SimulationOptions, type SimulationResult } from './types.ts';
 
 /** Measured over predicted downtime that counts as a kept prediction, where a strategy promises that (lab: honesty). */
@@ -16,13 +17,22 @@ export function timeLimitMsOf(options: SimulationOptions): number {
   return options.timeLimitMs ?? Math.max(MODEL.timeLimitMsMin, MODEL.timeLimitRams * ramMs);
 }
 
-export function simulate(options: SimulationOptions): SimulationResult {
+/** `onSample` sees the run a tick apart, its stop, and its end. */
+export function simulate(options: SimulationOptions, onSample?: (sample: Sample) => void): SimulationResult {
   const timeLimitMs = timeLimitMsOf(options);
   const driver = new Driver(options, timeLimitMs);
-  const ending = driver.run();
   const { world } = driver;
+  onSample?.(sampleOf(world));
+  const ending = driver.run(
+    onSample &&
+      (() => {
+        onSample(sampleOf(world));
+        return false;
+      }),
+  );
   const stoppedAtMs = ending.kind === 'timed-out' || ending.kind === 'abort' ? null : world.nowMs;
   const ended = endingOf(driver, ending, options);
+  if (ended !== null) onSample?.({ ...sampleOf(world), atMs: ended.totalMigrationTimeMs });
   const predictedMs = ending.kind === 'stop-and-copy' ? ending.downtimePredictedMs : null;
   const verdict = judge(options, ending, ended, predictedMs, timeLimitMs);
   // Post-copy and log shipping do not end by stopping and copying: another moment to stop says nothing of them.

@@ -8,6 +8,7 @@ import { type AnyStrategy, readParameters, strategyByName } from '../strategy/in
 import { type GuestModel, makeGuest, type TraceSource, type WorkloadOptions } from '../trace/index.ts';
 import { type Arrangement, PAGE_SIZE_BYTES } from '../vm/index.ts';
 import { simulate } from './run.ts';
+import type { Sample } from './timeline.ts';
 import { SIMULATION_DEFAULTS, type SimulationOptions, type SimulationResult } from './types.ts';
 
 export interface SimulationTask {
@@ -56,10 +57,14 @@ export interface TaskResult extends SimulationResult {
 export type LoadTrace = (source: TraceSource) => GuestModel;
 
 /** Runs a task. Errors: SIMULATION_INVARIANT with the command that repeats it. */
-export function runTask(task: SimulationTask, loadTrace: LoadTrace): TaskResult {
+export function runTask(
+  task: SimulationTask,
+  loadTrace: LoadTrace,
+  onSample?: (sample: Sample) => void,
+): TaskResult {
   const settings = settingsOf(task, loadTrace);
   const options = optionsOf(task, settings, loadTrace);
-  const result = guarded(settledTask(task, settings), () => simulate(options));
+  const result = guarded(settledTask(task, settings), () => simulate(options, onSample));
   return {
     key: task.key,
     strategy: task.strategy.id,
