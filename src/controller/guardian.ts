@@ -69,7 +69,9 @@ async function watch(journalPath: string): Promise<void> {
   }
   if (dismissed) return;
   const state = readJournal(journalPath);
-  if (state.end && state.end.outcome !== 'in-doubt') return;
+  const { listener } = state.begin.destination.reach ?? {};
+  // It died between the end and saying so.
+  if (state.end && state.end.outcome !== 'in-doubt') return sayEnded(listener, state.end.outcome);
   const source = new QmpMachine(state.begin.source);
   const destination = new QmpMachine(state.begin.destination);
   const recovery = await recover(state, source, destination, (delayMs) => sleep(delayMs));
@@ -78,7 +80,7 @@ async function watch(journalPath: string): Promise<void> {
   journal.close();
   await source.close();
   await destination.close();
-  await sayEnded(state.begin.destination.reach?.listener, recovery.outcome);
+  await sayEnded(listener, recovery.outcome);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
