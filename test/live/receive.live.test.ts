@@ -5,12 +5,12 @@
 
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { MIB, sleep } from '../../src/base/index.ts';
-import { journalPathOf, readJournal } from '../../src/controller/index.ts';
+import { FAR_DEFAULTS, type FarOptions, listJournals, type MigrateStep } from '../../src/controller/index.ts';
 import {
   findQemu,
   type LabPair,
@@ -22,10 +22,14 @@ import {
   verifyGuest,
 } from '../../src/lab/index.ts';
 import { queryStatus } from '../../src/qmp/index.ts';
+import type { ChildOptions } from './handover-child.ts';
 import { GODWIT } from './ssh-rig.ts';
 
 const CERTIFICATES = fileURLToPath(new URL('../certificates/', import.meta.url));
 const skip = whyNot();
+/** A far side that is not told of the end waits for an hour. */
+const TIMEOUT_MS = 120_000;
+const live = { skip, timeout: TIMEOUT_MS };
 let network: Network;
 let folder: string;
 let pair: LabPair;
@@ -74,10 +78,13 @@ interface Command {
   readonly exited: Promise<number | null>;
 }
 
+const state = () => join(folder, 'state');
+
 function start(argv: readonly string[]): Command {
   const child = spawn(argv[0]!, argv.slice(1), {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, GODWIT_STATE_DIR: join(folder, 'state') },
+    // Standard input stays open: handover-child stands still by reading it.
+    stdio: ['pipe', 'pipe', 'pipe'],
+    env: { ...process.env, GODWIT_STATE_DIR: state() },
   });
   let [out, err] = ['', ''];
   child.stdout.on('data', (chunk) => {
@@ -105,17 +112,23 @@ function certificates(name: string, authority = 'ours'): string[] {
 }
 
 /** On the destination host; `address` is where the source host reaches it. */
-async function receive(): Promise<{ far: Command; address: string }> {
+async function receive(
+  how = certificates('far'),
+): Promise<{ far: Command; listen: string; address: string }> {
   const { listen, connect } = await network.openPort();
   const where = `${listen.host}:${listen.port}`;
+  return { far: await receiveAt(where, how), listen: where, address: `${connect.host}:${connect.port}` };
+}
+
+async function receiveAt(where: string, how = certificates('far')): Promise<Command> {
   const far = start(
     network.destination.command([
       ...[process.execPath, GODWIT, 'receive', `qmp:${pair.destination.controlPath}`],
-      ...['--listen', where, ...certificates('far'), '--json'],
+      ...['--listen', where, ...how, '--json'],
     ]),
   );
   await said(far, /listening on/);
-  return { far, address: `${connect.host}:${connect.port}` };
+  return far;
 }
 
 async function said(command: Command, what: RegExp): Promise<void> {
@@ -126,66 +139,151 @@ async function said(command: Command, what: RegExp): Promise<void> {
 }
 
 function migrate(address: string, ...options: string[]): Command {
-  const ends = [`qmp:${pair.source.controlPath}`, `tls://${address}`];
+  return migrateTo(`tls://${address}`, '--tls-name', 'far.test', ...options);
+}
+
+function migrateTo(destination: string, ...options: string[]): Command {
   return start([
-    ...[process.execPath, GODWIT, 'migrate', ...ends, '--tls-name', 'far.test', '--json'],
+    ...[process.execPath, GODWIT, 'migrate', `qmp:${pair.source.controlPath}`, destination, '--json'],
     ...['--timeout', '60s', '--on-timeout', 'switch', ...options],
   ]);
 }
 
-test('mutual TLS: strangers are refused and nothing is touched; the VM then moves whole', {
-  skip,
-}, async (context) => {
-  if (network.note !== null) context.diagnostic(network.note);
-  const { far, address } = await receive();
-  const capabilities = () => pair.source.qmp.execute('query-migrate-capabilities');
-  const before = await capabilities();
-  for (const [name, authority] of [
-    ['stranger', 'ours'],
-    ['near', 'theirs'],
-  ] as const) {
-    const refused = migrate(address, ...certificates(name, authority));
-    assert.equal(await refused.exited, 1);
-    assert.equal(JSON.parse(refused.out()).error.code, 'LINK_TLS', refused.out());
-    assert.equal((await queryStatus(pair.source.qmp)).running, true);
-    assert.deepEqual(await capabilities(), before);
-    assert.equal((await queryStatus(pair.destination.qmp)).status, 'inmigrate');
-  }
-  const moved = migrate(address, ...certificates('near'));
+test(
+  'mutual TLS: strangers are refused and nothing is touched; the VM then moves whole',
+  live,
+  async (context) => {
+    if (network.note !== null) context.diagnostic(network.note);
+    const { far, address } = await receive();
+    const capabilities = () => pair.source.qmp.execute('query-migrate-capabilities');
+    const before = await capabilities();
+    for (const [name, authority] of [
+      ['stranger', 'ours'],
+      ['near', 'theirs'],
+    ] as const) {
+      const refused = migrate(address, ...certificates(name, authority));
+      assert.equal(await refused.exited, 1);
+      assert.equal(JSON.parse(refused.out()).error.code, 'LINK_TLS', refused.out());
+      assert.equal((await queryStatus(pair.source.qmp)).running, true);
+      assert.deepEqual(await capabilities(), before);
+      assert.equal((await queryStatus(pair.destination.qmp)).status, 'inmigrate');
+    }
+    const moved = migrate(address, ...certificates('near'));
+    assert.equal(await moved.exited, 0, moved.err() + moved.out());
+    const report = JSON.parse(moved.out());
+    assert.deepEqual([report.arrangement, report.success], ['paired', true]);
+    assert.deepEqual([report.link.connections, report.link.resentBytes], [2, 0]);
+    assert.equal(await far.exited, 0, far.err());
+    const { schema, success, outcome, pages } = JSON.parse(far.out());
+    assert.deepEqual([schema, success, outcome], ['godwit.receive/1', true, 'completed']);
+    assert.ok(pages > 0);
+    assert.equal((await queryStatus(pair.source.qmp)).running, false);
+    assert.equal((await queryStatus(pair.destination.qmp)).running, true);
+    assert.equal((await verifyGuest(pair.destination)).badPages, 0);
+  },
+);
+
+test('in clear, where both ends were told so', live, async () => {
+  const { far, address } = await receive(['--insecure']);
+  assert.match(far.err(), /whoever reaches this port controls the QEMU/);
+  const moved = migrateTo(`tcp://${address}`, '--insecure');
   assert.equal(await moved.exited, 0, moved.err() + moved.out());
-  const report = JSON.parse(moved.out());
-  assert.deepEqual([report.arrangement, report.success], ['paired', true]);
-  assert.deepEqual([report.link.connections, report.link.resentBytes], [2, 0]);
+  assert.match(moved.err(), /crosses the network .* in clear/);
   assert.equal(await far.exited, 0, far.err());
-  const { schema, success, outcome, pages } = JSON.parse(far.out());
-  assert.deepEqual([schema, success, outcome], ['godwit.receive/1', true, 'completed']);
-  assert.ok(pages > 0);
-  assert.equal((await queryStatus(pair.source.qmp)).running, false);
-  assert.equal((await queryStatus(pair.destination.qmp)).running, true);
   assert.equal((await verifyGuest(pair.destination)).badPages, 0);
 });
 
-test('a controller that is killed: the guardian reaches the far QEMU through the same listener', {
-  skip,
-}, async () => {
+test('a far side that is killed on the way: the source goes on', live, async () => {
   const { far, address } = await receive();
-  // So slow that it is under way when it is killed.
   const near = migrate(address, ...certificates('near'), '--bandwidth', '2MB');
-  await said(far, /a migration begins/);
   await said(near, /\n *1 /);
+  far.child.kill('SIGKILL');
+  assert.equal(await near.exited, 1, near.err());
+  const { outcome, failure } = JSON.parse(near.out());
+  assert.deepEqual([outcome, failure.code], ['aborted', 'REACH_FAILED'], near.out());
+  assert.equal((await queryStatus(pair.source.qmp)).running, true);
+  assert.equal((await verifyGuest(pair.source)).badPages, 0);
+});
+
+/** A migration in a process that stands still at `step`. */
+async function migrateUntil(step: MigrateStep, address: string): Promise<Command> {
+  const [host = '', port] = address.split(':');
+  const at = (file: string) => join(CERTIFICATES, file);
+  const tls = { certPath: at('near.pem'), keyPath: at('near.key'), caPath: at('ours.pem') };
+  const listener = { host, port: Number(port), session: randomBytes(16).toString('hex') };
+  const reach = { command: [], host, listener: { ...listener, tls: { ...tls, serverName: 'far.test' } } };
+  const options: ChildOptions & { far: FarOptions } = {
+    strike: { at: step, afterMs: 0 },
+    sourceQmpPath: pair.source.controlPath,
+    destinationQmpPath: `tls://${address}`,
+    stateDirectory: state(),
+    sourceAfter: 'keep',
+    ackGate: 'auto',
+    downtimeMsMax: 300,
+    force: [],
+    far: { ...FAR_DEFAULTS, reach, dataAddress: null, workers: 0, linkTimeoutMs: 2000 },
+  };
+  const child = fileURLToPath(new URL('handover-child.ts', import.meta.url));
+  const near = start([process.execPath, '--no-warnings', child, JSON.stringify(options)]);
+  await said(near, /^here$/m);
+  return near;
+}
+
+/** Journal of the migration that was begun last, when its end is written there. */
+async function endOf(): Promise<{ id: string; outcome: string; text: string }> {
+  for (let waitedMs = 0; ; waitedMs += 50) {
+    const journal = listJournals(state()).at(-1);
+    const end = journal?.state.end;
+    if (end) return { ...end, id: journal.state.begin.migrationId };
+    assert.ok(waitedMs < 60_000, 'the guardian ended it');
+    await sleep(50);
+  }
+}
+
+async function runStates(): Promise<{ source: boolean; destination: boolean }> {
+  const running = async (vm: LabPair['source']) => (await queryStatus(vm.qmp)).running;
+  return { source: await running(pair.source), destination: await running(pair.destination) };
+}
+
+test('a controller killed before COMMIT: the guardian undoes it through the listener', live, async () => {
+  const { far, address } = await receive();
+  const near = await migrateUntil('layout', address);
   near.child.kill('SIGKILL');
   // `quit` came over the listener, and then the word that it is over.
   assert.equal(await far.exited, 1, far.err());
   assert.equal(JSON.parse(far.out()).outcome, 'aborted');
-  const [status] = await statuses();
-  assert.deepEqual(status, { outcome: 'aborted', running: true });
+  assert.equal((await endOf()).outcome, 'aborted');
+  assert.equal((await queryStatus(pair.source.qmp)).running, true);
   assert.equal((await verifyGuest(pair.source)).badPages, 0);
 });
 
-async function statuses() {
-  const state = join(folder, 'state');
-  const journals = readdirSync(join(state, 'migrations')).map((id) => readJournal(journalPathOf(state, id)));
-  const aborted = journals.filter(({ end }) => end?.outcome === 'aborted');
-  const { running } = await queryStatus(pair.source.qmp);
-  return aborted.map(({ end }) => ({ outcome: end?.outcome, running }));
-}
+test('a controller killed after COMMIT: the guardian starts the VM through the listener', live, async () => {
+  const { far, address } = await receive();
+  const near = await migrateUntil('commit', address);
+  near.child.kill('SIGKILL');
+  assert.equal(await far.exited, 0, far.err());
+  assert.equal((await endOf()).outcome, 'completed');
+  assert.deepEqual(await runStates(), { source: false, destination: true });
+  assert.equal((await verifyGuest(pair.destination)).badPages, 0);
+});
+
+test(
+  'both killed with everything loaded: in doubt, until receive is started again and asked by resolve',
+  live,
+  async () => {
+    const { far, listen, address } = await receive();
+    const near = await migrateUntil('prepared', address);
+    far.child.kill('SIGKILL');
+    near.child.kill('SIGKILL');
+    const { id, outcome } = await endOf();
+    assert.equal(outcome, 'in-doubt');
+    assert.deepEqual(await runStates(), { source: false, destination: false });
+    const again = await receiveAt(listen);
+    const resolve = start([process.execPath, GODWIT, 'resolve', id, '--json']);
+    assert.equal(await resolve.exited, 0, resolve.err() + resolve.out());
+    assert.equal(JSON.parse(resolve.out()).outcome, 'aborted');
+    assert.equal(await again.exited, 1, again.err());
+    assert.equal((await queryStatus(pair.source.qmp)).running, true);
+    assert.equal((await verifyGuest(pair.source)).badPages, 0);
+  },
+);
