@@ -55,7 +55,7 @@ test('a picture shows stop and figures, or why it did not end; all share their a
   const [frs, precopy] = runs.map((run) => picture(run, axes)) as [string, string];
   assert.match(frs, /VM stopped/);
   assert.match(frs, /s in all, .* down, .* sent/);
-  assert.match(precopy, /no decision within 20000 ms/);
+  assert.match(precopy, /no decision within 20.0 s/);
   assert.doesNotMatch(precopy, /VM stopped|>held<\/title>/);
   for (const svg of [frs, precopy]) {
     assert.ok(svg.length < 20_000, `${svg.length} bytes`);

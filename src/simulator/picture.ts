@@ -19,7 +19,9 @@ export interface Picture {
 
 export interface PictureAxes {
   readonly durationMsMax: number;
-  readonly bytesMax: number;
+  readonly lackingBytesMax: number;
+  /** An axis of its own: several times the guest may be sent, of which little is lacking at any moment. */
+  readonly sentBytesMax: number;
 }
 
 /** Longer runs are cut off: one that takes ten times as long would squeeze all others. */
@@ -31,21 +33,25 @@ export function axesOf(runs: readonly Picture[]): PictureAxes {
   const longest = Math.max(...runs.flatMap(({ samples }) => samples.at(-1)?.atMs ?? []), 1);
   const durationMsMax =
     durations.length === 0 ? longest : Math.min(longest, SHORTEST_RUNS_MAX * Math.min(...durations));
-  const heights = runs.flatMap(({ samples }) =>
-    samples
-      .filter(({ atMs }) => atMs <= durationMsMax)
-      .map((sample) =>
-        Math.max(sample.sentBytes, sample.heldBytes + sample.queuedBytes + sample.inQemuBytes),
-      ),
-  );
-  return { durationMsMax, bytesMax: heights.reduce((most, height) => Math.max(most, height), 1) * HEADROOM };
+  const seen = runs.flatMap(({ samples }) => samples.filter(({ atMs }) => atMs <= durationMsMax));
+  const most = (of: (sample: Sample) => number) =>
+    seen.reduce((greatest, sample) => Math.max(greatest, of(sample)), 1) * HEADROOM;
+  return {
+    durationMsMax,
+    lackingBytesMax: most(lackingBytes),
+    sentBytesMax: most(({ sentBytes }) => sentBytes),
+  };
+}
+
+function lackingBytes({ heldBytes, queuedBytes, inQemuBytes }: Sample): number {
+  return heldBytes + queuedBytes + inQemuBytes;
 }
 
 const HEADROOM = 1.05;
 const WIDTH = 640;
 const HEIGHT = 260;
 const LEFT = 66;
-const RIGHT = 16;
+const RIGHT = 56;
 const TOP = 44;
 const BOTTOM = 34;
 /** Columns of the plot: finer than a pass, and small as a file. */
@@ -59,23 +65,30 @@ const LAYERS = [
 const SENT_COLOUR = '#24343d';
 const STOPPED_COLOUR = '#24343d';
 
+type Scale = (value: number) => number;
+
 export function picture(run: Picture, axes: PictureAxes): string {
   const x = (ms: number) =>
     LEFT + (Math.min(ms, axes.durationMsMax) / axes.durationMsMax) * (WIDTH - LEFT - RIGHT);
-  const y = (bytes: number) =>
-    HEIGHT - BOTTOM - (Math.min(bytes, axes.bytesMax) / axes.bytesMax) * (HEIGHT - TOP - BOTTOM);
+  const y = heightOf(axes.lackingBytesMax);
+  const ySent = heightOf(axes.sentBytesMax);
   const samples = thinned(run.samples, axes.durationMsMax);
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="Helvetica,Arial,sans-serif" font-size="11" role="img" aria-label="${escapeText(`${run.title}: ${outcomeOf(run)}`)}">
 <rect width="${WIDTH}" height="${HEIGHT}" fill="#fbfaf7"/>
 <text x="${LEFT}" y="18" font-size="14" font-weight="bold" fill="#2b3a42">${escapeText(run.title)}</text>
-<text x="${WIDTH - RIGHT}" y="18" text-anchor="end" fill="#2b3a42">${escapeText(outcomeOf(run))}</text>
+<text x="${WIDTH - 16}" y="18" text-anchor="end" fill="#2b3a42">${escapeText(outcomeOf(run))}</text>
 ${legend()}
-${grid(axes, x, y)}
+${grid(axes, x, y, ySent)}
 ${areas(samples, x, y)}
 ${stopMark(run, axes, x)}
-<path d="${lineOf(samples.map(({ atMs, sentBytes }) => [x(atMs), y(sentBytes)]))}" fill="none" stroke="${SENT_COLOUR}" stroke-width="1.6"/>
+<path d="${lineOf(samples.map(({ atMs, sentBytes }) => [x(atMs), ySent(sentBytes)]))}" fill="none" stroke="${SENT_COLOUR}" stroke-width="1.6"/>
 </svg>
 `;
+}
+
+/** From bytes to a height in the plot. */
+function heightOf(bytesMax: number): Scale {
+  return (bytes) => HEIGHT - BOTTOM - (Math.min(bytes, bytesMax) / bytesMax) * (HEIGHT - TOP - BOTTOM);
 }
 
 function outcomeOf({ totalMigrationTimeMs, downtimeMs, samples, reason }: Picture): string {
@@ -97,8 +110,6 @@ function thinned(samples: readonly Sample[], durationMsMax: number): Sample[] {
   }
   return kept;
 }
-
-type Scale = (value: number) => number;
 
 function areas(samples: readonly Sample[], x: Scale, y: Scale): string {
   let below = samples.map(() => 0);
@@ -161,16 +172,26 @@ function ticksOf(most: number): number[] {
 
 const MB = 1e6;
 
-function grid({ durationMsMax, bytesMax }: PictureAxes, x: Scale, y: Scale): string {
+function grid(
+  { durationMsMax, lackingBytesMax, sentBytesMax }: PictureAxes,
+  x: Scale,
+  y: Scale,
+  ySent: Scale,
+): string {
   const bottom = HEIGHT - BOTTOM;
+  const middle = (TOP + bottom) / 2;
   const times = ticksOf(durationMsMax / 1000).map((seconds) => {
     const at = x(seconds * 1000).toFixed(1);
     return `<text x="${at}" y="${bottom + 15}" text-anchor="middle">${Number(seconds.toFixed(6))}</text>`;
   });
-  const sizes = ticksOf(bytesMax / MB).map((megabytes) => {
+  const sizes = ticksOf(lackingBytesMax / MB).map((megabytes) => {
     const at = y(megabytes * MB).toFixed(1);
     return `<line x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${at}" y2="${at}" stroke="#e2e0d9"/><text x="${LEFT - 6}" y="${Number(at) + 4}" text-anchor="end">${Number(megabytes.toFixed(6))}</text>`;
   });
-  const names = `<text x="${(LEFT + WIDTH - RIGHT) / 2}" y="${HEIGHT - 5}" text-anchor="middle">seconds since the migration began</text><text transform="translate(14 ${(TOP + bottom) / 2}) rotate(-90)" text-anchor="middle">MB</text>`;
-  return `<g fill="#46505c">${[...sizes, ...times, names].join('')}</g>`;
+  const sent = ticksOf(sentBytesMax / MB).map((megabytes) => {
+    const at = ySent(megabytes * MB).toFixed(1);
+    return `<line x1="${WIDTH - RIGHT}" x2="${WIDTH - RIGHT + 4}" y1="${at}" y2="${at}" stroke="#46505c"/><text x="${WIDTH - RIGHT + 7}" y="${Number(at) + 4}">${Number(megabytes.toFixed(6))}</text>`;
+  });
+  const names = `<text x="${(LEFT + WIDTH - RIGHT) / 2}" y="${HEIGHT - 5}" text-anchor="middle">seconds since the migration began</text><text transform="translate(14 ${middle}) rotate(-90)" text-anchor="middle">MB lacking</text><text transform="translate(${WIDTH - 6} ${middle}) rotate(-90)" text-anchor="middle">MB sent</text>`;
+  return `<g fill="#46505c">${[...sizes, ...sent, ...times, names].join('')}</g>`;
 }

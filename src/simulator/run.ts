@@ -1,6 +1,6 @@
 /** One simulated migration from `migrate` to its end, judged as the lab judges a real one. */
 
-import { assert, unreachable } from '../base/index.ts';
+import { assert, formatMs, unreachable } from '../base/index.ts';
 import { PAGE_SIZE_BYTES } from '../vm/index.ts';
 import { boundsOf } from './bounds.ts';
 import { Driver, type Ending, fixedDowntimeMs } from './driver.ts';
@@ -84,7 +84,7 @@ function judge(
     return {
       outcome: 'timed-out',
       success: false,
-      reason: `no decision within ${Math.round(timeLimitMs)} ms`,
+      reason: `no decision within ${formatMs(timeLimitMs)}`,
     };
   }
   if (ending.kind === 'abort') return { outcome: 'aborted', success: false, reason: ending.decision.text };
