@@ -77,7 +77,9 @@ async function measure(network: Network, memoryBytes: number, options: BenchOpti
     };
     const migration = await startProcess([process.execPath, '--no-warnings', MIGRATE, JSON.stringify(asked)]);
     const [answer, peaks] = await Promise.all([answerOf(migration), watchPeaks(migration)]);
-    options.log(`  ${answer.outcome}${answer.reason ? ` (${answer.reason})` : ''}`);
+    options.log(
+      `  ${answer.outcome}, ${answer.reason ?? answer.report?.decision?.text ?? 'no reason given'}`,
+    );
     const moved = answer.outcome === 'completed' && (await verifyGuest(pair.destination)).badPages === 0;
     const peakBytes = Math.max(0, ...[...peaks.values()].map(({ residentBytes }) => residentBytes));
     return {
