@@ -56,7 +56,7 @@ export function listen(server: net.Server, address: SocketAddress): Promise<List
     server.once('error', (error) =>
       reject(
         new GodwitError('LINK_LISTEN', `cannot listen on ${formatAddress(address)}: ${error.message}`, {
-          hint: 'choose another --data-address',
+          hint: 'choose another --data-address, or --listen',
           cause: error,
         }),
       ),

@@ -109,16 +109,22 @@ export function tlsListen(
     (socket) => {
       const transport = streamTransport(socket, `tls from ${socket.remoteAddress ?? 'unix'}`, true);
       if (credentials.kind === 'psk' || socket.authorized) onTransport(transport);
-      else refuseCertificate(transport, socket.authorizationError, onRefused);
+      else refuseCertificate(transport, refusalText(socket), onRefused);
     },
   );
   server.on('tlsClientError', (error) => onRefused(asTlsError(error)));
   return listen(server, address);
 }
 
+function refusalText(socket: tls.TLSSocket): string {
+  const isShown = Object.keys(socket.getPeerCertificate()).length > 0;
+  if (!isShown) return 'no certificate was shown';
+  return `the certificate shown was refused: ${String(socket.authorizationError)}`;
+}
+
 /** In TLS 1.3 the client believes itself connected before we have seen its certificate: it is told why, and nothing it sends is read. */
-function refuseCertificate(transport: Transport, reason: unknown, onRefused: (error: Error) => void): void {
-  const error = linkError('LINK_TLS', `the certificate shown was refused: ${String(reason)}`);
+function refuseCertificate(transport: Transport, text: string, onRefused: (error: Error) => void): void {
+  const error = linkError('LINK_TLS', text);
   onRefused(error);
   transport.open({ onData: () => {}, onWritable: () => {}, onClosed: () => {} });
   transport.write([errorFrame(error.code, error.message)]);
