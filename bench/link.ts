@@ -1,6 +1,13 @@
-/** What relay and link cost: against a plain byte relay, and against the same connection with nothing around the bytes. */
+/**
+ * What relay and link cost. `relay` is measured against a plain byte relay; the link against the same bytes over plain sockets
+ * of the same kind (`baselineBytesPerSecond`), and over its own transport with nothing around them (`bareBytesPerSecond`).
+ * Both ends are in this process. For gateways in the place of relays, as many processes and connections: bench/pair.ts.
+ */
 
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import tls from 'node:tls';
 import { crc32 } from 'node:zlib';
 import { MIB, median } from '../src/base/index.ts';
 import {
@@ -15,7 +22,7 @@ import {
   tlsListen,
 } from '../src/link/index.ts';
 import type { Bench, BenchOptions } from './registry.ts';
-import { rateOf, relayRate, socketPair } from './relay.ts';
+import { rateOf, relayRate, type SocketPair, socketPair } from './relay.ts';
 
 function capabilities(role: LinkRole): Capabilities {
   return { role, codecMask: 1, pageSizeBytes: 4096, referencePagesMax: 0 };
@@ -76,7 +83,7 @@ async function linkRate(bytes: number, road: Road): Promise<number> {
   return rate;
 }
 
-/** The same bytes over the same kind of connection with nothing around them. */
+/** The same bytes over the link's own transport with nothing around them. */
 async function bareRate(bytes: number, road: Road): Promise<number> {
   let arrived = 0;
   let finish = (_atMs: number) => {};
@@ -135,13 +142,60 @@ function productRelayRate(bytes: number): Promise<number> {
   return rateOf(bytes, (from, to) => void relay(from, to).catch(() => undefined));
 }
 
-function linkOver(road: Road): (options: BenchOptions) => Promise<Record<string, unknown>> {
-  return (options) =>
-    compare(
+/** The same bytes over sockets as anybody would use them. */
+async function plainRate(bytes: number, connect: () => Promise<SocketPair>): Promise<number> {
+  const { near, far } = await connect();
+  let arrived = 0;
+  const done = new Promise<number>((resolve) => {
+    far.on('data', (chunk: Buffer) => {
+      arrived += chunk.length;
+      if (arrived === bytes) resolve(performance.now());
+    });
+  });
+  const batch = Buffer.alloc(BATCH_BYTES, 0x5a);
+  const startMs = performance.now();
+  for (let left = bytes; left > 0; left -= BATCH_BYTES) {
+    if (!near.write(batch)) await once(near, 'drain');
+  }
+  const rate = (bytes * 1000) / ((await done) - startMs);
+  for (const socket of [near, far]) socket.on('error', () => undefined).destroy();
+  return rate;
+}
+
+/** A connected pair of plain TLS sockets, with the cipher that the link has with a key. */
+async function tlsPair(): Promise<SocketPair> {
+  const key = randomBytes(32);
+  const common = { minVersion: 'TLSv1.3', ciphers: 'TLS_AES_128_GCM_SHA256:PSK' } as const;
+  const server = tls.createServer({ ...common, pskCallback: () => key });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const accepted = once(server, 'secureConnection');
+  const near = tls.connect({
+    ...common,
+    port: (server.address() as AddressInfo).port,
+    pskCallback: () => ({ psk: key, identity: 'bench' }),
+    checkServerIdentity: () => undefined,
+  });
+  const [far] = (await accepted) as [tls.TLSSocket];
+  server.close();
+  return { near, far };
+}
+
+function linkOver(
+  road: Road,
+  connect: () => Promise<SocketPair>,
+): (options: BenchOptions) => Promise<Record<string, unknown>> {
+  return async (options) => {
+    const bare: number[] = [];
+    const row = await compare(
       options,
       (bytes) => linkRate(bytes, road),
-      (bytes) => bareRate(bytes, road),
+      async (bytes) => {
+        bare.push(await bareRate(bytes, road));
+        return plainRate(bytes, connect);
+      },
     );
+    return { ...row, bareBytesPerSecond: Math.round(median(bare)!) };
+  };
 }
 
 /** Both ends' TLS on threads of their own. */
@@ -159,7 +213,7 @@ const threadRoad: Road = async (accept) => {
 
 export const benches: readonly Bench[] = [
   { name: 'relay', needsQemu: false, run: (options) => compare(options, productRelayRate, relayRate) },
-  { name: 'link', needsQemu: false, run: linkOver(unixRoad) },
-  { name: 'link-tls', needsQemu: false, run: linkOver(tlsRoad) },
-  { name: 'link-tls-threads', needsQemu: false, run: linkOver(threadRoad) },
+  { name: 'link', needsQemu: false, run: linkOver(unixRoad, socketPair) },
+  { name: 'link-tls', needsQemu: false, run: linkOver(tlsRoad, tlsPair) },
+  { name: 'link-tls-threads', needsQemu: false, run: linkOver(threadRoad, tlsPair) },
 ];

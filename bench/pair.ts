@@ -119,6 +119,8 @@ async function compare(course: Course, { quick, log }: BenchOptions): Promise<Re
     log(`${(ours.at(-1)!.bytesPerSecond / plain.at(-1)!.bytesPerSecond).toFixed(2)} of the plain relay`);
   }
   const middle = (of: readonly Stretch[], field: keyof Stretch) => median(of.map((one) => one[field]))!;
+  const cpuOf = (of: readonly Stretch[]) =>
+    middle(of, 'sourceNsPerByte') + middle(of, 'destinationNsPerByte');
   const ns = (of: readonly Stretch[]) => ({
     source: Number(middle(of, 'sourceNsPerByte').toFixed(3)),
     destination: Number(middle(of, 'destinationNsPerByte').toFixed(3)),
@@ -129,6 +131,8 @@ async function compare(course: Course, { quick, log }: BenchOptions): Promise<Re
     ratio: Number(
       median(ours.map((one, round) => one.bytesPerSecond / plain[round]!.bytesPerSecond))!.toFixed(3),
     ),
+    // Of both processes: what a neighbour on the cores hardly disturbs.
+    cpuRatio: Number((cpuOf(plain) / cpuOf(ours)).toFixed(3)),
     cpuNsPerByte: ns(ours),
     baselineCpuNsPerByte: ns(plain),
     ...course,
