@@ -200,6 +200,20 @@ function shellWords(command: string): string[] {
   return printed.trimEnd().split('\n');
 }
 
+test('each strategy has its section and its picture, and the command that draws them is one', () => {
+  const docs = new URL('../../docs/', import.meta.url);
+  const text = readFileSync(new URL('strategies.md', docs), 'utf8');
+  for (const { name } of strategies) {
+    assert.match(text, new RegExp(`^### \`${name}\``, 'm'), name);
+    assert.ok(text.includes(`](pictures/${name}.svg)`), name);
+    const svg = readFileSync(new URL(`pictures/${name}.svg`, docs), 'utf8');
+    assert.ok(svg.startsWith('<svg') && svg.includes(`>${name}</text>`) && svg.length < 20_000, name);
+  }
+  const command = /^godwit simulate (.* --plot docs.pictures)$/m.exec(text)![1]!;
+  const drawing = new Command().option('--plot <folder>');
+  assert.equal(tasksOf(drawing, command.split(' ')).length, strategies.length);
+});
+
 test('the plans that are shipped can be read', async () => {
   for (const name of ['thesis', 'all-strategies', 'regret', 'regret-training']) {
     const text = readFileSync(new URL(`../../plans/${name}.yaml`, import.meta.url), 'utf8');

@@ -55,7 +55,7 @@ const RIGHT = 56;
 const TOP = 44;
 const BOTTOM = 34;
 /** Columns of the plot: finer than a pass, and small as a file. */
-const COLUMNS = 240;
+const COLUMNS = 200;
 
 const LAYERS = [
   { name: 'held', colour: '#b3472e', of: ({ heldBytes }: Sample) => heldBytes },
