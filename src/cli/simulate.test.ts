@@ -171,6 +171,21 @@ test('a sweep runs every strategy over a recorded guest, each run from another m
     assert.match(lab.err, /LAB_PLAN[\s\S]*only the simulator/);
   }));
 
+test('a run that breaks an invariant tells how to repeat it, alone and in a sweep', () =>
+  inFolder(async (folder) => {
+    const tight = ['--gateway-memory', '5M'];
+    const alone = await godwit('simulate', ...SMALL, ...tight, '--strategy', 'frs', '--seed', '9');
+    const plan = join(folder, 'plan.yaml');
+    writeFileSync(plan, PLAN);
+    const swept = await godwit('simulate', 'sweep', plan, ...tight, '--out', join(folder, 'out'));
+    for (const { code, err } of [alone, swept]) {
+      assert.notEqual(code, EXIT.ok);
+      assert.match(err, /SIMULATION_INVARIANT/);
+      assert.match(err, /repeat it with: godwit simulate --strategy frs .*--gateway-memory 5M .*--seed \d+/);
+    }
+    assert.match(alone.err, /--seed 9/);
+  }));
+
 test('the command that replays a run leads to that run', () => {
   const asked = [
     ['--strategy', 'frs', '--param', 'theta=2', ...SMALL, '--warm-up', '1500ms', '--no-regret'],
