@@ -175,7 +175,6 @@ const CARRIED_BY_QEMU: Readonly<Record<string, { baseline: Baseline; title: stri
   precopy: { baseline: 'qemu-precopy', title: 'plain pre-copy' },
   'precopy-relaxed': { baseline: 'qemu-precopy-relaxed', title: 'relaxed pre-copy' },
   'auto-converge': { baseline: 'qemu-auto-converge', title: 'plain auto-converge' },
-  postcopy: { baseline: 'qemu-postcopy', title: 'plain post-copy' },
 };
 
 function contestantOf(options: CommandOptions): Contestant {
@@ -183,7 +182,7 @@ function contestantOf(options: CommandOptions): Contestant {
   const settings = options['param'];
   const parameters = readParameters(strategy, Array.isArray(settings) ? settings.map(String) : []);
   const asked = parseDurationMs(text(options, 'downtimeLimit'));
-  if (strategy.mechanism === 'gateway') {
+  if (['gateway', 'qemu-postcopy'].includes(strategy.mechanism)) {
     const title = `godwit ${strategy.name}`;
     return { strategy, parameters, baseline: null, title, downtimeLimitMs: asked };
   }

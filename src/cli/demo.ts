@@ -243,6 +243,7 @@ class Stage {
 
 function contestantAim({ strategy, downtimeLimitMs, baseline }: Contestant): string {
   if (baseline !== null) return `downtime limit ${formatMs(downtimeLimitMs)}`;
+  if (strategy.mechanism === 'qemu-postcopy') return 'which cannot go back once the VM has moved';
   return strategy.promisesDowntimeLimit
     ? `which promises at most ${formatMs(downtimeLimitMs)} of downtime`
     : 'which promises the downtime that it predicts';

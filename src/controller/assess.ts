@@ -239,7 +239,7 @@ class Session {
     });
     const { capabilities } = this.#features;
     const off = SWITCHED_OFF.filter((name) => capabilities.has(name)).map((name) => [name, false]);
-    const settings = sourceSettings(this.#features, this.#ackGate);
+    const settings = sourceSettings(this.#features, this.#ackGate, 'gateway');
     await guard.setCapabilities({ ...Object.fromEntries(off), ...settings.capabilities });
     await guard.setParameters(settings.parameters);
   }

@@ -27,6 +27,7 @@ export type Ending =
       readonly decision: Decision;
       readonly downtimePredictedMs: number | null;
     }
+  | { readonly kind: 'post-copy'; readonly decision: Decision }
   | { readonly kind: 'abort'; readonly error: GodwitError; readonly decision: Decision | null };
 
 export interface DriveOptions {
@@ -224,16 +225,12 @@ export class Drive {
         this.#end({ kind: 'abort', decision: command.decision, error: abortError(command) });
         break;
       case 'throttle':
+        // QEMU itself slows the guest (auto-converge); this is what it is expected to do.
+        this.#decision = command.decision;
+        break;
       case 'post-copy':
-        // Those strategies run through QEMU's own mechanisms and never through this driver.
-        this.#end({
-          kind: 'abort',
-          decision: command.decision,
-          error: new GodwitError(
-            'STRATEGY_MECHANISM',
-            `${command.kind} is not available through the gateway`,
-          ),
-        });
+        this.#decision = command.decision;
+        this.#end(command);
         break;
       default:
         unreachable(command, 'command');

@@ -54,9 +54,8 @@ export interface HandoverTimes {
 
 export async function handOver(options: HandoverOptions): Promise<HandoverTimes> {
   const { source, destination, gateway, journal, guestWasRunning, onStep } = options;
-  const cancelled = rejectOnAbort(options.signal);
-  const beforeCommit = <Value>(step: Promise<Value>) =>
-    Promise.race([step, options.failed, cancelled.promise]);
+  const heed = heedUntilCommit(options);
+  const beforeCommit = heed.step;
   try {
     const startMs = systemClock.nowMs();
     const stoppedMs = await beforeCommit(stopSource(options));
@@ -80,7 +79,7 @@ export async function handOver(options: HandoverOptions): Promise<HandoverTimes>
     onStep('released');
     // The last look; a connection that has just ended is heard of meanwhile.
     await beforeCommit(untilLoaded(destination));
-    if (options.signal.aborted) throw cancelledError();
+    heed.look();
     journal.write({ step: 'commit' });
     note('commitMs');
     onStep('commit');
@@ -92,7 +91,7 @@ export async function handOver(options: HandoverOptions): Promise<HandoverTimes>
     steps['stopAskedMs'] = Math.round((stoppedMs - startMs) * 10) / 10;
     return { endMs: resumedMs, downtimeMs: guestWasRunning ? resumedMs - stoppedMs : null, steps };
   } finally {
-    cancelled.release();
+    heed.release();
   }
 }
 
@@ -210,6 +209,18 @@ export function cancelledError(): GodwitError {
   return new GodwitError('CANCELLED', 'the operator cancelled', {
     safe: 'the source VM runs; nothing was lost',
   });
+}
+
+/** Failures and the operator's cancel end a step that is taken before COMMIT; none of them ends one after it. */
+export function heedUntilCommit({ failed, signal }: Pick<HandoverOptions, 'failed' | 'signal'>) {
+  const cancelled = rejectOnAbort(signal);
+  return {
+    step: <Value>(step: Promise<Value>) => Promise.race([step, failed, cancelled.promise]),
+    look() {
+      if (signal.aborted) throw cancelledError();
+    },
+    release: cancelled.release,
+  };
 }
 
 function rejectOnAbort(signal: AbortSignal) {

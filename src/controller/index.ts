@@ -42,7 +42,6 @@ export {
   type PreflightFinding,
   readForce,
   refuseUnready,
-  type SettingChange,
   standing,
 } from './preflight.ts';
 export { isAlive, processIdentity, qemuIdentity } from './process-identity.ts';
@@ -59,4 +58,5 @@ export {
 } from './receive-listener.ts';
 export { type Machine, type MachineStatus, type Recovery, recover } from './recover.ts';
 export { type IterationReport, type MigrationReport, REPORT_SCHEMA } from './report.ts';
+export type { SettingChange } from './settings.ts';
 export { MIGRATE_STEPS, type MigrateStep } from './steps.ts';

@@ -71,6 +71,8 @@ const entry = z.discriminatedUnion('step', [
   z.object({ step: z.literal('guest-ended'), text: z.string() }),
   /** Written before `stop` is sent to the source. */
   z.object({ step: z.literal('stop') }),
+  /** Written before QEMU is told to go on in post-copy: only QEMU knows how far that came. */
+  z.object({ step: z.literal('post-copy') }),
   /** The destination answered our nonce: RAM and every device are loaded. */
   z.object({ step: z.literal('prepared') }),
   /** Written before `cont` is sent to the destination: from here on the destination may have run. */
@@ -93,6 +95,7 @@ export interface JournalState {
   readonly settings: Extract<JournalEntry, { step: 'settings' }> | null;
   readonly guestEnded: Extract<JournalEntry, { step: 'guest-ended' }> | null;
   readonly stopSent: boolean;
+  readonly postCopy: boolean;
   readonly prepared: boolean;
   readonly committed: boolean;
   readonly running: boolean;
@@ -187,6 +190,7 @@ export function foldJournal(entries: readonly JournalEntry[], name: string): Jou
     settings: find('settings'),
     guestEnded: find('guest-ended'),
     stopSent: find('stop') !== null,
+    postCopy: find('post-copy') !== null,
     prepared: find('prepared') !== null,
     committed: find('commit') !== null,
     running: find('running') !== null,

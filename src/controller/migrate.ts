@@ -11,7 +11,6 @@ import { errorMessage, GodwitError, sleep, systemClock } from '../base/index.ts'
 import { startEngine } from '../engine/index.ts';
 import { SourceGateway } from '../gateway/index.ts';
 import {
-  migrateSetCapabilities,
   ParameterGuard,
   type QmpClient,
   type QmpEvent,
@@ -29,17 +28,18 @@ import { withEnds } from './ends.ts';
 import { asGodwitError, gone, withLoadError } from './failures.ts';
 import { type Guardian, startGuardian } from './guardian.ts';
 import { foreignStop, guestEnd } from './guest.ts';
-import { cancelledError, type HandoverTimes, handOver } from './handover.ts';
+import { cancelledError, type HandoverOptions, type HandoverTimes, handOver } from './handover.ts';
 import { Journal, journalPathOf, readJournal } from './journal.ts';
 import { QmpMachine } from './machine.ts';
 import { FIXED_DOWNTIME_MS, type MigrateOptions } from './options.ts';
+import { postCopy } from './post-copy.ts';
 import { checkEnds, type Preflight, refuseUnready } from './preflight.ts';
 import { processIdentity } from './process-identity.ts';
 import { sayEnded } from './reach-listener.ts';
 import { openRecording, type Recording } from './recording.ts';
 import { recover } from './recover.ts';
 import { composeReport, type MigrationReport, type Outcome } from './report.ts';
-import { sharedCapabilities, sourceSettings } from './settings.ts';
+import { sharedCapabilities, sourceSettings, tidyDestination } from './settings.ts';
 import { Steering } from './steering.ts';
 import type { MigrateStep } from './steps.ts';
 
@@ -172,9 +172,9 @@ class Migration {
       ending = await drive.run();
       if (ending.kind === 'abort') return await this.#undo(journal, ending.error, ending);
       this.#step('decision');
-      this.#note(`stop-and-copy: ${ending.decision.text}`);
-      const times = await this.#handOver(journal, gateway, signal);
-      await this.#tidyDestination();
+      this.#note(`${ending.kind}: ${ending.decision.text}`);
+      const times = await this.#handOver(ending.kind, journal, gateway, signal);
+      await tidyDestination(this.#destination, this.#preflight.settings, (text) => this.#note(text));
       const text = 'the VM is at the destination; never continue the source';
       return { recovery: { outcome: 'completed', text }, ending, times, error: null };
     } catch (error) {
@@ -182,12 +182,16 @@ class Migration {
     }
   }
 
-  #handOver(journal: Journal, gateway: SourceGateway, signal: AbortSignal): Promise<HandoverTimes> {
+  async #handOver(
+    kind: Ending['kind'],
+    journal: Journal,
+    gateway: SourceGateway,
+    signal: AbortSignal,
+  ): Promise<HandoverTimes> {
     this.#handingOver = true;
-    const watch = this.#way!.watchStopped(this.#steering.limits.downtimeMsMax, (error) =>
-      this.#onFailure(error),
-    );
-    return handOver({
+    const fail = (error: GodwitError) => this.#onFailure(error);
+    const watch = this.#way!.watchStopped(this.#steering.limits.downtimeMsMax, fail);
+    const options: HandoverOptions = {
       source: this.#source,
       destination: this.#destination,
       gateway,
@@ -202,7 +206,12 @@ class Migration {
         if (step === 'prepared') watch.close();
         this.#step(step);
       },
-    }).finally(() => watch.close());
+    };
+    try {
+      return (kind === 'post-copy' ? await postCopy(options) : null) ?? (await handOver(options));
+    } finally {
+      watch.close();
+    }
   }
 
   /** Both QEMUs are set up and the gateway stands between them; the VM has not been touched. */
@@ -211,14 +220,16 @@ class Migration {
     const ackGate = gate.kind === 'ack';
     if (!ackGate)
       this.#note(`without switchover-ack QEMU may stop the VM by itself once that fits: ${gate.why}`);
-    const settings = sourceSettings(features, ackGate);
+    const settings = sourceSettings(features, ackGate, this.#options.strategy.mechanism);
     const guard = new ParameterGuard(this.#source, {
       record: (previous) => journal.write({ step: 'settings', ...previous }),
     });
     await guard.setCapabilities(settings.capabilities);
     await guard.setParameters(settings.parameters);
     this.#step('settings');
-    await new ParameterGuard(this.#destination).setCapabilities(sharedCapabilities(ackGate));
+    await new ParameterGuard(this.#destination).setCapabilities(
+      sharedCapabilities(ackGate, this.#options.strategy.mechanism),
+    );
     // In its incoming state `stop` only means: do not start by yourself (qmp_stop). Only our `cont` starts the VM there.
     await stop(this.#destination);
     const fail = (error: Error) => this.#onFailure(asGodwitError(error));
@@ -362,16 +373,6 @@ class Migration {
     await source.close();
     await destination.close();
     return { recovery, ending, times: null, error: told };
-  }
-
-  /** The VM's next migration starts from the settings that its operator chose. */
-  async #tidyDestination(): Promise<void> {
-    const changed = this.#preflight.settings.filter(({ end, now }) => end === 'destination' && now !== null);
-    const before = new Map(changed.map(({ name, now }) => [name, now === true]));
-    if (before.size === 0) return;
-    await migrateSetCapabilities(this.#destination, before).catch((error: unknown) => {
-      this.#note(`the destination keeps ${[...before.keys()].join(' and ')} on: ${errorMessage(error)}`);
-    });
   }
 
   #step(step: MigrateStep): void {

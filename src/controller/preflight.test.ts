@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { GIB, MIB } from '../base/index.ts';
 import type { MachineDescription, QemuFeatures } from '../qmp/index.ts';
 import { strategyByName } from '../strategy/index.ts';
+import type { FarOptions } from './options.ts';
 import {
   type Ends,
   FORCEABLE,
@@ -153,7 +154,21 @@ test('memory: too little for the bookkeeping is refused, more than the host has 
 });
 
 test('strategies that need another mechanism, and ends without a return path, are refused', () => {
-  assert.deepEqual(codes(judge({ strategy: strategyByName('postcopy') })), ['STRATEGY_MECHANISM']);
+  assert.deepEqual(codes(judge({ strategy: strategyByName('trace-replay') })), ['STRATEGY_MECHANISM']);
+  const postcopy = strategyByName('postcopy');
+  const refused = (options: Partial<PreflightOptions>, ends: Partial<Ends> = {}) =>
+    standing(judge(options, ends).findings).map(({ code }) => code);
+  assert.deepEqual(refused({ strategy: postcopy }), ['STRATEGY_MECHANISM', 'STRATEGY_MECHANISM']);
+  const able = (one: MachineDescription) => ({
+    ...one,
+    capabilities: new Map([...one.capabilities, ['postcopy-ram', false] as const]),
+  });
+  const both = { source: able(source), destination: able(destination) };
+  assert.deepEqual(refused({ strategy: postcopy }, both), []);
+  const told = judge({ strategy: postcopy }, both).findings.map(({ code }) => code);
+  assert.ok(told.includes('POST_COPY'), 'what it risks is said before');
+  const far = { reach: { command: [], host: 'far' } } as unknown as FarOptions;
+  assert.deepEqual(refused({ strategy: postcopy, far }, both), ['STRATEGY_MECHANISM']);
   const old = { ...source, capabilities: new Map<string, boolean>() };
   assert.deepEqual(codes(judge({}, { source: old })), ['RETURN_PATH']);
 });

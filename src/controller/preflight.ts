@@ -18,11 +18,17 @@ import {
   queryQmpSchema,
 } from '../qmp/index.ts';
 import type { AnyStrategy } from '../strategy/index.ts';
-import { PAGE_SIZE_BYTES } from '../vm/index.ts';
+import { type Mechanism, PAGE_SIZE_BYTES } from '../vm/index.ts';
 import type { MigrateOptions } from './options.ts';
-import { sharedCapabilities, sourceSettings } from './settings.ts';
+import { mechanismCapabilities, type SettingChange, sharedCapabilities, sourceSettings } from './settings.ts';
 
-export type PreflightCode = FindingCode | 'STRATEGY_MECHANISM' | 'GATEWAY_MEMORY' | 'RETURN_PATH' | 'GATE';
+export type PreflightCode =
+  | FindingCode
+  | 'STRATEGY_MECHANISM'
+  | 'POST_COPY'
+  | 'GATEWAY_MEMORY'
+  | 'RETURN_PATH'
+  | 'GATE';
 
 export interface PreflightFinding extends Omit<Finding, 'code'> {
   readonly code: PreflightCode;
@@ -51,20 +57,13 @@ export interface PreflightOptions {
   readonly gatewayMemoryBytesMax: number;
   readonly ackGate: 'auto' | 'off';
   readonly force: readonly string[];
+  readonly far?: MigrateOptions['far'];
 }
 
 /** Who holds the switchover back: the acknowledgement that QEMU waits for, or the end of a pass that is not read. */
 export interface Gate {
   readonly kind: 'ack' | 'what-waits';
   readonly why: string;
-}
-
-export interface SettingChange {
-  readonly end: 'source' | 'destination';
-  readonly name: string;
-  /** null: QEMU does not say. */
-  readonly now: ParameterValue | null;
-  readonly wanted: ParameterValue;
 }
 
 export interface Preflight {
@@ -89,7 +88,7 @@ export interface GatewayMemory {
 }
 
 export async function checkEnds(
-  options: PreflightOptions & Pick<MigrateOptions, 'destinationQmpPath' | 'far'>,
+  options: PreflightOptions & Pick<MigrateOptions, 'destinationQmpPath'>,
   source: QmpClient,
   destination: QmpClient,
 ): Promise<Preflight> {
@@ -117,8 +116,10 @@ export function judgeEnds(options: PreflightOptions, ends: Ends): Preflight {
   const gate = chooseGate(features, destination, options.ackGate);
   const memory = gatewayMemory(source, options.gatewayMemoryBytesMax);
   const findings = [
-    ...compareMachines(source, destination).map((one) => ({ ...one, forced: isForced(one, options.force) })),
-    ...strategyFindings(options.strategy),
+    ...compareMachines(source, destination, {
+      handledCapabilities: mechanismCapabilities(options.strategy.mechanism),
+    }).map((one) => ({ ...one, forced: isForced(one, options.force) })),
+    ...strategyFindings(options, source, destination),
     ...returnPathFindings(source, destination),
     ...memoryFindings(options.strategy, memory, freeBytes),
     ...gateFindings(gate),
@@ -130,7 +131,7 @@ export function judgeEnds(options: PreflightOptions, ends: Ends): Preflight {
     destination,
     features,
     gate,
-    settings: settingChanges(source, destination, features, gate),
+    settings: settingChanges(source, destination, features, gate, options.strategy.mechanism),
     memory,
     destinationTellsWhy,
   };
@@ -203,10 +204,28 @@ function gatewayMemory(source: MachineDescription, allowedBytes: number): Gatewa
   return { guestBytes, neededBytes: PageStore.memoryBytesMin(pageCount), allowedBytes };
 }
 
-function* strategyFindings({ name, mechanism }: AnyStrategy): Generator<PreflightFinding> {
-  if (mechanism === 'gateway' || mechanism === 'qemu-precopy') return;
-  const text = `strategy ${name} works by ${mechanism}, which does not run through the gateway`;
-  yield own('refuse', 'STRATEGY_MECHANISM', text);
+function* strategyFindings(
+  { strategy: { name, mechanism }, far }: PreflightOptions,
+  source: MachineDescription,
+  destination: MachineDescription,
+): Generator<PreflightFinding> {
+  if (mechanism === 'model-only') {
+    yield own('refuse', 'STRATEGY_MECHANISM', `strategy ${name} is a model for the simulator`);
+  }
+  for (const [end, machine] of Object.entries({ source, destination })) {
+    for (const capability of mechanismCapabilities(mechanism)) {
+      if (machine.capabilities.has(capability)) continue;
+      yield own('refuse', 'STRATEGY_MECHANISM', `strategy ${name}: the ${end} QEMU has no ${capability}`);
+    }
+  }
+  if (mechanism !== 'qemu-postcopy') return;
+  if (far != null) {
+    const text = `strategy ${name}: post-copy runs without a gateway at the far side (qmp: or --destination-address)`;
+    yield own('refuse', 'STRATEGY_MECHANISM', text);
+  }
+  const text =
+    'post-copy: the VM starts at the destination before its memory is there; a failure in that phase loses it';
+  yield own('warn', 'POST_COPY', text);
 }
 
 function* returnPathFindings(
@@ -254,12 +273,14 @@ function settingChanges(
   destination: MachineDescription,
   features: QemuFeatures,
   gate: Gate,
+  mechanism: Mechanism,
 ): readonly SettingChange[] {
-  const { capabilities, parameters } = sourceSettings(features, gate.kind === 'ack');
+  const ackGate = gate.kind === 'ack';
+  const { capabilities, parameters } = sourceSettings(features, ackGate, mechanism);
   const changes = [
     ...changesAt('source', source.capabilities, capabilities),
     ...changesAt('source', source.parameters, parameters),
-    ...changesAt('destination', destination.capabilities, sharedCapabilities(gate.kind === 'ack')),
+    ...changesAt('destination', destination.capabilities, sharedCapabilities(ackGate, mechanism)),
   ];
   return changes.filter(({ now, wanted }) => now !== wanted);
 }

@@ -66,7 +66,7 @@ function machineOf(qemu: Model): Machine {
   };
 }
 
-type Step = 'settings' | 'stop' | 'prepared' | 'commit' | 'running';
+type Step = 'settings' | 'stop' | 'post-copy' | 'prepared' | 'commit' | 'running';
 
 function journalOf(
   steps: readonly Step[],
@@ -144,6 +144,28 @@ test('a source that died after PONG leaves the destination with the only copy, w
   const destination = model('paused');
   const { outcome } = await run(journalOf(TO_PREPARED), model(null), destination);
   assert.deepEqual([outcome, destination.runState], ['completed', 'running']);
+});
+
+test('post-copy: as far as QEMU had come decides', async () => {
+  const asked: readonly Step[] = ['settings', 'post-copy'];
+  const begun: readonly Step[] = [...asked, 'commit'];
+  for (const [steps, migration, expected] of [
+    [asked, 'failed', ['aborted', 'running', null]],
+    [asked, 'active', ['aborted', 'running', null]],
+    [asked, 'postcopy-paused', ['in-doubt', 'paused', 'inmigrate']],
+    [begun, 'postcopy-paused', ['in-doubt', 'paused', 'inmigrate']],
+    [begun, 'failed', ['in-doubt', 'paused', 'inmigrate']],
+  ] as const) {
+    const source = model('paused', { migration });
+    const destination = model('inmigrate');
+    const { outcome } = await run(journalOf(steps), source, destination);
+    assert.deepEqual([outcome, source.runState, destination.runState], expected, `${steps} ${migration}`);
+  }
+  const whole = model('running');
+  const { outcome } = await run(journalOf(begun), model('postmigrate', { migration: 'completed' }), whole);
+  assert.equal(outcome, 'completed');
+  const gone = await run(journalOf(begun), model(null), model('running'));
+  assert.match(gone.text, /at both ends/);
 });
 
 test('a source that died before PONG leaves nothing, and that is said', async () => {

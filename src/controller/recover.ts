@@ -54,6 +54,7 @@ export async function recover(
   }
   const facts: Case = { journal, source, destination, sleepMs };
   try {
+    if (journal.postCopy && !journal.prepared) return await amidPostCopy(facts);
     return await (journal.committed ? finishForward(facts) : backToSource(facts));
   } catch (error) {
     return inDoubt(`recovery was interrupted (${errorMessage(error)}). Run "godwit resolve" again`);
@@ -81,6 +82,27 @@ async function backToSource(facts: Case): Promise<Recovery> {
     );
   }
   return resumeSource(facts, 'the move was undone before its commit point');
+}
+
+/** Once QEMU has begun its post-copy the VM's memory is at both ends, and only QEMU can join it. */
+async function amidPostCopy(facts: Case): Promise<Recovery> {
+  const { journal, source, destination } = facts;
+  const here = await source.status();
+  const info = here.state === 'answers' ? await source.execute('query-migrate') : {};
+  const { status = 'none' } = info as { status?: string };
+  if (status === 'completed') return finishForward(facts);
+  const begun = here.state !== 'answers' || status.startsWith('postcopy') || journal.committed;
+  if (!begun) return backToSource(facts);
+  const there = await destination.status();
+  const ends = `source ${described(here, status)}, destination ${described(there)}`;
+  return inDoubt(
+    `post-copy was under way (${ends}): the VM's memory is at both ends. End neither and continue neither; QEMU joins them again with migrate-recover at the destination and migrate with resume at the source`,
+  );
+}
+
+function described(machine: MachineStatus, migration = ''): string {
+  if (machine.state !== 'answers') return machine.state;
+  return migration === '' ? `"${machine.runState}"` : `"${machine.runState}", its migration "${migration}"`;
 }
 
 async function finishForward(facts: Case): Promise<Recovery> {

@@ -1,4 +1,6 @@
-/** The operator's cap on what goes over the link, as bytes that may go now. Pure; the caller brings time and count. */
+/** The operator's cap on what goes over the link, as what may go now. Pure; the caller brings time and count. */
+
+import { PAGE_SIZE_BYTES } from '../vm/index.ts';
 
 export class BandwidthCap {
   #bytesPerSecond: number | null;
@@ -19,6 +21,10 @@ export class BandwidthCap {
     this.#bytesPerSecond = bytesPerSecond;
     this.#fromMs = nowMs;
     this.#fromBytes = sentBytes;
+  }
+
+  allowancePages(nowMs: number, sentBytes: number): number {
+    return Math.ceil(this.allowanceBytes(nowMs, sentBytes) / PAGE_SIZE_BYTES);
   }
 
   allowanceBytes(nowMs: number, sentBytes: number): number {

@@ -42,6 +42,8 @@ export class QemuFeed {
   #encoder: StreamEncoder | null = null;
   #nonce = NONCE_FIRST;
   #closed = false;
+  /** The source QEMU's connection, once everything passes as it is. */
+  #passesTo: net.Socket | null = null;
   #awaited: { nonce: number; loaded: boolean; resolve(): void; reject(error: Error): void } | null = null;
   #out: Buffer | null = null;
   #at = 0;
@@ -150,6 +152,14 @@ export class QemuFeed {
     return promise.finally(() => clearTimeout(timer));
   }
 
+  /** See PageOutput.passOn. What breaks now is for the two QEMUs to notice, as without us. */
+  passOn(source: net.Socket, first: readonly Uint8Array[]): void {
+    for (const raw of first) this.#write(raw);
+    this.#passesTo = source;
+    source.on('data', (chunk) => this.meter.sent(chunk.length, this.#options.clock.nowMs()));
+    source.pipe(this.#socket!);
+  }
+
   close(): void {
     this.#closed = true;
     this.#socket?.destroy();
@@ -173,7 +183,7 @@ export class QemuFeed {
       this.#events.onRoom();
       return;
     }
-    if (message.kind === 'shut') {
+    if (message.kind === 'shut' && this.#passesTo === null) {
       // Without our PONG before it, SHUT(0) would prove nothing about the devices.
       if (message.status === 0 && this.#awaited?.loaded) {
         // The destination closes its side now; that is no failure any more.
@@ -188,6 +198,10 @@ export class QemuFeed {
     if (this.#closed) return;
     this.#closed = true;
     this.#socket?.destroy();
+    if (this.#passesTo !== null) {
+      this.#passesTo.destroy();
+      return;
+    }
     this.#awaited?.reject(error);
     this.#events.onError(error);
   }

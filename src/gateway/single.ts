@@ -3,6 +3,7 @@
  * the far side. Not responsible for which page goes: the source gateway asks the store.
  */
 
+import type { Socket } from 'node:net';
 import { chunkOfSlot, offsetOfSlot, type PageStore } from '../pages/index.ts';
 import { RAM_RECORD_BYTES_MAX, type RamSetup } from '../stream/index.ts';
 import { type FeedOptions, QemuFeed } from './feed.ts';
@@ -63,6 +64,10 @@ export class SingleOutput implements PageOutput {
 
   complete(tail: StateTail): Promise<void> {
     return this.#feed.complete(tail);
+  }
+
+  passOn(source: Socket, first: readonly Uint8Array[]): void {
+    this.#feed.passOn(source, first);
   }
 
   close(): void {

@@ -3,7 +3,6 @@
  * rules chose. It obeys: which page, which hold and when to stop are the engine's; it owns the sockets, the ack and how much waits.
  */
 
-import net from 'node:net';
 import { assert, freeMemory } from '../base/index.ts';
 import { PageStore, tickOfMs } from '../pages/index.ts';
 import {
@@ -14,14 +13,16 @@ import {
   type StreamSink,
   type Tail,
 } from '../stream/index.ts';
-import { PassRecorder, TraceWriter } from '../trace/index.ts';
+import { PassRecorder } from '../trace/index.ts';
 import { type Hold, type IterationStats, type Order, PAGE_SIZE_BYTES, type Snapshot } from '../vm/index.ts';
 import { BandwidthCap } from './bandwidth-cap.ts';
 import { DeltaSample } from './delta-sample.ts';
 import { gatewayErrors } from './errors.ts';
-import { listenPrivately } from './listen.ts';
+import { PostCopyStage } from './post-copy-stage.ts';
 import { ReadGate } from './read-gate.ts';
+import { ReturnGate } from './return-gate.ts';
 import type { SourceGatewayEvents, SourceGatewayOptions } from './source-options.ts';
+import { SourceSocket } from './source-socket.ts';
 import type { PageOutput } from './types.ts';
 
 /** Without absorbing, as much is kept as keeps the link busy between two reads. */
@@ -35,11 +36,10 @@ export class SourceGateway {
   readonly #options: SourceGatewayOptions;
   readonly #events: SourceGatewayEvents;
   readonly #output: PageOutput;
-  readonly #server: net.Server;
   readonly #decoder: StreamDecoder;
   readonly #gate: ReadGate;
   readonly #batch = new Uint32Array(1024);
-  #source: net.Socket | null = null;
+  readonly #source: SourceSocket;
   #store: PageStore | null = null;
   #startMs = 0;
   #passes = 0;
@@ -47,6 +47,7 @@ export class SourceGateway {
   #syncMs: number | null = null;
   #stopAndCopy = false;
   #tail: Tail | null = null;
+  readonly #postCopy = new PostCopyStage();
   /** The clock as the page store wants it; read once a chunk, not once a page. */
   #tick = 0;
   readonly #lateCommands: Uint8Array[] = [];
@@ -55,8 +56,7 @@ export class SourceGateway {
   #sentBytesCounted = 0;
   #deltas: DeltaSample | null = null;
   #recorder: PassRecorder | null = null;
-  #ack: Uint8Array | null = null;
-  #shut: Uint8Array | null = null;
+  readonly #back = new ReturnGate((raw) => this.#source.write(raw));
   #closed = false;
   #sourceRemainingPages: number | null = null;
   readonly #cap: BandwidthCap;
@@ -67,35 +67,22 @@ export class SourceGateway {
     this.#cap = new BandwidthCap(options.bandwidthBytesPerSecondMax);
     this.#events = events;
     this.#gate = new ReadGate(options.ackGate);
-    this.#server = net.createServer({ pauseOnConnect: true }, (socket) => this.#accept(socket));
+    this.#source = new SourceSocket({
+      onData: (chunk) => this.#onData(chunk),
+      onClose: (cause) => {
+        if (this.#tail === null) this.#fail(gatewayErrors.sourceClosed(cause));
+      },
+    });
     this.#decoder = new StreamDecoder({ capabilities: options.capabilities }, this.#sink());
   }
 
   async listen(): Promise<void> {
-    await listenPrivately(this.#server, this.#options.listenPath, this.#options.ownerOf);
+    await this.#source.listen(this.#options.listenPath, this.#options.ownerOf);
     this.#startMs = this.#options.clock.nowMs();
   }
 
   #nowMs(): number {
     return this.#options.clock.nowMs() - this.#startMs;
-  }
-
-  #accept(socket: net.Socket): void {
-    if (this.#source !== null) {
-      socket.destroy();
-      return;
-    }
-    this.#source = socket;
-    this.#server.close();
-    let failure: Error | undefined;
-    socket.on('error', (error) => {
-      failure = error;
-    });
-    socket.on('data', (chunk) => this.#onData(chunk));
-    socket.on('close', () => {
-      if (!this.#closed && this.#tail === null) this.#fail(gatewayErrors.sourceClosed(failure));
-    });
-    socket.resume();
   }
 
   #onData(chunk: Uint8Array): void {
@@ -141,9 +128,10 @@ export class SourceGateway {
         this.#events.onStateComplete();
       },
       onPassThrough: (passThrough) => {
-        throw gatewayErrors.unreadable(passThrough);
+        this.#postCopy.begin(passThrough);
+        this.enterStopAndCopy();
       },
-      onPassThroughBytes: () => undefined,
+      onPassThroughBytes: (bytes) => this.#postCopy.keep(bytes),
     };
   }
 
@@ -158,11 +146,7 @@ export class SourceGateway {
     if (this.#options.deltas && this.#output.keepsReferences) this.#deltas = new DeltaSample();
     this.#gate.beginRam(this.#options.clock.nowMs());
     const { record } = this.#options;
-    if (record) {
-      const writer = new TraceWriter({ pageCount, source: 'recorded', write: record });
-      this.#recorder = new PassRecorder(writer, pageCount);
-      this.#recorder.beginPass(this.#nowMs());
-    }
+    if (record) this.#recorder = PassRecorder.start(record, pageCount, this.#nowMs());
     this.#forward(raw);
     this.#output.open(setup);
     this.#events.onLayout(setup);
@@ -170,16 +154,13 @@ export class SourceGateway {
 
   /** Reads on while there is room, while passes are spaced, and while no more waits than may. */
   #steerReading(): void {
-    const socket = this.#source;
-    if (!socket || this.#closed) return;
-    const wait = this.#mustWait();
-    if (wait && !socket.isPaused()) socket.pause();
-    else if (!wait && socket.isPaused()) socket.resume();
+    this.#source.setWaiting(this.#mustWait());
   }
 
   #mustWait(): boolean {
     const store = this.#store;
     if (store === null) return false;
+    if (this.#postCopy.isLast) return this.#postCopy.mustWait;
     if (store.roomPages < READ_AHEAD_PAGES) {
       this.#gate.noteFull();
       return true;
@@ -221,7 +202,8 @@ export class SourceGateway {
         this.#schedulePump();
         break;
       }
-      const room = Math.min(this.#output.roomPages(), this.#allowancePages());
+      const capPages = this.#cap.allowancePages(this.#nowMs(), this.#output.facts.sentBytes);
+      const room = Math.min(this.#output.roomPages(), capPages);
       if (room <= 0) break;
       let count = store.index.take(Math.min(room, this.#batch.length), this.#batch);
       if (count === 0 && this.#stopAndCopy) count = store.index.takeHeld(room, this.#batch);
@@ -238,21 +220,16 @@ export class SourceGateway {
     store.index.countSentBytes(this.#output.facts.sentBytes - this.#sentBytesCounted);
     this.#sentBytesCounted = this.#output.facts.sentBytes;
     this.#steerReading();
-    if (this.#drained && this.#tail && store.index.queuedPages === 0 && store.index.heldPages === 0) {
+    const isLast = this.#tail !== null || this.#postCopy.isLast;
+    if (this.#drained && isLast && store.index.queuedPages + store.index.heldPages === 0) {
       this.#drained();
       this.#drained = null;
     }
   }
 
-  /** The operator's bandwidth limit, as pages that may go now. */
-  #allowancePages(): number {
-    if (this.#stopAndCopy) return Number.MAX_SAFE_INTEGER;
-    return Math.ceil(this.#cap.allowanceBytes(this.#nowMs(), this.#output.facts.sentBytes) / PAGE_SIZE_BYTES);
-  }
-
-  /** From now on; null: no cap. */
+  /** From now on, until the VM is stopped; null: no cap. */
   setBandwidthMax(bytesPerSecond: number | null): void {
-    this.#cap.set(bytesPerSecond, this.#nowMs(), this.#output.facts.sentBytes);
+    if (!this.#stopAndCopy) this.#cap.set(bytesPerSecond, this.#nowMs(), this.#output.facts.sentBytes);
     this.#schedulePump();
   }
 
@@ -338,30 +315,54 @@ export class SourceGateway {
       roundTripMs: facts.roundTripMs,
       memoryBytes: this.#store.memoryBytes,
       memoryBytesMax: this.#options.memoryBytesMax,
-      gateHeld: this.#ack !== null,
+      gateHeld: this.#back.keeps('switchover-ack'),
       underWayBytes: this.#underWayBytes(),
       ...(this.keepsQemuWaiting ? { sourceRemainingPages: this.#sourceRemainingPages } : {}),
     };
   }
 
-  /** A message on the destination QEMU's return path. The acknowledgement that lets QEMU switch over waits for the engine. */
+  /** A message on the destination QEMU's return path. */
   onReturnPath(message: ReturnPathMessage, raw: Uint8Array): void {
-    if (message.kind === 'switchover-ack' && !this.#stopAndCopy) this.#ack = raw;
-    else if (message.kind === 'shut') this.#shut = raw;
-    else this.#source?.write(raw);
+    this.#back.take(message, raw);
   }
 
   /** The VM is stopped by command: what still flows is final, everything goes, and QEMU may complete. */
   enterStopAndCopy(): void {
+    this.setBandwidthMax(null);
     this.#stopAndCopy = true;
     this.#store?.index.setStopAndCopy(true);
-    if (this.#ack) this.#source?.write(this.#ack);
-    this.#ack = null;
+    this.#back.letGo('switchover-ack');
     this.#steerReading();
     this.#schedulePump();
   }
 
-  /** Resolves when every page and the device sections have arrived from QEMU and every page has been handed over. */
+  /** Everything that waits here goes while the VM still runs; QEMU is not read meanwhile, nor after. */
+  empty(): Promise<void> {
+    this.#postCopy.empty();
+    this.#store?.index.setHold({ kind: 'none' });
+    return this.drained();
+  }
+
+  /** QEMU was told to go on in post-copy: what keeps it from that is let go. */
+  invitePostCopy(): void {
+    this.#postCopy.invite();
+    this.#back.letGo('switchover-ack');
+    this.readRest();
+  }
+
+  get isInPostCopy(): boolean {
+    return this.#postCopy.hasBegun;
+  }
+
+  /** Lets go what was kept back since post-copy began, and everything after it as it is: RUN is among it. */
+  passOn(): void {
+    const socket = this.#source.take();
+    assert(socket && this.#output.passOn, 'post-copy has begun, on an output for it');
+    this.#back.letGo('shut');
+    this.#output.passOn(socket, this.#postCopy.take());
+  }
+
+  /** Resolves when QEMU has nothing more to say before the VM may go, and every page has been handed over. */
   drained(): Promise<void> {
     return new Promise((resolve) => {
       this.#drained = resolve;
@@ -377,8 +378,7 @@ export class SourceGateway {
 
   /** Tells the source QEMU that the destination loaded everything: its migration completes. */
   releaseSource(): void {
-    if (this.#shut) this.#source?.write(this.#shut);
-    this.#shut = null;
+    this.#back.letGo('shut');
   }
 
   #fail(error: Error): void {
@@ -391,8 +391,7 @@ export class SourceGateway {
   close(): void {
     if (!this.#closed) this.#recorder?.end();
     this.#closed = true;
-    this.#server.close();
-    this.#source?.destroy();
+    this.#source.close();
     this.#output.close();
   }
 }

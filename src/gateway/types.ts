@@ -1,5 +1,6 @@
 /** The contracts inside the live data plane: where pages go, and what a gateway tells its controller. Types only. */
 
+import type { Socket } from 'node:net';
 import type { PageStore } from '../pages/index.ts';
 import type { RamSetup, ReturnPathMessage } from '../stream/index.ts';
 
@@ -29,6 +30,8 @@ export interface PageOutput {
    * PREPARE_TIMEOUT.
    */
   complete(tail: StateTail): Promise<void>;
+  /** From here on `source`'s bytes, after `first`, and the return path's pass as they are until either end closes. Absent: cannot. */
+  passOn?(source: Socket, first: readonly Uint8Array[]): void;
   /** Takes the connection down: the destination QEMU gives up its load. */
   close(): void;
   readonly facts: OutputFacts;

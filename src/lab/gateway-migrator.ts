@@ -32,7 +32,7 @@ export interface GatewayMigratorOptions {
 
 const nothing = () => undefined;
 
-/** For every strategy whose mechanism is `gateway`; `request.strategy` is its name in the registry. */
+/** For every strategy that moves a live VM through a gateway; `request.strategy` is its name in the registry. */
 export function gatewayMigrator(options: GatewayMigratorOptions = {}): Migrator {
   return async (request, signal) => {
     const strategy = strategyByName(request.strategy);
@@ -78,7 +78,7 @@ export function gatewayMigratorFor(
   options: GatewayMigratorOptions = {},
 ): Migrator | null {
   const strategy = strategies.find((candidate) => candidate.name === name);
-  if (strategy?.mechanism !== 'gateway') return null;
+  if (strategy === undefined || strategy.mechanism === 'model-only') return null;
   parametersOf(strategy, parameters);
   return gatewayMigrator(options);
 }

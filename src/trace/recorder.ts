@@ -4,7 +4,7 @@
  */
 
 import { Bitmap } from '../base/index.ts';
-import type { TraceWriter } from './writer.ts';
+import { TraceWriter } from './writer.ts';
 
 export class PassRecorder {
   readonly #writer: TraceWriter;
@@ -18,6 +18,13 @@ export class PassRecorder {
   constructor(writer: TraceWriter, pageCount: number) {
     this.#writer = writer;
     this.#pages = new Bitmap(pageCount);
+  }
+
+  /** A recording that is written from now on, its first pass begun. */
+  static start(write: (bytes: Uint8Array) => void, pageCount: number, nowMs: number): PassRecorder {
+    const recorder = new PassRecorder(new TraceWriter({ pageCount, source: 'recorded', write }), pageCount);
+    recorder.beginPass(nowMs);
+    return recorder;
   }
 
   /** QEMU synchronised its dirty bitmap: what follows was dirty then. The first call begins the first pass. */

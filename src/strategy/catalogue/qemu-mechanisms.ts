@@ -16,10 +16,11 @@ const BASE = {
 
 function afterPasses(rule: string, outlook: Outlook, passes: number): Verdict<null> {
   const done = (outlook.history.at(-1)?.index ?? -1) + 1;
-  const rest = formatBytes(remainingBytes(outlook));
-  if (done < passes)
+  if (done < passes) {
+    const rest = formatBytes(remainingBytes(outlook));
     return plain(goOn(rule, `${done} of ${passes} passes before post-copy; ${rest} remain`), null);
-  const text = `${done} passes done; ${rest} follow after the VM has moved; a failure in that phase loses the VM`;
+  }
+  const text = `${done} passes done; what is dirty by then follows after the VM has moved; a failure in that phase loses the VM`;
   return plain({ action: 'post-copy', rule, text }, null);
 }
 

@@ -1,0 +1,76 @@
+/** The source QEMU's one connection: a Unix socket that only its owner can open. Not responsible for what comes over it. */
+
+import { chmod, chown, stat } from 'node:fs/promises';
+import net from 'node:net';
+
+export interface SourceSocketEvents {
+  onData(chunk: Uint8Array): void;
+  /** `cause`: what the system said of it. */
+  onClose(cause: Error | undefined): void;
+}
+
+export class SourceSocket {
+  readonly #events: SourceSocketEvents;
+  readonly #server: net.Server;
+  #socket: net.Socket | null = null;
+  #closed = false;
+
+  constructor(events: SourceSocketEvents) {
+    this.#events = events;
+    this.#server = net.createServer({ pauseOnConnect: true }, (socket) => this.#accept(socket));
+  }
+
+  /** Listens on `path` with the rights of the owner of `ownerOf`. Errors: the system's. */
+  async listen(path: string, ownerOf: string): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(path, () => resolve());
+    });
+    await chmod(path, 0o600);
+    const owner = await stat(ownerOf);
+    if (owner.uid !== process.getuid?.()) await chown(path, owner.uid, owner.gid);
+  }
+
+  #accept(socket: net.Socket): void {
+    if (this.#socket !== null) {
+      socket.destroy();
+      return;
+    }
+    this.#socket = socket;
+    this.#server.close();
+    let failure: Error | undefined;
+    socket.on('error', (error) => {
+      failure = error;
+    });
+    socket.on('data', (chunk) => this.#events.onData(chunk));
+    socket.on('close', () => {
+      if (!this.#closed) this.#events.onClose(failure);
+    });
+    socket.resume();
+  }
+
+  /** QEMU is read only while it need not wait. */
+  setWaiting(wait: boolean): void {
+    const socket = this.#socket;
+    if (!socket || this.#closed) return;
+    if (wait && !socket.isPaused()) socket.pause();
+    else if (!wait && socket.isPaused()) socket.resume();
+  }
+
+  write(raw: Uint8Array): void {
+    this.#socket?.write(raw);
+  }
+
+  /** The connection itself; from now on nothing is heard of it here. null before QEMU has connected. */
+  take(): net.Socket | null {
+    this.#closed = true;
+    this.#socket?.removeAllListeners('data');
+    return this.#socket;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#server.close();
+    this.#socket?.destroy();
+  }
+}
