@@ -18,7 +18,7 @@ import { migrateIncoming, type QmpClient } from '../qmp/index.ts';
 import { PAGE_SIZE_BYTES } from '../vm/index.ts';
 import { FarSide } from './far-side.ts';
 import { type LinkWatch, SILENCE_MS_MIN, silentMs, watchLink } from './link-watch.ts';
-import { LOAD_TIMEOUT_MS, type MigrateOptions } from './options.ts';
+import { LOAD_TIMEOUT_MS, type MigrateOptions, storeBytesMax } from './options.ts';
 
 export interface Way {
   readonly output: PageOutput;
@@ -73,7 +73,7 @@ async function openSingle(way: WayOptions, signal: AbortSignal): Promise<Way> {
 async function openPaired(way: WayOptions, signal: AbortSignal): Promise<Way> {
   const far = way.options.far!;
   const referencePagesMax = way.options.strategy.delta
-    ? Math.floor((way.options.gatewayMemoryBytesMax * REFERENCE_SHARE) / PAGE_SIZE_BYTES)
+    ? Math.floor((storeBytesMax(way.options) * REFERENCE_SHARE) / PAGE_SIZE_BYTES)
     : 0;
   const side = await FarSide.start(
     {

@@ -31,7 +31,7 @@ import { foreignStop, guestEnd } from './guest.ts';
 import { cancelledError, type HandoverOptions, type HandoverTimes, handOver } from './handover.ts';
 import { Journal, journalPathOf, readJournal } from './journal.ts';
 import { QmpMachine } from './machine.ts';
-import { FIXED_DOWNTIME_MS, type MigrateOptions } from './options.ts';
+import { FIXED_DOWNTIME_MS, type MigrateOptions, storeBytesMax } from './options.ts';
 import { postCopy } from './post-copy.ts';
 import { checkEnds, type Preflight, refuseUnready } from './preflight.ts';
 import { processIdentity } from './process-identity.ts';
@@ -261,7 +261,7 @@ class Migration {
         ownerOf: this.#options.sourceQmpPath,
         capabilities: new Set(enabled),
         clock: systemClock,
-        memoryBytesMax: this.#options.gatewayMemoryBytesMax,
+        memoryBytesMax: storeBytesMax(this.#options),
         absorb: this.#options.strategy.absorb,
         deltas: this.#options.strategy.delta,
         record: this.#recording?.write ?? null,

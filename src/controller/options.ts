@@ -69,6 +69,29 @@ export const LOAD_TIMEOUT_MS = 30_000;
 export const FIXED_DOWNTIME_MS = 40;
 export const GATEWAY_MEMORY_BYTES_MIN = 16 * MIB;
 
+/** What a data connection keeps: unacknowledged and unread frames (src/link/limits.ts), and their TLS. */
+const LANE_BYTES = 20 * MIB;
+/** A thread: its heap, its scratch memory, and two batches on their way. */
+const WORKER_BYTES = 32 * MIB;
+/**
+ * What this thread's heap and allocator grow by beyond what the runtime may take besides the cap (128 MiB). Measured on a
+ * guest of 4 GiB: heap 50 MiB, holes between freed batches 60 MiB.
+ */
+const THREAD_BYTES = 104 * MIB;
+/** However small the cap is, this much of it holds pages. */
+const STORE_SHARE_MIN = 0.25;
+
+/**
+ * What of --gateway-memory is left for pages, references and bookkeeping: in the paired arrangement connections and
+ * threads have buffers too, measured by `npm run bench -- --only resident-memory`.
+ */
+export function storeBytesMax(options: Pick<MigrateOptions, 'far' | 'gatewayMemoryBytesMax'>): number {
+  const { far, gatewayMemoryBytesMax } = options;
+  if (far == null) return gatewayMemoryBytesMax;
+  const buffers = THREAD_BYTES + far.connections * LANE_BYTES + far.workers * WORKER_BYTES;
+  return Math.floor(Math.max(gatewayMemoryBytesMax - buffers, gatewayMemoryBytesMax * STORE_SHARE_MIN));
+}
+
 /** "qmp:/run/a.qmp" -> "/run/a.qmp". Errors: USAGE_ENDPOINT. */
 export function parseQmpEndpoint(text: string): string {
   const match = /^qmp:(.+)$/.exec(text);

@@ -19,7 +19,7 @@ import {
 } from '../qmp/index.ts';
 import type { AnyStrategy } from '../strategy/index.ts';
 import { type Mechanism, PAGE_SIZE_BYTES } from '../vm/index.ts';
-import type { MigrateOptions } from './options.ts';
+import { type MigrateOptions, storeBytesMax } from './options.ts';
 import { mechanismCapabilities, type SettingChange, sharedCapabilities, sourceSettings } from './settings.ts';
 
 export type PreflightCode =
@@ -114,7 +114,7 @@ export interface Ends extends Pick<Preflight, 'source' | 'destination' | 'featur
 export function judgeEnds(options: PreflightOptions, ends: Ends): Preflight {
   const { source, destination, features, destinationTellsWhy, freeBytes } = ends;
   const gate = chooseGate(features, destination, options.ackGate);
-  const memory = gatewayMemory(source, options.gatewayMemoryBytesMax);
+  const memory = gatewayMemory(source, storeBytesMax({ far: null, ...options }));
   const findings = [
     ...compareMachines(source, destination, {
       handledCapabilities: mechanismCapabilities(options.strategy.mechanism),

@@ -5,7 +5,7 @@
  */
 
 import net from 'node:net';
-import type { Clock } from '../base/index.ts';
+import { type Clock, freeMemory } from '../base/index.ts';
 import {
   encodePing,
   RAM_RECORD_BYTES_MAX,
@@ -24,6 +24,10 @@ const NONCE_FIRST = 0x6f_00_00_00;
 export const FEED_BATCH_PAGES_MAX = 1024;
 const BATCH_BYTES_MAX = FEED_BATCH_PAGES_MAX * RAM_RECORD_BYTES_MAX + 2 * SECTION_BYTES_MAX;
 const WRITE_PENDING_BYTES_MAX = 4 * 1024 * 1024;
+/** Shorter ones wait for QEMU as copies of their own size: hundreds of small batches would each keep memory for a large one. */
+const COPIED_BYTES_MAX = 1024 * 1024;
+/** Kept for the next batch; what is written at the same time beyond these goes back. */
+const BUFFERS_KEPT_MAX = 2;
 
 export interface FeedOptions {
   /** `unix:/path` or `tcp:host:port`. */
@@ -133,8 +137,16 @@ export class QemuFeed {
     const out = this.#out!;
     const end = this.#encoder!.closeSection(out, this.#at);
     this.#out = null;
-    this.#write(out.subarray(0, end), () => this.#buffers.push(out));
+    if (end <= COPIED_BYTES_MAX) {
+      this.#write(Buffer.copyBytesFrom(out, 0, end));
+      this.#keep(out);
+    } else this.#write(out.subarray(0, end), () => this.#keep(out));
     this.#ping();
+  }
+
+  #keep(out: Buffer): void {
+    if (this.#buffers.length < BUFFERS_KEPT_MAX) this.#buffers.push(out);
+    else freeMemory(out);
   }
 
   /** See PageOutput.complete. */

@@ -30,6 +30,9 @@ interface Seat {
   dead: GodwitError | null;
 }
 
+/** Tasks leave little behind on the heap: what they work on lies outside it. */
+const YOUNG_MIB_MAX = 6;
+
 // The published package holds JavaScript: Node does not strip types inside node_modules.
 const MAIN = new URL(import.meta.url.endsWith('.ts') ? './main.ts' : './main.js', import.meta.url);
 
@@ -42,6 +45,7 @@ export class WorkerPool {
     this.#seats = Array.from({ length: options.size }, () => {
       const worker = new Worker(MAIN, {
         workerData: { module, init },
+        resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MIB_MAX },
       });
       const seat: Seat = { worker, pending: new Map(), dead: null };
       worker.on('message', (answer: Answer) => settle(seat, answer));
