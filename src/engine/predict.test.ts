@@ -71,6 +71,20 @@ test('pages that wait already are not dirtied anew', () => {
   assert.equal(Math.round(downtimeMs(snapshot({ backlog, sentPages: PAGES - 1000 }))), 80 + 1000);
 });
 
+test('hot pages that were never sent wait behind cold ones, and are not dirtied anew', () => {
+  // 1,000 pages are written again and again; they wait, and all others were sent.
+  const hot = { queuedPages: 1000, queuedBytes: 1000 * PAGE_BYTES, heldPages: 0, heldBytes: 0 };
+  const over = { sentPages: PAGES - 1000 };
+  assert.equal(Math.round(downtimeMs(snapshot({ backlog: hot, ...over }))), 80 + 1000);
+  const more = { queuedPages: 3000, queuedBytes: 3000 * PAGE_BYTES, heldPages: 0, heldBytes: 0 };
+  assert.equal(
+    Math.round(downtimeMs(snapshot({ backlog: more, sentPages: PAGES - 3000 }))),
+    80 + 3000,
+    'the coldest go first: all hot ones are among them',
+  );
+  assert.ok(downtimeMs(snapshot()) > 80 + 300, 'none waits: all that is written is new');
+});
+
 test('a guest that falls quiet is believed after a pass, one whose QEMU stalls does not grow', () => {
   assert.equal(downtimeMs(snapshot({ dirtyPages: 0 })), 80);
   const noPassYet = snapshot({ dirtyPages: 0, passes: 4 });

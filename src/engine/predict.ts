@@ -1,13 +1,6 @@
 /** How long the VM would be down if it were stopped now. Not responsible for deciding whether that is good enough. */
 
-import {
-  backlogBytes,
-  bytesPerPage,
-  dirtiedMost,
-  dirtiedWithin,
-  pagesAtSource,
-  rewrittenWaiting,
-} from '../strategy/index.ts';
+import { backlogBytes, bytesPerPage, dirtiedMost, dirtiedWithin, pagesAtSource } from '../strategy/index.ts';
 import type { IterationStats, Snapshot } from '../vm/index.ts';
 import type { PassArrivals } from './state.ts';
 
@@ -43,12 +36,23 @@ function unknownPages(
   const most = dirtiedMost(history);
   const seconds = ((snapshot.sinceSyncMs ?? 0) + STOP_LATENCY_MS) / 1000;
   if (last === undefined || last.index === 0 || most === 0) return 0;
-  const newShare = Math.max(0, 1 - rewrittenWaiting(snapshot, pageCount) / most);
+  const newShare = Math.max(0, 1 - hotWaiting(snapshot, most, pageCount) / most);
   // A page cools slowly, a guest may fall quiet at once: no more than the running iteration saw, once it has had a whole pass.
   const hadPass = snapshot.passes > passes.atIterationStart;
   const seen = hadPass ? snapshot.dirtyPages : Math.max(last.dirtyPages, snapshot.dirtyPages);
   const dirty = Math.min(dirtiedWithin(last, seconds), seen, asInPasses(snapshot, passes.arrivals, seconds));
   return dirty * newShare;
+}
+
+/**
+ * Waiting pages that the guest is known to write: held ones, and queued ones but those that are cold and were never sent. Hot pages that were
+ * never sent wait longest, because the coldest go first.
+ */
+function hotWaiting(snapshot: Snapshot, most: number, pageCount: number): number {
+  const { queuedPages, heldPages } = snapshot.backlog;
+  const neverSent = pageCount - (snapshot.sentPages - snapshot.resentPages);
+  const coldNeverSent = Math.max(0, neverSent - Math.max(heldPages, most));
+  return heldPages + Math.max(0, queuedPages - coldNeverSent);
 }
 
 /** Pages dirtied within `seconds` if the guest goes on as in the newest passes: what the last one handed over, or this one has so far. */

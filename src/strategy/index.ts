@@ -9,6 +9,5 @@ export {
   queuedBytes,
   remainingBytes,
   remainingPages,
-  rewrittenWaiting,
 } from './measures.ts';
 export { type AnyStrategy, readParameters, strategies, strategyByName } from './registry.ts';

@@ -39,7 +39,7 @@ export function dirtiedMost(history: readonly IterationStats[]): number {
 }
 
 /** Waiting pages that the guest is known to write: the held ones, and queued ones that were sent before. */
-export function rewrittenWaiting(snapshot: Snapshot, pageCount: number): number {
+function rewrittenWaiting(snapshot: Snapshot, pageCount: number): number {
   const { queuedPages, heldPages } = snapshot.backlog;
   const neverSent = Math.max(0, pageCount - (snapshot.sentPages - snapshot.resentPages));
   const neverSentQueued = Math.max(0, neverSent - heldPages);

@@ -75,7 +75,14 @@ test('frs stops at once when the rest fits the limit, and never before dirtying 
 test('mp settles on a hot spot that outruns the link, and stops once the cold queue is gone', () => {
   const hot: Told = { dirty: 20_000, regions: [3, 4], held: 20_000, queued: 200, sent: 500 };
   assert.equal(end('mp', times(2, { ...hot, queued: 40_000, sent: 10_000 })), 'continue mp-watch');
-  assert.equal(end('mp', times(4, hot)), 'stop-and-copy mp-settled');
+  const rules = listen('mp', times(4, hot)).map(({ rule }) => rule);
+  assert.deepEqual(
+    rules.slice(-2),
+    ['mp-trim', 'mp-settled'],
+    'held pages are sent, and that bought nothing',
+  );
+  const falling = [20_000, 16_000, 13_000].map((held) => ({ ...hot, held }));
+  assert.equal(end('mp', [...times(2, hot), ...falling]), 'continue mp-trim', '0.3 s a second is worth it');
   const cold = [70_000, 60_000, 50_000, 40_000].map((queued) => ({ ...hot, queued, sent: 10_000 }));
   assert.equal(end('mp', cold), 'continue mp-drain');
 });

@@ -21,18 +21,15 @@ function start(): MpMemory {
     intensive: false,
     waitingSinceMs: null,
     quietSinceMs: null,
+    trim: null,
     hold: HOLD_NONE,
   };
 }
 
 function answer(outlook: Outlook, memory: MpMemory, parameters: ParameterValues): Verdict<MpMemory> {
-  const { decision, waitingSinceMs } = patternSwitchover(outlook, memory, parameters);
-  return {
-    hold: memory.hold,
-    order: learningOrder(outlook),
-    decision,
-    memory: { ...memory, waitingSinceMs },
-  };
+  const { decision, waitingSinceMs, trim } = patternSwitchover(outlook, memory, parameters);
+  const hold = trim === null ? memory.hold : HOLD_NONE;
+  return { hold, order: learningOrder(outlook), decision, memory: { ...memory, waitingSinceMs, trim } };
 }
 
 function atIteration(outlook: Outlook, memory: MpMemory, parameters: ParameterValues): Verdict<MpMemory> {
@@ -48,6 +45,7 @@ function atIteration(outlook: Outlook, memory: MpMemory, parameters: ParameterVa
     intensive,
     waitingSinceMs: same ? memory.waitingSinceMs : null,
     quietSinceMs,
+    trim: memory.trim,
     hold: holdByPattern(pattern, intensive, outlook.history, parameters),
   };
   return answer(outlook, next, parameters);
@@ -65,6 +63,14 @@ export const mp: Strategy<MpMemory> = {
   parameters: [
     parameter('sameIterations', 2, [1, 16], 'iterations', 'the same class for this long: settled', OURS),
     parameter('sweepPatience', 4, [0, 64], 'iterations', "longest wait for a sweep's least backlog", OURS),
+    parameter(
+      'trimFallMin',
+      0.25,
+      [0, 1],
+      's/s',
+      'seconds of downtime that a second of sending held pages has to take off',
+      OURS,
+    ),
     parameter('theta', 3, [1, 8], 'iterations', 'scattered writes: hold as frs does', 'as frs'),
     parameter('of', 4, [1, 8], 'iterations', 'window of the dirty history', 'as frs'),
     parameter(

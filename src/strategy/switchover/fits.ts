@@ -46,14 +46,17 @@ const UNCOUNTED_SHARE = 0.33;
 /** Looked back for the guest's busiest, so that one between two phases is not taken at its word. */
 const BUSIEST_OF = 8;
 
-/** What the guest writes since the last sync at its busiest, as time on the link. */
+/** What the guest writes since the last sync at its busiest, and what that sync found: part of it replaces copies that wait. As time on the link. */
 function uncountedMsMax(outlook: Outlook): number {
   const { snapshot, history, linkBytesPerSecond: link } = outlook;
   if (link === null || snapshot.sinceSyncMs === null) return 0;
   const seconds = snapshot.sinceSyncMs / 1000;
   const pages = measured(history)
     .slice(-BUSIEST_OF)
-    .reduce((most, stats) => Math.max(most, dirtiedWithin(stats, seconds)), 0);
+    .reduce(
+      (most, stats) => Math.max(most, dirtiedWithin(stats, seconds)),
+      snapshot.sourceRemainingPages ?? 0,
+    );
   return (pages * bytesPerPage(snapshot) * 1000) / link;
 }
 
@@ -62,10 +65,13 @@ const FRESH_MS = 60;
 const HANDED_OVER_MS = [40, 120] as const;
 /** A sync that is late is not waited for. */
 const LATE_MS = 400;
+const MEMORY_FULL = 0.98;
 
 function isCounted({ snapshot }: Outlook): boolean {
   const sinceMs = snapshot.sinceSyncMs ?? 0;
   const isKnown = snapshot.sourceRemainingPages !== undefined && snapshot.sourceRemainingPages !== null;
-  if (sinceMs > LATE_MS) return true;
-  return isKnown ? sinceMs <= FRESH_MS : sinceMs >= HANDED_OVER_MS[0] && sinceMs <= HANDED_OVER_MS[1];
+  // A QEMU that is kept waiting for memory hands nothing over.
+  if (sinceMs > LATE_MS || snapshot.memoryBytes >= MEMORY_FULL * snapshot.memoryBytesMax) return true;
+  if (isKnown) return sinceMs <= FRESH_MS && snapshot.sourceRemainingPages === 0;
+  return sinceMs >= HANDED_OVER_MS[0] && sinceMs <= HANDED_OVER_MS[1];
 }

@@ -25,6 +25,7 @@ import {
 import { type Drained, drained } from './drained.ts';
 import { fitsLimit } from './fits.ts';
 import type { Pattern } from './pattern-class.ts';
+import { beginTrim, type Trim, trimOn } from './trim.ts';
 
 /** MP's memory: what the newest iteration was found to be, and since when it waits for a better moment. */
 export interface PatternMemory {
@@ -34,6 +35,8 @@ export interface PatternMemory {
   readonly intensive: boolean;
   readonly waitingSinceMs: number | null;
   readonly quietSinceMs: number | null;
+  /** Not null: held pages are being sent (trim.ts). */
+  readonly trim: Trim | null;
 }
 
 /** The backlog counts as at its least within this share. */
@@ -54,7 +57,10 @@ export function isIntensive(outlook: Outlook, parameters: ParameterValues): bool
 export interface PatternVerdict {
   readonly decision: Decision;
   readonly waitingSinceMs: number | null;
+  readonly trim: Trim | null;
 }
+
+type Waiting = Omit<PatternVerdict, 'trim'>;
 
 export function patternSwitchover(
   outlook: Outlook,
@@ -62,7 +68,7 @@ export function patternSwitchover(
   parameters: ParameterValues,
 ): PatternVerdict {
   const { pattern, sameClass, intensive, waitingSinceMs } = memory;
-  const settled = (decision: Decision): PatternVerdict => ({ decision, waitingSinceMs });
+  const settled = (decision: Decision): PatternVerdict => ({ decision, waitingSinceMs, trim: null });
   const fits = fitsLimit(outlook);
   if (fits !== null) return settled(fits);
   const tail = `${pattern.text}; ${downtimeText(outlook)}`;
@@ -71,7 +77,12 @@ export function patternSwitchover(
     yieldMin: value(parameters, 'yieldMin'),
     yieldIterations: value(parameters, 'sameIterations'),
   });
-  if (pattern.class === 'phased' && rest.drained) return phased(outlook, memory, rest, tail);
+  if (pattern.class === 'phased' && (rest.drained || memory.trim !== null)) {
+    return { ...phased(outlook, memory, rest, tail), trim: null };
+  }
+  if (memory.trim !== null) {
+    return { waitingSinceMs, ...trimOn(outlook, memory.trim, value(parameters, 'trimFallMin'), tail) };
+  }
   if (!intensive) return settled(goOn('mp-converging', `${rateText(outlook)}; ${rest.text}; ${tail}`));
   const needed = value(parameters, 'sameIterations');
   if (sameClass < needed || pattern.class === 'unknown') {
@@ -80,12 +91,16 @@ export function patternSwitchover(
     );
   }
   if (!rest.drained) return settled(goOn('mp-drain', `${rateText(outlook)}; ${rest.text}; ${tail}`));
-  if (pattern.class === 'sweep')
-    return sweep(outlook, memory, rest, tail, value(parameters, 'sweepPatience'));
-  return settled(stop('mp-settled', `${rateText(outlook)}; ${rest.text}; waiting buys nothing: ${tail}`));
+  if (pattern.class === 'sweep') {
+    return { ...sweep(outlook, memory, rest, tail, value(parameters, 'sweepPatience')), trim: null };
+  }
+  const trim = beginTrim(outlook);
+  const text = `${rateText(outlook)}; ${rest.text}; `;
+  if (trim === null) return settled(stop('mp-settled', `${text}waiting buys nothing: ${tail}`));
+  return { decision: goOn('mp-trim', `${text}held pages are sent now: ${tail}`), waitingSinceMs, trim };
 }
 
-function phased(outlook: Outlook, memory: PatternMemory, rest: Drained, tail: string): PatternVerdict {
+function phased(outlook: Outlook, memory: PatternMemory, rest: Drained, tail: string): Waiting {
   const waitingSinceMs = memory.waitingSinceMs ?? outlook.nowMs;
   const waitedMs = outlook.nowMs - waitingSinceMs;
   const periodMs = memory.pattern.periodMs ?? 0;
@@ -118,7 +133,7 @@ function sweep(
   rest: Drained,
   tail: string,
   patience: number,
-): PatternVerdict {
+): Waiting {
   const waitingSinceMs = memory.waitingSinceMs ?? outlook.nowMs;
   const waited = measured(outlook.history).filter((stats) => stats.startMs >= waitingSinceMs).length;
   const least = Math.min(...measured(outlook.history).map(backlogBytes));
