@@ -114,7 +114,7 @@ export interface Ends extends Pick<Preflight, 'source' | 'destination' | 'featur
 export function judgeEnds(options: PreflightOptions, ends: Ends): Preflight {
   const { source, destination, features, destinationTellsWhy, freeBytes } = ends;
   const gate = chooseGate(features, destination, options.ackGate);
-  const memory = gatewayMemory(source, storeBytesMax({ far: null, ...options }));
+  const memory = gatewayMemory(source, storeBytesMax({ ...options, far: options.far ?? null }));
   const findings = [
     ...compareMachines(source, destination, {
       handledCapabilities: mechanismCapabilities(options.strategy.mechanism),
