@@ -14,7 +14,7 @@ function read(...args: string[]) {
 
 test('the defaults make a guest that dirties more than its link carries', () => {
   const options = read();
-  assert.equal(options.contestant.strategy.name, MIGRATE_DEFAULTS.strategy);
+  assert.equal(options.contestant.strategy.name, 'mp');
   assert.equal(options.contestant.downtimeLimitMs, MIGRATE_DEFAULTS.downtimeMsMax);
   assert.equal(options.linkBytesPerSecond, 25e6);
   assert.equal(options.memoryBytes, 256 * MIB);

@@ -12,7 +12,7 @@ import type { ParameterValues } from '../vm/index.ts';
 import type { CommandOptions } from './command.ts';
 
 export const DEMO_DEFAULTS = {
-  strategy: MIGRATE_DEFAULTS.strategy,
+  strategy: 'mp',
   workload: 'uniform',
   memoryBytes: 256 * MIB,
   linkBytesPerSecond: 25_000_000,

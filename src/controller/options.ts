@@ -55,7 +55,7 @@ export const FAR_DEFAULTS = {
 } as const;
 
 export const MIGRATE_DEFAULTS = {
-  strategy: 'mp',
+  strategy: 'adaptive',
   downtimeMsMax: 300,
   timeoutMs: null,
   onTimeout: 'switch',
