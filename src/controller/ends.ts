@@ -2,9 +2,10 @@
 
 import { GodwitError } from '../base/index.ts';
 import { COMMAND_TIMEOUT_MS, connectQmp, type QmpClient, refuseLibvirtSocket } from '../qmp/index.ts';
+import type { Forward } from './forward.ts';
 import type { MigrateOptions } from './options.ts';
 import { checkEnds, type Preflight } from './preflight.ts';
-import { type Forward, forwardSocket, type ReachSpec } from './reach.ts';
+import { forwardSocket, type ReachSpec } from './reach.ts';
 
 /** What `migrate` would find, without touching anything. Errors: those of connecting. */
 export async function preflight(options: MigrateOptions, signal: AbortSignal): Promise<Preflight> {

@@ -19,7 +19,8 @@ import {
 import { BATCH_FORMAT } from '../pages/index.ts';
 import { PAGE_SIZE_BYTES } from '../vm/index.ts';
 import { childChannel, type FarChannel, FarEvents, streamChannel } from './far-side-channel.ts';
-import { type Forward, farCommand, forwardSocket, type ReachSpec, resolvedHost, startFar } from './reach.ts';
+import type { Forward } from './forward.ts';
+import { farCommand, forwardSocket, type ReachSpec, resolvedHost, startFar } from './reach.ts';
 import { type ListenerReach, listenerDial, listenerName, openFar } from './reach-listener.ts';
 import type { ReceiveHello } from './receive-messages.ts';
 

@@ -8,9 +8,10 @@ import {
   type QmpClient,
   type QmpExecutor,
 } from '../qmp/index.ts';
+import type { Forward } from './forward.ts';
 import type { Endpoint } from './journal.ts';
 import { isAlive, qemuIdentity } from './process-identity.ts';
-import { type Forward, forwardSocket } from './reach.ts';
+import { forwardSocket } from './reach.ts';
 import type { Machine, MachineStatus } from './recover.ts';
 
 const POLL_MS = 10;

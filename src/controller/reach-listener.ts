@@ -12,7 +12,7 @@ import path from 'node:path';
 import tls from 'node:tls';
 import { errorCode, errorMessage, GodwitError } from '../base/index.ts';
 import { FrameDecoder, type StreamDial, tcpDial, throwRefusal, tlsDial } from '../link/index.ts';
-import type { Forward } from './reach.ts';
+import type { Forward } from './forward.ts';
 import { loadTls, type TlsFiles } from './reach-tls.ts';
 import { parseLine, type ReceiveEvent, type ReceiveOpening, receiveEvent } from './receive-messages.ts';
 import { joinSocket, LineStream, NoLine } from './receive-stream.ts';

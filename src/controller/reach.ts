@@ -8,6 +8,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { GodwitError, sleep, systemClock } from '../base/index.ts';
+import type { Forward } from './forward.ts';
 import { forwardListener, type ListenerReach } from './reach-listener.ts';
 
 export interface ReachSpec {
@@ -17,20 +18,6 @@ export interface ReachSpec {
   readonly host: string | null;
   /** A far side that was started by hand: then `command` is empty. */
   readonly listener?: ListenerReach | null | undefined;
-}
-
-export interface Forward {
-  /** A path here at which the far socket answers. */
-  readonly path: string;
-  /** The way there is still open, as far as is known here. */
-  readonly alive: boolean;
-  /** How often the far host said that nobody listens at the far socket. */
-  readonly refusals: number;
-  /** Why the last connection did not get through, where that is known; else null. */
-  readonly failure: unknown;
-  /** What ssh said last; empty where nothing was. */
-  said(): string;
-  close(): void;
 }
 
 /** Long enough to type a password. */
