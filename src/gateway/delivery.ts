@@ -56,8 +56,8 @@ export class DeliveryMeter {
   }
 
   sent(bytes: number, nowMs: number): void {
-    // After a silence the pipe is empty: what came before says nothing about the rate of what comes now.
-    if (this.#starved) this.#samples = [{ atMs: nowMs, deliveredBytes: this.#sentBytes }];
+    // After a silence the pipe is empty, and filling it takes time: measured from what arrives first.
+    if (this.#starved) this.#samples = [];
     this.#starved = false;
     this.#sentBytes += bytes;
   }
@@ -85,8 +85,8 @@ export class DeliveryMeter {
   }
 
   #measure(nowMs: number): void {
-    const first = this.#samples[0]!;
-    if (this.#deliveredBytes <= first.deliveredBytes) return;
+    const first = this.#samples[0];
+    if (first !== undefined && this.#deliveredBytes <= first.deliveredBytes) return;
     this.#samples.push({ atMs: nowMs, deliveredBytes: this.#deliveredBytes });
     while (this.#samples.length > 2 && nowMs - this.#samples[1]!.atMs > RATE_WINDOW_MS) this.#samples.shift();
     const spanMs = nowMs - this.#samples[0]!.atMs;
