@@ -11,7 +11,7 @@ const BYTES_PER_MS = 25_000;
 function drive(meter: DeliveryMeter, startMs: number, batches: number, latencyMs: number, firstId: number) {
   const rates: (number | null)[] = [];
   for (let at = 0; at < batches; at++) {
-    meter.sent(BATCH_BYTES, startMs);
+    meter.sent(BATCH_BYTES);
     meter.mark(firstId + at, startMs);
   }
   for (let at = 0; at < batches; at++) {
@@ -41,7 +41,7 @@ test('after a silence the pipe fills first, and that is not counted against it',
 
 test("another's marks are not ours", () => {
   const meter = new DeliveryMeter();
-  meter.sent(10, 0);
+  meter.sent(10);
   meter.mark(7, 0);
   assert.deepEqual([meter.acknowledge(8, 1), meter.deliveredBytes], [false, 0]);
   assert.deepEqual([meter.acknowledge(7, 1), meter.deliveredBytes, meter.roundTripMs], [true, 10, 1]);

@@ -55,7 +55,7 @@ export class DeliveryMeter {
     return Math.max(WINDOW_BYTES_MIN, (this.#best * WINDOW_MS) / 1000);
   }
 
-  sent(bytes: number, nowMs: number): void {
+  sent(bytes: number): void {
     // After a silence the pipe is empty, and filling it takes time: measured from what arrives first.
     if (this.#starved) this.#samples = [];
     this.#starved = false;

@@ -168,7 +168,7 @@ export class QemuFeed {
   passOn(source: net.Socket, first: readonly Uint8Array[]): void {
     for (const raw of first) this.#write(raw);
     this.#passesTo = source;
-    source.on('data', (chunk) => this.meter.sent(chunk.length, this.#options.clock.nowMs()));
+    source.on('data', (chunk) => this.meter.sent(chunk.length));
     source.pipe(this.#socket!);
   }
 
@@ -185,7 +185,7 @@ export class QemuFeed {
   }
 
   #write(bytes: Uint8Array, done?: () => void): void {
-    this.meter.sent(bytes.length, this.#options.clock.nowMs());
+    this.meter.sent(bytes.length);
     this.#socket!.write(bytes, () => done?.());
   }
 
