@@ -57,6 +57,15 @@ const downtimeMs = (
   arrivals: PassArrivals | null = null,
 ) => predict(now, [last], PAGES, LINK, 80, { atIterationStart: passesBefore, arrivals }).downtimeMs!;
 
+test('many small pages take as long as the far side needs to apply them', () => {
+  const backlog = { queuedPages: 0, queuedBytes: 0, heldPages: 9000, heldBytes: 9000 * 16 };
+  const quiet = { ...iteration(0), rewriteHistogram: new Float64Array(REWRITE_CLASSES) };
+  const onLink = (9000 * 16 * 1000) / LINK + 80;
+  assert.ok(Math.abs(downtimeMs(snapshot({ backlog }), quiet) - onLink) < 1);
+  assert.ok(Math.abs(downtimeMs(snapshot({ backlog, appliedPagesPerSecond: null }), quiet) - onLink) < 1);
+  assert.ok(Math.abs(downtimeMs(snapshot({ backlog, appliedPagesPerSecond: 60_000 }), quiet) - 230) < 1);
+});
+
 test('what was dirtied since the last sync is predicted from rewrite rates', () => {
   // 1,000 pages at 1.41 a second (the middle of their class) for 250 ms.
   assert.ok(Math.abs(downtimeMs(snapshot()) - (80 + 354)) < 5, `${downtimeMs(snapshot())}`);

@@ -75,11 +75,16 @@ export function predict(
 ): Prediction {
   const pageBytes = bytesPerPage(snapshot);
   const unknown = unknownPages(snapshot, history, pageCount, passes);
-  const burstBytes = (pagesAtSource(snapshot, pageCount, history) + unknown) * pageBytes;
+  const burstPages = pagesAtSource(snapshot, pageCount, history) + unknown;
+  const burstBytes = burstPages * pageBytes;
   const bytes = backlogBytes(snapshot) + (snapshot.underWayBytes ?? 0) + burstBytes;
   const known = linkBytesPerSecond !== null && linkBytesPerSecond > 0;
+  // Deltas of a few bytes cross any link at once; encoding, applying and loading so many pages is what takes the time then.
+  const { queuedPages, heldPages } = snapshot.backlog;
+  const appliedPerSecond = snapshot.appliedPagesPerSecond ?? Number.POSITIVE_INFINITY;
+  const applyMs = ((queuedPages + heldPages + burstPages) * 1000) / appliedPerSecond;
   return {
-    downtimeMs: known ? (bytes * 1000) / linkBytesPerSecond + fixedDowntimeMs : null,
+    downtimeMs: known ? Math.max((bytes * 1000) / linkBytesPerSecond, applyMs) + fixedDowntimeMs : null,
     bytes,
     burstBytes,
   };

@@ -16,6 +16,16 @@ test('a slow far side is given the least, however small the pages are on the lin
   assert.equal(window.roomPages(1000, 20_000, 0), 0);
 });
 
+test('what a far side can apply follows from the most it was seen to, and is never below what any can', () => {
+  const window = new PageWindow();
+  assert.equal(window.deltasPerSecond, null);
+  for (let nowMs = 0; nowMs <= 1000; nowMs += 10) window.applied(nowMs, nowMs * 10);
+  assert.equal(window.deltasPerSecond, 50_000);
+  for (let nowMs = 1010; nowMs <= 1500; nowMs += 10) window.applied(nowMs, 10_000 + (nowMs - 1000) * 150);
+  for (let nowMs = 1510; nowMs <= 2500; nowMs += 10) window.applied(nowMs, 85_000 + (nowMs - 1500));
+  assert.equal(Math.round(window.deltasPerSecond!), 75_000);
+});
+
 test('a fast one, or one far away, is given what it applies meanwhile', () => {
   const window = new PageWindow();
   for (let nowMs = 0; nowMs <= 3000; nowMs += 10) window.applied(nowMs, nowMs * 100);

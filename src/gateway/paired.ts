@@ -136,6 +136,7 @@ export class PairedOutput implements PageOutput {
       roundTripMs,
       wholePageBytes: this.#wholeBytes,
       deltaPageBytes: this.#deltaBytes,
+      appliedPagesPerSecond: this.#window.deltasPerSecond,
       link,
     };
   }

@@ -317,6 +317,7 @@ export class SourceGateway {
       memoryBytesMax: this.#options.memoryBytesMax,
       gateHeld: this.#back.keeps('switchover-ack'),
       underWayBytes: this.#underWayBytes(),
+      appliedPagesPerSecond: facts.appliedPagesPerSecond ?? null,
       ...(this.keepsQemuWaiting ? { sourceRemainingPages: this.#sourceRemainingPages } : {}),
     };
   }

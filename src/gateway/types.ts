@@ -56,6 +56,8 @@ export interface OutputFacts {
   /** What pages cost on the link lately: whole ones, and those sent as deltas. Absent or null where not measured. */
   readonly wholePageBytes?: number;
   readonly deltaPageBytes?: number | null;
+  /** What the far side can apply in a second. Absent or null where it does not tell. */
+  readonly appliedPagesPerSecond?: number | null;
   /** Absent without a link. */
   readonly link?: LinkFacts;
 }

@@ -52,6 +52,8 @@ export interface Snapshot {
   readonly arrivedPages?: number;
   /** What a page that is not zero takes on the link, as the newest ones did. Absent: unknown. */
   readonly writtenPageBytes?: number;
+  /** Pages that the far gateway and its QEMU can apply in a second; absent or null where nothing tells. */
+  readonly appliedPagesPerSecond?: number | null;
   /** Totals since `migrate`. */
   readonly sentPages: number;
   readonly resentPages: number;
