@@ -15,11 +15,11 @@ const SILENCE_MS = 1000;
 
 /**
  * While the link is what limits, the far side is seen to apply less than it could; it shows most in the first pass, with zero pages, and a
- * delta costs it twice as much. Measured on two shared cores without hardware virtualization, QEMU's load included: 87 to 210 thousand zero
+ * delta costs it more than twice as much. Measured on two shared cores without hardware virtualization, QEMU's load included: 87 to 210 thousand zero
  * pages, 59 to 82 thousand deltas a second.
  */
-const DELTA_COST = 2;
-const DELTAS_PER_SECOND_ASSUMED = 50_000;
+const DELTA_COST = 2.5;
+const DELTAS_PER_SECOND_ASSUMED = 70_000;
 
 export class PageWindow {
   #appliedPages: number | null = null;
