@@ -164,10 +164,13 @@ interface TapOptions {
 }
 
 let recorded: Buffer[] = [];
+/** The last case's: it listens on the same port. */
+let tap: ReturnType<typeof createServer> | null = null;
 
 /** A machine in the middle: hands bytes on, keeps what the first connection said. */
 async function openTap(scene: Scene, { flipAtBytes }: TapOptions): Promise<string> {
   recorded = [];
+  if (tap !== null) await new Promise((resolve) => tap!.close(resolve));
   let connections = 0;
   let flipped = false;
   const server = createServer({ allowHalfOpen: true }, (near) => {
@@ -196,6 +199,7 @@ async function openTap(scene: Scene, { flipAtBytes }: TapOptions): Promise<strin
     }
   });
   // The far gateway listens on the port that is named, so both have the same number.
+  tap = server;
   await listening(server, scene.dataPort);
   return `127.0.0.1:${scene.dataPort}`;
 }
