@@ -56,7 +56,7 @@ export function describeFailure(what, safe, todo) {
  * Runs a command on this terminal and resolves with its exit code (128 + n after signal n).
  * @param {string} command
  * @param {readonly string[]} args
- * @param {{ env?: NodeJS.ProcessEnv, cwd?: string }} [options]
+ * @param {{ env?: NodeJS.ProcessEnv, cwd?: string, timeout?: number }} [options] `timeout` in milliseconds: then it is told to end (SIGTERM)
  * @returns {Promise<number>}
  */
 export function runHere(command, args, options = {}) {

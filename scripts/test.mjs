@@ -17,8 +17,10 @@ import { LaunchError, launch, NODE_FLAGS, ROOT, runHere, usableNode } from '../b
 import { splitOptions } from './options.mjs';
 import { setUp } from './setup/index.mjs';
 
-/** A hang must not eat the whole run; nothing that boots no VM takes near as long. */
+/** A test that hangs must not eat the whole run; nothing that boots no VM takes near as long. */
 const TIMEOUT_MS = { unit: 120_000, live: 600_000 };
+/** The runner waits without end for a file whose tests have all ended while something keeps its process; the whole run takes a fifth of this. */
+const RUN_TIMEOUT_MS = { unit: 600_000, live: 1_800_000 };
 
 /**
  * @typedef {{ passed: number, failed: number, skipped: number }} Counts
@@ -149,7 +151,8 @@ async function runTests(kind, files, name) {
       ...(name === null ? [] : [`--test-name-pattern=${name}`]),
       ...files,
     ],
-    { cwd: ROOT },
+    // The runner then names what it was running.
+    { cwd: ROOT, timeout: RUN_TIMEOUT_MS[kind] },
   );
   const counts = readCounts(countsPath);
   rmSync(countsPath, { force: true });

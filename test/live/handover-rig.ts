@@ -128,7 +128,7 @@ async function strikeAndLook(
 ): Promise<CaseResult> {
   const runs = watchRuns(pair);
   const settingsBefore = await settingsOf(pair.source);
-  const child = startChild({
+  using child = startChild({
     strike: one.strike,
     sourceQmpPath: wires.sourceQmpPath,
     destinationQmpPath: wires.destinationQmpPath,
@@ -194,7 +194,8 @@ async function strike(fault: Fault | null, child: Child, wires: Wires, pair: Lab
   }
 }
 
-interface Child {
+/** Disposed of however its case ends: one that still stands still would keep the tests' process for ever. */
+interface Child extends Disposable {
   /** true at the moment of the strike; false if it ended before that, or none was asked for. */
   readonly reached: Promise<boolean>;
   readonly ended: Promise<Pick<CaseResult, 'report' | 'refused'>>;
@@ -230,6 +231,7 @@ function startChild(options: ChildOptions): Child {
     goOn: () => child.stdin.write('x'),
     kill: () => child.kill('SIGKILL'),
     interrupt: () => child.kill('SIGINT'),
+    [Symbol.dispose]: () => void child.kill('SIGKILL'),
   };
 }
 
