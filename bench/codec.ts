@@ -44,7 +44,6 @@ function workload(
       pages,
       slots: Int32Array.from(pages),
       referenceSlots: referenceSlots.slice(first, first + BATCH_PAGES),
-      keep: new Uint8Array(BATCH_PAGES).fill(1),
       pack: true,
     });
   }

@@ -25,7 +25,7 @@ import type { Bench, BenchOptions } from './registry.ts';
 import { rateOf, relayRate, type SocketPair, socketPair } from './relay.ts';
 
 function capabilities(role: LinkRole): Capabilities {
-  return { role, codecMask: 1, pageSizeBytes: 4096, referencePagesMax: 0 };
+  return { role, codecMask: 1, pageSizeBytes: 4096 };
 }
 
 type Road = (

@@ -10,6 +10,7 @@ import {
   type Baseline,
   type GuestOptions,
   gatewayMigrator,
+  hostsOnOwnCores,
   type Network,
   openNetwork,
   pinSelf,
@@ -73,8 +74,9 @@ export class Arena {
   }
 
   static async open(course: Course, options: BenchOptions): Promise<Arena> {
-    await pinSelf();
-    return new Arena(await openNetwork({ linkBytesPerSecond: course.linkBytesPerSecond }), course, options);
+    const network = hostsOnOwnCores(await openNetwork({ linkBytesPerSecond: course.linkBytesPerSecond }));
+    await pinSelf(network.source.cores);
+    return new Arena(network, course, options);
   }
 
   close(): Promise<void> {

@@ -41,7 +41,6 @@ export interface SideOptions {
 }
 
 const GATEWAY_MEMORY_BYTES = 256 * MIB;
-const REFERENCE_PAGES_MAX = GATEWAY_MEMORY_BYTES / 2 / PAGE_SIZE_BYTES;
 
 const tell = (message: unknown) => void process.send!(message);
 
@@ -50,7 +49,6 @@ function capabilities(role: LinkRole): Capabilities {
     role,
     codecMask: 1,
     pageSizeBytes: PAGE_SIZE_BYTES,
-    referencePagesMax: role === 'destination' ? REFERENCE_PAGES_MAX : 0,
   };
 }
 
@@ -63,7 +61,6 @@ async function destinationGateway(options: SideOptions): Promise<void> {
   const gateway = new DestinationGateway(
     {
       clock: systemClock,
-      referencePagesMax: REFERENCE_PAGES_MAX,
       prepareTimeoutMs: 60_000,
       address: `unix:${options.socketPath}`,
     },
@@ -110,7 +107,7 @@ async function sourceGateway(options: SideOptions): Promise<void> {
       encoding: workers > 0 ? new WorkerEncoding(workers) : new InThreadEncoding(),
       clock: systemClock,
       prepareTimeoutMs: 60_000,
-      referencePagesMax: defined(link.peer, 'the link is connected').referencePagesMax,
+      keepsReferences: true,
     },
     {
       onRoom: () => gateway.pump(),
@@ -132,7 +129,7 @@ async function sourceGateway(options: SideOptions): Promise<void> {
       ackGate: true,
       bandwidthBytesPerSecondMax: null,
     },
-    { onLayout: () => undefined, onStateComplete: () => undefined, onError: failed },
+    { onLayout: () => undefined, onError: failed },
   );
   await gateway.listen();
   tell({ port: null });

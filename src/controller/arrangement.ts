@@ -15,10 +15,9 @@ import {
   WorkerEncoding,
 } from '../gateway/index.ts';
 import { migrateIncoming, type QmpClient } from '../qmp/index.ts';
-import { PAGE_SIZE_BYTES } from '../vm/index.ts';
 import { FarSide } from './far-side.ts';
 import { type LinkWatch, SILENCE_MS_MIN, silentMs, watchLink } from './link-watch.ts';
-import { LOAD_TIMEOUT_MS, type MigrateOptions, storeBytesMax } from './options.ts';
+import { LOAD_TIMEOUT_MS, type MigrateOptions } from './options.ts';
 
 export interface Way {
   readonly output: PageOutput;
@@ -39,9 +38,6 @@ export interface WayOptions {
   /** The destination QEMU listens. */
   readonly onIncoming: () => void;
 }
-
-/** Half of the gateway's memory may hold copies that the destination has; a page needs one there and one here. */
-const REFERENCE_SHARE = 0.5;
 
 /** Errors: DESTINATION_UNREACHABLE, REACH_FAILED, those of the link. */
 export async function openWay(way: WayOptions, signal: AbortSignal): Promise<Way> {
@@ -72,13 +68,9 @@ async function openSingle(way: WayOptions, signal: AbortSignal): Promise<Way> {
 
 async function openPaired(way: WayOptions, signal: AbortSignal): Promise<Way> {
   const far = way.options.far!;
-  const referencePagesMax = way.options.strategy.delta
-    ? Math.floor((storeBytesMax(way.options) * REFERENCE_SHARE) / PAGE_SIZE_BYTES)
-    : 0;
   const side = await FarSide.start(
     {
       ...far,
-      referencePagesMax,
       onNote: way.onNote,
       onEvent: (event) => {
         if (event.kind === 'disconnected')
@@ -104,7 +96,7 @@ async function openPaired(way: WayOptions, signal: AbortSignal): Promise<Way> {
       clock: systemClock,
       // The far gateway keeps the time; its answer may be held up by the link.
       prepareTimeoutMs: LOAD_TIMEOUT_MS + far.linkTimeoutMs,
-      referencePagesMax,
+      keepsReferences: way.options.strategy.delta,
     },
     way.events,
   );

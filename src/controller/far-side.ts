@@ -31,7 +31,6 @@ export interface FarSideOptions {
   /** `host` or `host:port` of the far side's data address; null: the host ssh resolves, any port. */
   readonly dataAddress: string | null;
   readonly connections: number;
-  readonly referencePagesMax: number;
   readonly linkTimeoutMs: number;
   readonly onEvent: (event: LinkEvent) => void;
   readonly onNote: (text: string) => void;
@@ -96,7 +95,6 @@ export class FarSide {
           role: 'source',
           codecMask: 1 << (BATCH_FORMAT - 1),
           pageSizeBytes: PAGE_SIZE_BYTES,
-          referencePagesMax: options.referencePagesMax,
         },
         limits: { linkTimeoutMs: options.linkTimeoutMs, silenceMsMax: LINK_SILENCE_MS_MAX },
         onMessage: (message) => receiver.onMessage(message),
@@ -166,7 +164,6 @@ function helloOf(options: FarSideOptions, migrationId: Buffer, key: Buffer | nul
     migrationId: migrationId.toString('hex'),
     key: key?.toString('hex') ?? null,
     lanes: options.connections,
-    referencePagesMax: options.referencePagesMax,
     linkTimeoutMs: options.linkTimeoutMs,
     listen: { host: null, port: parseDataAddress(options.dataAddress)?.port ?? 0 },
   };

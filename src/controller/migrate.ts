@@ -9,7 +9,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { errorMessage, GodwitError, sleep, systemClock } from '../base/index.ts';
 import { startEngine } from '../engine/index.ts';
-import { SourceGateway } from '../gateway/index.ts';
+import { ReadyMemory, SourceGateway } from '../gateway/index.ts';
 import {
   ParameterGuard,
   type QmpClient,
@@ -86,6 +86,7 @@ class Migration {
   #gateway: SourceGateway | null = null;
   #way: Way | null = null;
   #recording: Recording | null = null;
+  #ready: ReadyMemory | null = null;
   #drive: Drive | null = null;
   #failure: GodwitError | null = null;
   #stoppedAtMs: number | null = null;
@@ -118,6 +119,7 @@ class Migration {
       journal = new Journal(journalPathOf(this.#options.stateDirectory, this.#id));
       // First, so that no moment is without it; until the first line it finds nothing to do.
       guardian = startGuardian(journal.path);
+      this.#ready = new ReadyMemory(storeBytesMax(this.#options), this.#preflight.memory.guestBytes);
       await this.#begin(journal);
       control = await openControl(path.dirname(journal.path), this.#steering).catch((error: unknown) => {
         this.#note(`other terminals cannot reach this migration: ${errorMessage(error)}`);
@@ -133,6 +135,7 @@ class Migration {
       return this.#report(outcome);
     } finally {
       signal.removeEventListener('abort', cancel);
+      this.#ready?.end();
       this.#drive?.close();
       this.#gateway?.close();
       this.#way?.close();
@@ -189,8 +192,8 @@ class Migration {
     signal: AbortSignal,
   ): Promise<HandoverTimes> {
     this.#handingOver = true;
-    const fail = (error: GodwitError) => this.#onFailure(error);
-    const watch = this.#way!.watchStopped(this.#steering.limits.downtimeMsMax, fail);
+    const { downtimeMsMax } = this.#steering.limits;
+    const watch = this.#way!.watchStopped(downtimeMsMax, (error) => this.#onFailure(error));
     const options: HandoverOptions = {
       source: this.#source,
       destination: this.#destination,
@@ -262,6 +265,7 @@ class Migration {
         capabilities: new Set(enabled),
         clock: systemClock,
         memoryBytesMax: storeBytesMax(this.#options),
+        readyChunk: () => this.#ready?.take() ?? null,
         absorb: this.#options.strategy.absorb,
         deltas: this.#options.strategy.delta,
         record: this.#recording?.write ?? null,
@@ -270,7 +274,6 @@ class Migration {
       },
       {
         onLayout: (setup) => this.#layout.resolve(setup.layout.pageCount),
-        onStateComplete: () => undefined,
         onError: fail,
       },
     );
@@ -364,14 +367,10 @@ class Migration {
     this.#drive?.close();
     this.#gateway?.close();
     this.#way?.close();
-    const ends = this.#endpoints!;
-    const source = new QmpMachine(ends.source, this.#source);
-    const destination = new QmpMachine(ends.destination, this.#destination);
-    const recovery = await recover(readJournal(journal.path), source, destination, (delayMs) =>
-      sleep(delayMs),
-    );
-    await source.close();
-    await destination.close();
+    const source = new QmpMachine(this.#endpoints!.source, this.#source);
+    const destination = new QmpMachine(this.#endpoints!.destination, this.#destination);
+    const recovery = await recover(readJournal(journal.path), source, destination, sleep);
+    await Promise.all([source.close(), destination.close()]);
     return { recovery, ending, times: null, error: told };
   }
 

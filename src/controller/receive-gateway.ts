@@ -74,7 +74,6 @@ export class Receiver {
     const gateway = new DestinationGateway(
       {
         clock: systemClock,
-        referencePagesMax: hello.referencePagesMax,
         prepareTimeoutMs: LOAD_TIMEOUT_MS,
         address: incoming,
       },
@@ -88,7 +87,6 @@ export class Receiver {
         role: 'destination',
         codecMask: 1 << (BATCH_FORMAT - 1),
         pageSizeBytes: PAGE_SIZE_BYTES,
-        referencePagesMax: hello.referencePagesMax,
       },
       limits: { linkTimeoutMs: hello.linkTimeoutMs, silenceMsMax: LINK_SILENCE_MS_MAX },
       onMessage: (message, lane) => gateway.onMessage(message, lane),

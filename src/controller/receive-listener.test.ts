@@ -104,7 +104,6 @@ function beginAt(listener: ListenerReach): Promise<FarSide> {
       remoteCommand: [],
       dataAddress: null,
       connections: 3,
-      referencePagesMax: 0,
       linkTimeoutMs: 5000,
       onEvent: () => undefined,
       onNote: () => undefined,

@@ -17,7 +17,6 @@ export const receiveHello = z.object({
   /** The TLS 1.3 pre-shared key of every data connection; null where certificates, or nobody, guard them. */
   key: hex(PSK_BYTES).nullable(),
   lanes: z.int().min(1).max(LANES_MAX),
-  referencePagesMax: z.int().min(0),
   linkTimeoutMs: z.number().positive(),
   /** Where to listen for data; null: every address, any port. */
   listen: z.object({ host: z.string().nullable(), port: z.int().min(0).max(65535) }),

@@ -40,8 +40,11 @@ function unknownPages(
   // A page cools slowly, a guest may fall quiet at once: no more than the running iteration saw, once it has had a whole pass.
   const hadPass = snapshot.passes > passes.atIterationStart;
   const seen = hadPass ? snapshot.dirtyPages : Math.max(last.dirtyPages, snapshot.dirtyPages);
-  const dirty = Math.min(dirtiedWithin(last, seconds), seen, asInPasses(snapshot, passes.arrivals, seconds));
-  return dirty * newShare;
+  const fresh = Math.min(dirtiedWithin(last, seconds), asInPasses(snapshot, passes.arrivals, seconds));
+  const perSecond = snapshot.appliedPagesPerSecond ?? null;
+  const dirty =
+    perSecond === null ? fresh : hurried(passBehind(snapshot, passes.arrivals) + fresh, last, perSecond);
+  return Math.min(dirty, seen) * newShare;
 }
 
 /**
@@ -63,6 +66,35 @@ function asInPasses(snapshot: Snapshot, arrivals: PassArrivals | null, seconds: 
   const isHandedOver = snapshot.sourceRemainingPages === 0;
   const pages = isHandedOver ? soFar : Math.max(last.pages, soFar);
   return (pages * seconds * 1000) / last.durationMs;
+}
+
+/** What QEMU found dirty at its last sync and has not handed over, if it is as much as at the one before; 0 where it is all here. */
+function passBehind(snapshot: Snapshot, arrivals: PassArrivals | null): number {
+  if (!arrivals?.last || snapshot.sourceRemainingPages === 0) return 0;
+  return Math.max(0, arrivals.last.pages - ((snapshot.arrivedPages ?? 0) - arrivals.arrivedPages));
+}
+
+/** As long as passes are hurried before the stop (controller/handover.ts). */
+const HURRY_SECONDS = 1;
+/** So short that they are not worth another. */
+const SHORT_PASS_SECONDS = 0.025;
+
+/**
+ * Passes follow each other without a pause before the VM is stopped: each holds what was dirtied while the one before was read. Where they are
+ * read faster than the guest writes, little is left of `pages`; where not, the VM is stopped amid a pass.
+ */
+function hurried(pages: number, last: IterationStats, pagesPerSecond: number): number {
+  let left = pages;
+  let passSeconds = left / pagesPerSecond;
+  for (
+    let spent = passSeconds;
+    spent < HURRY_SECONDS && passSeconds > SHORT_PASS_SECONDS;
+    spent += passSeconds
+  ) {
+    left = dirtiedWithin(last, passSeconds);
+    passSeconds = left / pagesPerSecond;
+  }
+  return left;
 }
 
 export function predict(

@@ -110,8 +110,7 @@ export class ContentSample {
   }
 
   #encode(tally: Tally, pages: readonly number[], slots: Int32Array, referenceSlots: Int32Array): void {
-    const keep = new Uint8Array(pages.length);
-    const request = { pages: Uint32Array.from(pages), slots, referenceSlots, keep, pack: true };
+    const request = { pages: Uint32Array.from(pages), slots, referenceSlots, pack: true };
     tally.add(pages.length, this.#encoder.encode(request).bytes.length);
   }
 }

@@ -3,12 +3,12 @@
  * nothing; it proves at the end that pages and machine state have arrived and are loaded. Not responsible for QMP.
  */
 
-import { type Clock, defined, GodwitError, MIB } from '../base/index.ts';
+import { defined, GodwitError, MIB } from '../base/index.ts';
 import type { Link, Message } from '../link/index.ts';
 import { laneOfPage } from '../link/index.ts';
 import { BatchApplier } from '../pages/index.ts';
 import { makeRamLayout } from '../vm/index.ts';
-import { QemuFeed } from './feed.ts';
+import { type FeedOptions, QemuFeed } from './feed.ts';
 import {
   decodeTail,
   encodeApplied,
@@ -20,17 +20,7 @@ import {
 /** Device sections of a machine are well below this; the stream decoder at the source has the same cap. */
 const TAIL_BYTES_MAX = 64 * MIB;
 
-export interface DestinationGatewayOptions {
-  readonly clock: Clock;
-  /** References kept for deltas, over all lanes. */
-  readonly referencePagesMax: number;
-  readonly prepareTimeoutMs: number;
-  /** `unix:/path` or `tcp:host:port` of the QEMU that waits. */
-  readonly address: string;
-}
-
 export class DestinationGateway {
-  readonly #options: DestinationGatewayOptions;
   readonly #feed: QemuFeed;
   readonly #failed: (error: Error) => void;
   #link: Link | null = null;
@@ -44,20 +34,16 @@ export class DestinationGateway {
   #complete = false;
 
   /** `onFailed`: QEMU or the feed failed; the link should be aborted with the error. */
-  constructor(options: DestinationGatewayOptions, onFailed: (error: Error) => void) {
-    this.#options = options;
+  constructor(options: FeedOptions, onFailed: (error: Error) => void) {
     this.#failed = onFailed;
-    this.#feed = new QemuFeed(
-      { address: options.address, clock: options.clock, prepareTimeoutMs: options.prepareTimeoutMs },
-      {
-        onRoom: () => this.#onRoom(),
-        onReturnPath: (_message, raw) => this.#link?.send(0, { kind: 'return-path', bytes: raw }),
-        onError: (error) => {
-          this.#room?.reject(error);
-          onFailed(error);
-        },
+    this.#feed = new QemuFeed(options, {
+      onRoom: () => this.#onRoom(),
+      onReturnPath: (_message, raw) => this.#link?.send(0, { kind: 'return-path', bytes: raw }),
+      onError: (error) => {
+        this.#room?.reject(error);
+        onFailed(error);
       },
-    );
+    });
   }
 
   connect(signal: AbortSignal): Promise<void> {
@@ -89,8 +75,6 @@ export class DestinationGateway {
         return this.#open(message.blocks);
       case 'pages':
         return this.#apply(message.batch, defined(message.checksum, 'what arrives has a checksum'), lane);
-      case 'drop':
-        return this.#applier(lane).drop(message.pages);
       case 'tail':
         return this.#collect(message.bytes);
       case 'prepare':
@@ -109,8 +93,6 @@ export class DestinationGateway {
     this.#appliers = Array.from({ length: laneCount }, (_, lane) => {
       return new BatchApplier({
         pageCount: layout.pageCount,
-        // One lane may hold what all hold together: the source counts them in one.
-        referencePagesMax: this.#options.referencePagesMax,
         sink: this.#feed,
         owns: (pageIndex) => laneOfPage(pageIndex, laneCount) === lane,
       });

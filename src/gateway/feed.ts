@@ -119,7 +119,7 @@ export class QemuFeed {
     return this.#socket !== null && this.#socket.writableLength > WRITE_PENDING_BYTES_MAX;
   }
 
-  /** A batch of at most FEED_BATCH_PAGES_MAX pages: beginBatch, then page or zero for each, then endBatch. */
+  /** A batch of at most FEED_BATCH_PAGES_MAX pages: beginBatch, then page, zero or delta for each, then endBatch. */
   beginBatch(): void {
     this.#out = this.#buffers.pop() ?? Buffer.allocUnsafeSlow(BATCH_BYTES_MAX);
     this.#at = this.#encoder!.openSection(this.#out, 0, 'part');
@@ -127,6 +127,11 @@ export class QemuFeed {
 
   page(pageIndex: number, source: Buffer, offset: number): void {
     this.#at = this.#encoder!.page(this.#out!, this.#at, pageIndex, source, offset);
+  }
+
+  /** See PageSink: QEMU changes its own copy, and the rest of the page moves nowhere. */
+  delta(pageIndex: number, source: Uint8Array, from: number, to: number): void {
+    this.#at = this.#encoder!.pageDelta(this.#out!, this.#at, pageIndex, source, from, to);
   }
 
   zero(pageIndex: number): void {

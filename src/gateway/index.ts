@@ -1,11 +1,12 @@
 export type { ContentCost } from './content-sample.ts';
 export { DeliveryMeter } from './delivery.ts';
-export { DestinationGateway, type DestinationGatewayOptions } from './destination.ts';
+export { DestinationGateway } from './destination.ts';
 export { InThreadEncoding } from './encoding.ts';
 export { gatewayErrors } from './errors.ts';
 export { connectOptions, type FeedOptions } from './feed.ts';
 export { NullOutput } from './null.ts';
 export { type BatchEncoding, PairedOutput, type PairedOutputOptions } from './paired.ts';
+export { ReadyMemory } from './ready-memory.ts';
 export { SingleOutput } from './single.ts';
 export { SourceGateway } from './source.ts';
 export type { SourceGatewayEvents, SourceGatewayOptions } from './source-options.ts';

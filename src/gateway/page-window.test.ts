@@ -20,10 +20,10 @@ test('what a far side can apply follows from the most it was seen to, and is nev
   const window = new PageWindow();
   assert.equal(window.deltasPerSecond, null);
   for (let nowMs = 0; nowMs <= 1000; nowMs += 10) window.applied(nowMs, nowMs * 10);
-  assert.equal(window.deltasPerSecond, 70_000);
+  assert.equal(window.deltasPerSecond, 100_000);
   for (let nowMs = 1010; nowMs <= 1500; nowMs += 10) window.applied(nowMs, 10_000 + (nowMs - 1000) * 200);
   for (let nowMs = 1510; nowMs <= 2500; nowMs += 10) window.applied(nowMs, 110_000 + (nowMs - 1500));
-  assert.equal(Math.round(window.deltasPerSecond!), 80_000);
+  assert.equal(Math.round(window.deltasPerSecond!), 200_000);
 });
 
 test('a fast one, or one far away, is given what it applies meanwhile', () => {

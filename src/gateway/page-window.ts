@@ -13,13 +13,8 @@ const WEIGHT = 0.3;
 /** Nothing heard for this long: its lane may be broken while others work, and the link's own window must do. */
 const SILENCE_MS = 1000;
 
-/**
- * While the link is what limits, the far side is seen to apply less than it could; it shows most in the first pass, with zero pages, and a
- * delta costs it more than twice as much. Measured on two shared cores without hardware virtualization, QEMU's load included: 87 to 210 thousand zero
- * pages, 59 to 82 thousand deltas a second.
- */
-const DELTA_COST = 2.5;
-const DELTAS_PER_SECOND_ASSUMED = 70_000;
+/** While the link is what limits, the far side is seen to apply less than it could. A delta costs it and its QEMU less than a zero page. */
+const PAGES_PER_SECOND_ASSUMED = 100_000;
 
 export class PageWindow {
   #appliedPages: number | null = null;
@@ -47,7 +42,7 @@ export class PageWindow {
   /** Deltas that the far side can apply, as far as can be told; null where it says nothing. */
   get deltasPerSecond(): number | null {
     if (this.#appliedPages === null) return null;
-    return Math.max(DELTAS_PER_SECOND_ASSUMED, (this.#mostPerMs * 1000) / DELTA_COST);
+    return Math.max(PAGES_PER_SECOND_ASSUMED, this.#mostPerMs * 1000);
   }
 
   /** `handedOverPages`: since the beginning. Infinity where the far side does not tell. */

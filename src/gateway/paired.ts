@@ -1,19 +1,11 @@
 /**
- * The paired arrangement's output: pages go over the link as batches of what changed. The source decides which sent
- * copies both sides keep as references; what it does not keep, the destination forgets with the same record. Not
- * responsible for which page goes (the store), for connections (the link), or for how a batch is written (the codec).
+ * The paired arrangement's output: pages go over the link as batches of what changed since the copy that the destination
+ * QEMU has; that copy is kept here, while there is room. Not responsible for which page goes (the store), for connections (the link), or for how a batch is written (the codec).
  */
 
 import { assert, type Clock } from '../base/index.ts';
 import { type Link, laneOfPage, type Message, OPAQUE_BYTES_MAX } from '../link/index.ts';
-import {
-  type BatchRequest,
-  type EncodedBatch,
-  EVICTIONS_MAX,
-  NO_SLOT,
-  PackChooser,
-  type PageStore,
-} from '../pages/index.ts';
+import { type BatchRequest, type EncodedBatch, PackChooser, type PageStore } from '../pages/index.ts';
 import { type RamSetup, ReturnPathDecoder } from '../stream/index.ts';
 import { PAGE_SIZE_BYTES } from '../vm/index.ts';
 import { BatchMemory } from './batch-memory.ts';
@@ -52,8 +44,8 @@ export interface PairedOutputOptions {
   readonly encoding: BatchEncoding;
   readonly clock: Clock;
   readonly prepareTimeoutMs: number;
-  /** Copies that the destination offered to keep; 0: no deltas. */
-  readonly referencePagesMax: number;
+  /** False: no deltas. */
+  readonly keepsReferences: boolean;
 }
 
 export class PairedOutput implements PageOutput {
@@ -62,7 +54,6 @@ export class PairedOutput implements PageOutput {
   readonly #chooser: PackChooser;
   readonly #returnPath: ReturnPathDecoder;
   readonly #lanes: { tail: Promise<void>; pages: Uint32Array; count: number }[];
-  readonly #evicted = new Uint32Array(EVICTIONS_MAX);
   /** Pages being encoded now, by the number of their batch: their next batch cannot use the copy on the way as reference. */
   readonly #encoding = new Map<number, number>();
   readonly #rate = new LinkRate();
@@ -70,8 +61,6 @@ export class PairedOutput implements PageOutput {
   readonly #memory = new BatchMemory();
   #batchNumber = 0;
   #pendingPages = 0;
-  /** Of these, copies that both sides will keep: they count against what the destination offered. */
-  #pendingKept = 0;
   #pageTotal = 0;
   #checksum = 0;
   #wholeBytes = PAGE_SIZE_BYTES;
@@ -96,7 +85,7 @@ export class PairedOutput implements PageOutput {
   }
 
   get keepsReferences(): boolean {
-    return this.#options.referencePagesMax > 0;
+    return this.#options.keepsReferences;
   }
 
   onChunk(chunk: number, memory: SharedArrayBuffer | null): void {
@@ -201,7 +190,6 @@ export class PairedOutput implements PageOutput {
   }
 
   sendPages(pages: Uint32Array, count: number, store: PageStore): void {
-    this.#sendDrops(store);
     for (let at = 0; at < count; at++) {
       const lane = this.#lanes[laneOfPage(pages[at]!, this.#lanes.length)]!;
       lane.pages[lane.count++] = pages[at]!;
@@ -212,43 +200,21 @@ export class PairedOutput implements PageOutput {
     }
   }
 
-  /** References that gave way to make room: the destination forgets the same ones. */
-  #sendDrops(store: PageStore): void {
-    const count = store.drainEvicted(this.#evicted);
-    if (count === 0) return;
-    const byLane: number[][] = this.#lanes.map(() => []);
-    for (let at = 0; at < count; at++)
-      byLane[laneOfPage(this.#evicted[at]!, byLane.length)]!.push(this.#evicted[at]!);
-    for (const [lane, pages] of byLane.entries()) {
-      if (pages.length === 0) continue;
-      const drop = Uint32Array.from(pages);
-      this.#lanes[lane]!.tail = this.#lanes[lane]!.tail.then(() =>
-        this.#send(lane, { kind: 'drop', pages: drop }),
-      );
-    }
-  }
-
   #submit(lane: number, pages: Uint32Array, store: PageStore): void {
     const number = ++this.#batchNumber;
     const count = pages.length;
     const slots = new Int32Array(count);
     const referenceSlots = new Int32Array(count);
-    const keep = new Uint8Array(count);
-    const { referencePagesMax } = this.#options;
     for (let at = 0; at < count; at++) {
       const page = pages[at]!;
       slots[at] = store.takeSlot(page);
       referenceSlots[at] = store.takeReferenceSlot(page);
-      // A zero page compares with nothing worth keeping.
-      const keeps = slots[at] !== NO_SLOT && store.referencePages + this.#pendingKept < referencePagesMax;
-      keep[at] = keeps ? 1 : 0;
-      this.#pendingKept += keep[at]!;
       this.#encoding.set(page, number);
     }
     this.#pendingPages += count;
     const pack = this.#chooser.next(this.#rate.bytesPerSecond);
     const output = this.#memory.take();
-    const request = { pages, slots, referenceSlots, keep, pack };
+    const request = { pages, slots, referenceSlots, pack };
     const encoded = this.#options.encoding.encode(request, output);
     const done = (batch: TimedBatch) => {
       this.#observe(batch, count);
@@ -269,22 +235,21 @@ export class PairedOutput implements PageOutput {
       .catch((error: Error) => this.#fail(error));
   }
 
-  /** The batch is on its way: its copies become references where both sides keep them, the old ones are free. */
+  /** The batch is on its way: its copies become references, the old ones are free. */
   #settle(
     number: number,
-    batch: { pages: Uint32Array; slots: Int32Array; referenceSlots: Int32Array; keep: Uint8Array },
+    batch: { pages: Uint32Array; slots: Int32Array; referenceSlots: Int32Array },
     store: PageStore,
   ): void {
-    const { pages, slots, referenceSlots, keep } = batch;
+    const { pages, slots, referenceSlots } = batch;
     for (let at = 0; at < pages.length; at++) {
       const page = pages[at]!;
       const latest = this.#encoding.get(page) === number;
       if (latest) this.#encoding.delete(page);
-      this.#pendingKept -= keep[at]!;
       if (referenceSlots[at]! >= 0) store.releaseSlot(referenceSlots[at]!);
       if (slots[at]! < 0) continue;
-      // A newer copy is being encoded without this one: what the destination keeps then is that copy.
-      if (keep[at] === 1 && latest) store.keepReference(page, slots[at]!);
+      // A newer copy is being encoded without this one: what the destination has then is that copy.
+      if (latest) store.keepReference(page, slots[at]!);
       else store.releaseSlot(slots[at]!);
     }
     this.#pendingPages -= pages.length;

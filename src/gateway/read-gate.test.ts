@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { ReadGate } from './read-gate.ts';
 
+const kept = (heldPages: number, roomPages = 1e6) => ({ roomPages, index: { queuedPages: 0, heldPages } });
+
 test('without the ack nothing is read before the engine has spoken and QEMU has measured itself once', () => {
   const gate = new ReadGate(false);
   assert.equal(gate.isShut(1000, 0), true, 'nobody said how much');
@@ -14,15 +16,15 @@ test('without the ack nothing is read before the engine has spoken and QEMU has 
 
 test('without the ack no more is taken than may wait, and what is held leaves room for half of it', () => {
   const gate = new ReadGate(false);
-  gate.waitingBytesMax = 1000;
-  assert.deepEqual([gate.isShut(0, 999), gate.isShut(0, 1000)], [false, true]);
-  assert.deepEqual([gate.mustSpill(500), gate.mustSpill(501)], [false, true]);
+  gate.waitingBytesMax = 1000 * 4096;
+  assert.deepEqual([gate.isShut(0, 4_095_999), gate.isShut(0, 4_096_000)], [false, true]);
+  assert.deepEqual([gate.mustSpill(kept(500)), gate.mustSpill(kept(501))], [false, true]);
 });
 
 test('with the ack only the spacing of passes counts', () => {
   const gate = new ReadGate(true);
   gate.beginRam(0);
-  assert.deepEqual([gate.isShut(1, 1e15), gate.mustSpill(1e15)], [false, false]);
+  assert.deepEqual([gate.isShut(1, 1e15), gate.mustSpill(kept(1e9))], [false, false]);
   gate.beginPass(1000, null);
   assert.equal(gate.isShut(1001, 0), false);
   gate.beginPass(1010, 1000);
@@ -42,7 +44,7 @@ test('once the VM has stopped nothing shuts it', () => {
 test('what QEMU keeps counts while the memory cap makes it wait, and for a pass after', () => {
   const gate = new ReadGate(true);
   assert.equal(gate.keepsQemuWaiting, false);
-  gate.noteFull();
+  assert.deepEqual([gate.isFull(kept(0, 64)), gate.isFull(kept(0, 63))], [false, true]);
   assert.equal(gate.keepsQemuWaiting, true);
   gate.beginPass(1000, null);
   assert.equal(gate.keepsQemuWaiting, true, 'a new pass is not known to be any smaller');

@@ -3,6 +3,8 @@
  * wait (engine/gate.ts says why). Not responsible for the room in the store. Pure; the caller brings the time.
  */
 
+import { PAGE_SIZE_BYTES } from '../vm/index.ts';
+
 /** Passes begin at least this far apart: each costs the guest a round of write protection. */
 const PASS_SPACING_MS = 250;
 /**
@@ -10,6 +12,17 @@ const PASS_SPACING_MS = 250;
  * (measured). Without the ack, RAM is not read before that.
  */
 const FIRST_MEASURE_MS = 150;
+
+/** QEMU's stream is read in chunks of at most 64 KiB, and one may be under way when reading stops. */
+const READ_AHEAD_PAGES = 64;
+/** Without absorbing, as much is kept as keeps the link busy between two reads. */
+const NO_ABSORB_PAGES = 1024;
+
+/** What the gate looks at of a PageStore. */
+export interface Kept {
+  readonly roomPages: number;
+  readonly index: { readonly queuedPages: number; readonly heldPages: number };
+}
 
 export class ReadGate {
   readonly #ackGate: boolean;
@@ -44,9 +57,11 @@ export class ReadGate {
     this.#pausedUntilMs = 0;
   }
 
-  /** The memory cap keeps QEMU waiting. */
-  noteFull(): void {
+  /** Whether the memory cap keeps QEMU waiting. */
+  isFull({ roomPages }: Kept): boolean {
+    if (roomPages >= READ_AHEAD_PAGES) return false;
     this.#filled = true;
+    return true;
   }
 
   /** QEMU waits for room in this pass or the one before, or, without the ack, on the link. */
@@ -65,8 +80,18 @@ export class ReadGate {
     return nowMs < this.#pausedUntilMs || waitingBytes >= this.waitingBytesMax;
   }
 
-  /** So much is held that hardly anything else may come: some of it has to go. */
-  mustSpill(heldBytes: number): boolean {
-    return heldBytes > this.waitingBytesMax / 2;
+  /** So much is held, and there is so little room, that hardly anything else may come: some of it has to go. */
+  mustSpill({ roomPages, index }: Kept): boolean {
+    if (roomPages < READ_AHEAD_PAGES) return true;
+    return index.heldPages * PAGE_SIZE_BYTES > this.waitingBytesMax / 2;
   }
+}
+
+export function waitingPages({ index }: Kept): number {
+  return index.queuedPages + index.heldPages;
+}
+
+/** Without absorbing, enough is kept. */
+export function isFilled({ index }: Kept): boolean {
+  return index.queuedPages > NO_ABSORB_PAGES;
 }

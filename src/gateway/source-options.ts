@@ -19,6 +19,8 @@ export interface SourceGatewayOptions {
   /** The switchover-ack is in force: QEMU waits for it. Otherwise it may stop the VM at any moment, see setWaitingMax. */
   readonly ackGate: boolean;
   /** The operator's cap on what goes over the link; null: as much as it carries. */
+  /** Memory for the page store that was touched before. */
+  readonly readyChunk?: () => SharedArrayBuffer | null;
   readonly bandwidthBytesPerSecondMax: number | null;
 }
 
@@ -26,6 +28,6 @@ export interface SourceGatewayEvents {
   /** The stream has begun and its layout is known. */
   onLayout(setup: RamSetup): void;
   /** All of RAM and the device sections have arrived: the VM's state is complete at this gateway. */
-  onStateComplete(): void;
+  onStateComplete?(): void;
   onError(error: Error): void;
 }

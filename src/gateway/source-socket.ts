@@ -3,6 +3,12 @@
 import { chmod, chown, stat } from 'node:fs/promises';
 import net from 'node:net';
 
+/**
+ * Read at a turn of the event loop: libuv alone would read 2 MiB before anything else has its turn, and what is to be sent, acknowledged or
+ * encoded meanwhile waits for that several times over.
+ */
+const TURN_BYTES = 256 * 1024;
+
 export interface SourceSocketEvents {
   onData(chunk: Uint8Array): void;
   /** `cause`: what the system said of it. */
@@ -14,6 +20,8 @@ export class SourceSocket {
   readonly #server: net.Server;
   #socket: net.Socket | null = null;
   #closed = false;
+  #waiting = false;
+  #turnBytes = 0;
 
   constructor(events: SourceSocketEvents) {
     this.#events = events;
@@ -42,7 +50,11 @@ export class SourceSocket {
     socket.on('error', (error) => {
       failure = error;
     });
-    socket.on('data', (chunk) => this.#events.onData(chunk));
+    socket.on('data', (chunk) => {
+      this.#events.onData(chunk);
+      this.#turnBytes += chunk.length;
+      if (this.#turnBytes >= TURN_BYTES) this.#yield();
+    });
     socket.on('close', () => {
       if (!this.#closed) this.#events.onClose(failure);
     });
@@ -51,8 +63,22 @@ export class SourceSocket {
 
   /** QEMU is read only while it need not wait. */
   setWaiting(wait: boolean): void {
+    this.#waiting = wait;
+    this.#steer();
+  }
+
+  #yield(): void {
+    setImmediate(() => {
+      this.#turnBytes = 0;
+      this.#steer();
+    });
+    this.#steer();
+  }
+
+  #steer(): void {
     const socket = this.#socket;
     if (!socket || this.#closed) return;
+    const wait = this.#waiting || this.#turnBytes >= TURN_BYTES;
     if (wait && !socket.isPaused()) socket.pause();
     else if (!wait && socket.isPaused()) socket.resume();
   }

@@ -18,20 +18,18 @@ import { type Hold, type IterationStats, type Order, PAGE_SIZE_BYTES, type Snaps
 import { BandwidthCap } from './bandwidth-cap.ts';
 import { DeltaSample } from './delta-sample.ts';
 import { gatewayErrors } from './errors.ts';
+import { IntakeRate } from './intake-rate.ts';
+import { Linger } from './linger.ts';
+import { Passes } from './passes.ts';
 import { PostCopyStage } from './post-copy-stage.ts';
-import { ReadGate } from './read-gate.ts';
+import { isFilled, ReadGate, waitingPages } from './read-gate.ts';
 import { ReturnGate } from './return-gate.ts';
 import type { SourceGatewayEvents, SourceGatewayOptions } from './source-options.ts';
 import { SourceSocket } from './source-socket.ts';
-import type { PageOutput } from './types.ts';
+import type { OutputFacts, PageOutput } from './types.ts';
 
-/** Without absorbing, as much is kept as keeps the link busy between two reads. */
-const NO_ABSORB_PAGES = 1024;
 /** Batches sent before other sockets are looked at again. */
 const BATCHES_A_TURN = 16;
-/** QEMU's stream is read in chunks of at most 64 KiB, and one may be under way when reading stops. */
-const READ_AHEAD_PAGES = 64;
-
 export class SourceGateway {
   readonly #options: SourceGatewayOptions;
   readonly #events: SourceGatewayEvents;
@@ -42,9 +40,8 @@ export class SourceGateway {
   readonly #source: SourceSocket;
   #store: PageStore | null = null;
   #startMs = 0;
-  #passes = 0;
-  #passesAtIterationStart = 0;
-  #syncMs: number | null = null;
+  readonly #passes = new Passes();
+  readonly #intake = new IntakeRate();
   #stopAndCopy = false;
   #tail: Tail | null = null;
   readonly #postCopy = new PostCopyStage();
@@ -53,12 +50,12 @@ export class SourceGateway {
   readonly #lateCommands: Uint8Array[] = [];
   #drained: (() => void) | null = null;
   #pumpQueued = false;
+  readonly #linger = new Linger(() => this.pump());
   #sentBytesCounted = 0;
   #deltas: DeltaSample | null = null;
   #recorder: PassRecorder | null = null;
   readonly #back = new ReturnGate((raw) => this.#source.write(raw));
   #closed = false;
-  #sourceRemainingPages: number | null = null;
   readonly #cap: BandwidthCap;
 
   constructor(output: PageOutput, options: SourceGatewayOptions, events: SourceGatewayEvents) {
@@ -90,6 +87,7 @@ export class SourceGateway {
     try {
       this.#decoder.write(chunk);
       freeMemory(chunk);
+      if (this.#passes.firstIsDone) this.#intake.arrived(this.#nowMs(), this.#store!.arrivedPages);
       this.#steerReading();
       this.#schedulePump();
     } catch (error) {
@@ -125,7 +123,7 @@ export class SourceGateway {
       onRamSectionEnd: () => undefined,
       onTail: (tail) => {
         this.#tail = tail;
-        this.#events.onStateComplete();
+        this.#events.onStateComplete?.();
       },
       onPassThrough: (passThrough) => {
         this.#postCopy.begin(passThrough);
@@ -141,6 +139,7 @@ export class SourceGateway {
       pageCount,
       memoryBytesMax: this.#options.memoryBytesMax,
       references: this.#output.keepsReferences,
+      ...(this.#options.readyChunk ? { readyChunk: this.#options.readyChunk } : {}),
       onChunk: (chunk, memory) => this.#output.onChunk?.(chunk, memory),
     });
     if (this.#options.deltas && this.#output.keepsReferences) this.#deltas = new DeltaSample();
@@ -161,26 +160,16 @@ export class SourceGateway {
     const store = this.#store;
     if (store === null) return false;
     if (this.#postCopy.isLast) return this.#postCopy.mustWait;
-    if (store.roomPages < READ_AHEAD_PAGES) {
-      this.#gate.noteFull();
-      return true;
-    }
+    if (this.#gate.isFull(store)) return true;
     if (this.#stopAndCopy) return false;
-    if (!this.#options.absorb && store.index.queuedPages > NO_ABSORB_PAGES) return true;
-    const { queuedPages, heldPages } = store.index;
-    const waitingBytes = (queuedPages + heldPages) * PAGE_SIZE_BYTES + this.#underWayBytes();
+    if (!this.#options.absorb && isFilled(store)) return true;
+    const waitingBytes = waitingPages(store) * PAGE_SIZE_BYTES + this.#underWayBytes();
     return this.#gate.isShut(this.#options.clock.nowMs(), waitingBytes);
   }
 
   #underWayBytes(): number {
     const { sentBytes, deliveredBytes, pendingBytes } = this.#output.facts;
     return sentBytes - deliveredBytes + (pendingBytes ?? 0);
-  }
-
-  /** Everything kept is held and nothing more may come: sending something is the only way on. */
-  #mustSpill(store: PageStore): boolean {
-    if (store.roomPages < READ_AHEAD_PAGES) return true;
-    return this.#gate.mustSpill(store.index.heldPages * PAGE_SIZE_BYTES);
   }
 
   #schedulePump(): void {
@@ -205,9 +194,10 @@ export class SourceGateway {
       const capPages = this.#cap.allowancePages(this.#nowMs(), this.#output.facts.sentBytes);
       const room = Math.min(this.#output.roomPages(), capPages);
       if (room <= 0) break;
+      if (!this.#isLast && this.#linger.waits(this.#readyPages(store))) break;
       let count = store.index.take(Math.min(room, this.#batch.length), this.#batch);
       if (count === 0 && this.#stopAndCopy) count = store.index.takeHeld(room, this.#batch);
-      if (count === 0 && this.#mustSpill(store)) {
+      if (count === 0 && this.#gate.mustSpill(store)) {
         if (store.index.spill(room) === 0) break;
         continue;
       }
@@ -220,11 +210,19 @@ export class SourceGateway {
     store.index.countSentBytes(this.#output.facts.sentBytes - this.#sentBytesCounted);
     this.#sentBytesCounted = this.#output.facts.sentBytes;
     this.#steerReading();
-    const isLast = this.#tail !== null || this.#postCopy.isLast;
-    if (this.#drained && isLast && store.index.queuedPages + store.index.heldPages === 0) {
+    if (this.#drained && this.#isLast && waitingPages(store) === 0) {
       this.#drained();
       this.#drained = null;
     }
+  }
+
+  /** QEMU hands over no more pages. */
+  get #isLast(): boolean {
+    return this.#tail !== null || this.#postCopy.isLast;
+  }
+
+  #readyPages({ index }: PageStore): number {
+    return index.queuedPages + (this.#stopAndCopy ? index.heldPages : 0);
   }
 
   /** From now on, until the VM is stopped; null: no cap. */
@@ -236,16 +234,13 @@ export class SourceGateway {
   /** QEMU announced pass `passes` (event MIGRATION_PASS). */
   notePass(passes: number): void {
     const nowMs = this.#options.clock.nowMs();
-    this.#gate.beginPass(nowMs, this.#syncMs);
-    this.#passes = passes;
-    this.#syncMs = nowMs;
-    if (passes >= 2) this.#recorder?.beginPass(this.#nowMs()); // The first began with the stream.
-    this.#sourceRemainingPages = null;
+    this.#gate.beginPass(nowMs, this.#passes.begin(nowMs, passes));
+    if (this.#passes.firstIsDone) this.#recorder?.beginPass(this.#nowMs()); // The first began with the stream.
     this.#steerReading();
   }
 
   get passes(): number {
-    return this.#passes;
+    return this.#passes.count;
   }
 
   /** What QEMU has not handed over counts as much as what waits here. */
@@ -255,7 +250,7 @@ export class SourceGateway {
 
   /** What QEMU itself says is left in this pass; asked for while it is kept waiting. */
   noteRemaining(remainingPages: number): void {
-    this.#sourceRemainingPages = remainingPages;
+    this.#passes.remainingPages = remainingPages;
   }
 
   /** Without the ack: no more than this is taken from QEMU before some has arrived. Nothing is read before it was called. */
@@ -287,10 +282,9 @@ export class SourceGateway {
     assert(this.#store, 'an iteration ends after the stream began');
     const stats = this.#store.index.endIteration({
       nowMs: this.#nowMs(),
-      passes: this.#passes - this.#passesAtIterationStart,
+      passes: this.#passes.endIteration(),
       bandwidthBytesPerSecond: this.#output.facts.bandwidthBytesPerSecond,
     });
-    this.#passesAtIterationStart = this.#passes;
     this.#schedulePump();
     return stats;
   }
@@ -307,19 +301,25 @@ export class SourceGateway {
     return {
       ...this.#store.index.snapshot(),
       arrivedPages: this.#store.arrivedPages,
-      // QEMU's second dirty sync ends the first pass.
-      firstPassDone: this.#passes >= 2,
-      passes: this.#passes,
-      sinceSyncMs: this.#syncMs === null ? null : this.#options.clock.nowMs() - this.#syncMs,
+      firstPassDone: this.#passes.firstIsDone,
+      passes: this.#passes.count,
+      sinceSyncMs: this.#passes.sinceSyncMs(this.#options.clock.nowMs()),
       bandwidthBytesPerSecond: facts.bandwidthBytesPerSecond,
       roundTripMs: facts.roundTripMs,
       memoryBytes: this.#store.memoryBytes,
       memoryBytesMax: this.#options.memoryBytesMax,
       gateHeld: this.#back.keeps('switchover-ack'),
       underWayBytes: this.#underWayBytes(),
-      appliedPagesPerSecond: facts.appliedPagesPerSecond ?? null,
-      ...(this.keepsQemuWaiting ? { sourceRemainingPages: this.#sourceRemainingPages } : {}),
+      appliedPagesPerSecond: this.#pagesPerSecond(facts),
+      ...(this.keepsQemuWaiting ? { sourceRemainingPages: this.#passes.remainingPages } : {}),
     };
+  }
+
+  /** Pages come out of QEMU, cross and are loaded at the same time: the slower end counts. */
+  #pagesPerSecond({ appliedPagesPerSecond }: OutputFacts): number | null {
+    const intake = this.#intake.pagesPerSecond;
+    if (appliedPagesPerSecond == null || intake === null) return appliedPagesPerSecond ?? null;
+    return Math.min(appliedPagesPerSecond, intake);
   }
 
   /** A message on the destination QEMU's return path. */
@@ -391,6 +391,7 @@ export class SourceGateway {
   /** Closes both sides; before COMMIT the source QEMU then fails its migration and keeps its VM. */
   close(): void {
     if (!this.#closed) this.#recorder?.end();
+    this.#linger.close();
     this.#closed = true;
     this.#source.close();
     this.#output.close();

@@ -9,7 +9,7 @@ import type { RamSetup, ReturnPathMessage } from '../stream/index.ts';
  * Implementations call `onRoom` when a full output has room again.
  */
 export interface PageOutput {
-  /** Sent copies stay in the store as references for deltas. */
+  /** Sent copies stay in the store, to send what changes since as deltas. */
   readonly keepsReferences: boolean;
   /** A chunk of the store's memory was taken, or given back (null); for outputs whose workers read slots. */
   onChunk?(chunk: number, memory: SharedArrayBuffer | null): void;

@@ -27,7 +27,6 @@ function request(firstSlot: number): BatchRequest {
     pages: Uint32Array.from({ length: PAGES }, (_, page) => page),
     slots: Int32Array.from({ length: PAGES }, (_, page) => firstSlot + page),
     referenceSlots: new Int32Array(PAGES).fill(NO_SLOT),
-    keep: new Uint8Array(PAGES),
     pack: true,
   };
 }

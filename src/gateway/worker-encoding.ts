@@ -9,6 +9,7 @@ import {
   type BatchRequest,
   type BatchStats,
   codecTaskModule,
+  NO_SLOT,
   ParallelCodec,
   SLOTS_PER_CHUNK,
 } from '../pages/index.ts';
@@ -17,7 +18,7 @@ import type { BatchEncoding, TimedBatch } from './paired.ts';
 
 /** With no more cores than this the machine's QEMU has one, and a worker has none to itself. */
 const CORES_FEW = 2;
-/** A batch of which so much is sent as it is takes a copy and a checksum: handing it to another core costs as much again. */
+/** A batch of which so much is deltas, zeros, or sent as it is: handing it to another core costs as much again. */
 const CHEAP_SHARE_MIN = 0.95;
 const WEIGHT = 0.3;
 
@@ -26,8 +27,8 @@ export class WorkerEncoding implements BatchEncoding {
   readonly #pool: WorkerPool;
   readonly #codec: ParallelCodec;
   readonly #here: InThreadEncoding | null;
-  /** Of the latest batches' pages, those sent as they are or as zeros. */
-  #cheapShare = 0;
+  /** Of the latest batches' whole pages, those sent as they are. */
+  #rawShare = 0;
 
   constructor(workers: number, cores = availableParallelism()) {
     this.encoders = workers;
@@ -46,15 +47,24 @@ export class WorkerEncoding implements BatchEncoding {
   }
 
   encode(request: BatchRequest, output: SharedArrayBuffer | null): Promise<TimedBatch> | TimedBatch {
-    if (this.#here !== null && this.#cheapShare > CHEAP_SHARE_MIN) {
-      return this.#seen(this.#here.encode(request, output), request);
+    if (this.#here !== null && this.#isCheap(request)) {
+      return this.#seen(this.#here.encode(request, output));
     }
-    return this.#codec.encode(request, output).then((batch) => this.#seen(batch, request));
+    return this.#codec.encode(request, output).then((batch) => this.#seen(batch));
   }
 
-  #seen(batch: TimedBatch, { pages }: BatchRequest): TimedBatch {
-    const { rawPages, zeroPages }: BatchStats = batch.stats;
-    this.#cheapShare += WEIGHT * ((rawPages + zeroPages) / pages.length - this.#cheapShare);
+  #isCheap({ pages, slots, referenceSlots }: BatchRequest): boolean {
+    let whole = 0;
+    for (let at = 0; at < pages.length; at++) {
+      if (slots[at] !== NO_SLOT && referenceSlots[at] === NO_SLOT) whole++;
+    }
+    return pages.length - whole * (1 - this.#rawShare) > pages.length * CHEAP_SHARE_MIN;
+  }
+
+  #seen(batch: TimedBatch): TimedBatch {
+    const { rawPages, packedPages }: BatchStats = batch.stats;
+    const whole = rawPages + packedPages;
+    if (whole > 0) this.#rawShare += WEIGHT * (rawPages / whole - this.#rawShare);
     return batch;
   }
 

@@ -57,7 +57,7 @@ export {
   ramBlocks,
 } from './oracle.ts';
 export { type LabPair, openPair, type PairOptions, verifyGuest } from './pair.ts';
-export { type CorePlan, corePlan, pinSelf } from './pinning.ts';
+export { type CorePlan, corePlan, hostsOnOwnCores, pinSelf } from './pinning.ts';
 export {
   type Cell,
   cellsOf,

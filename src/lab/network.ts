@@ -6,6 +6,7 @@
 
 import { errorMessage } from '../base/index.ts';
 import type { Endpoint } from './endpoint.ts';
+import type { CorePlan } from './pinning.ts';
 import { type LabProcess, runCommand, startProcess } from './processes.ts';
 import { openShapedRelay, type ShapedRelay } from './shaped-relay.ts';
 
@@ -13,6 +14,8 @@ export interface Host {
   readonly name: 'source' | 'destination';
   /** `argv` as it must be run to run on this host. */
   command(argv: readonly string[]): string[];
+  /** Of its own; absent: whatever each VM is given. */
+  readonly cores?: CorePlan;
 }
 
 export interface LinkCounters {

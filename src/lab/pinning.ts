@@ -1,10 +1,12 @@
 /**
  * Which core runs what: on two cores a VM's vCPU has one for itself and everything else shares the other, so that
- * gateways, migration threads and kernel work slow no contestant's guest. Not responsible for measuring the load.
+ * gateways, migration threads and kernel work slow no contestant's guest. Or each host has a core, as two machines have
+ * processors of their own. Not responsible for measuring the load.
  */
 
 import { readFileSync } from 'node:fs';
 import { errorCode } from '../base/index.ts';
+import type { Network } from './network.ts';
 import { runCommand } from './processes.ts';
 
 /** null: a machine with one core, nothing to separate. */
@@ -49,6 +51,26 @@ export function coreCount(): number {
 export function corePlan(cores: readonly number[] = CORES_AT_START): CorePlan | null {
   const [vcpu, ...rest] = cores;
   return vcpu === undefined || rest.length === 0 ? null : { vcpu: String(vcpu), rest: rest.join(',') };
+}
+
+/**
+ * The two hosts on cores of their own: what a host does costs the other nothing, and the source's gateway and migration share a core with the
+ * vCPU, whose speed is measured. As it was where there is one core.
+ */
+export function hostsOnOwnCores(network: Network, cores: readonly number[] = CORES_AT_START): Network {
+  const middle = Math.ceil(cores.length / 2);
+  const [near, far] = [cores.slice(0, middle).join(','), cores.slice(middle).join(',')];
+  if (far === '') return network;
+  const { source, destination } = network;
+  return {
+    ...network,
+    source: { ...source, cores: { vcpu: near, rest: near } },
+    destination: {
+      ...destination,
+      cores: { vcpu: far, rest: far },
+      command: (argv) => [...destination.command([]), 'taskset', '-c', far, ...argv],
+    },
+  };
 }
 
 export function pinnedCommand(plan: CorePlan | null, argv: readonly string[]): string[] {

@@ -129,7 +129,7 @@ export function qemuArguments(options: VmOptions, qemu: string): string[] {
 /** Starts a VM and waits until its monitor answers. Errors: LAB_TOOL_MISSING, LAB_VM_FAILED with QEMU's stderr. */
 export async function startVm(options: VmOptions): Promise<Vm> {
   const startedAtMs = performance.now();
-  const cores = options.cores ?? null;
+  const cores = options.host?.cores ?? options.cores ?? null;
   const argv = pinnedCommand(cores, qemuArguments(options, findQemu()));
   const serial = await openSerialPort(join(options.folder, `${options.name}-serial.sock`));
   const qemu = await startProcess(options.host ? options.host.command(argv) : argv);

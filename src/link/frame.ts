@@ -22,7 +22,6 @@ export const FRAME = {
   LAYOUT: 0x10,
   PROLOGUE: 0x11,
   PAGES: 0x12,
-  DROP: 0x13,
   BARRIER: 0x14,
   BARRIER_DONE: 0x15,
   TAIL: 0x16,

@@ -18,8 +18,6 @@ export interface Capabilities {
   /** Bit 0: batch format 1. */
   readonly codecMask: number;
   readonly pageSizeBytes: number;
-  /** References this side can keep; 0: send no deltas. */
-  readonly referencePagesMax: number;
 }
 
 export interface Hello {
@@ -34,19 +32,18 @@ export interface Hello {
   readonly capabilities: Capabilities;
 }
 
-const CAPABILITY = { ROLE: 1, CODECS: 2, PAGE_SIZE: 3, REFERENCE_PAGES: 4 } as const;
+const CAPABILITY = { ROLE: 1, CODECS: 2, PAGE_SIZE: 3 } as const;
 
 function u32Bytes(value: number): Uint8Array {
   return new Writer().u32(value).done();
 }
 
 export function encodeHello(hello: Hello): Uint8Array {
-  const { role, codecMask, pageSizeBytes, referencePagesMax } = hello.capabilities;
+  const { role, codecMask, pageSizeBytes } = hello.capabilities;
   const capabilities: [number, Uint8Array][] = [
     [CAPABILITY.ROLE, Uint8Array.of(role === 'source' ? 0 : 1)],
     [CAPABILITY.CODECS, u32Bytes(codecMask)],
     [CAPABILITY.PAGE_SIZE, u32Bytes(pageSizeBytes)],
-    [CAPABILITY.REFERENCE_PAGES, u32Bytes(referencePagesMax)],
   ];
   const writer = new Writer()
     .u16(hello.version.major)
@@ -107,7 +104,6 @@ function decodeCapabilities(reader: Reader): Capabilities {
     role: role === 0 ? 'source' : 'destination',
     codecMask: exactly(CAPABILITY.CODECS, 4),
     pageSizeBytes: exactly(CAPABILITY.PAGE_SIZE, 4),
-    referencePagesMax: exactly(CAPABILITY.REFERENCE_PAGES, 4),
   };
 }
 

@@ -22,7 +22,6 @@ export type Message =
       /** The other end has it: `batch` will not be read again. Not called when the link ends before. */
       readonly onArrived?: () => void;
     }
-  | { readonly kind: 'drop'; readonly pages: Uint32Array }
   | { readonly kind: 'barrier' | 'barrier-done'; readonly id: number }
   | {
       readonly kind: 'prepare' | 'prepared';
@@ -50,7 +49,6 @@ const RULES: Readonly<Record<MessageKind, KindRule>> = {
   layout: { type: FRAME.LAYOUT, from: 'source', anyLane: false },
   prologue: { type: FRAME.PROLOGUE, from: 'source', anyLane: false },
   pages: { type: FRAME.PAGES, from: 'source', anyLane: true },
-  drop: { type: FRAME.DROP, from: 'source', anyLane: true },
   barrier: { type: FRAME.BARRIER, from: 'source', anyLane: true },
   'barrier-done': { type: FRAME.BARRIER_DONE, from: 'destination', anyLane: false },
   tail: { type: FRAME.TAIL, from: 'source', anyLane: false },
@@ -117,10 +115,6 @@ function encodePayload(message: Message): Uint8Array {
         .u8(message.last ? 1 : 0)
         .bytes(message.bytes)
         .done();
-    case 'drop':
-      writer.u32(message.pages.length);
-      for (const pageIndex of message.pages) writer.u32(pageIndex);
-      return writer.done();
     case 'barrier':
     case 'barrier-done':
       return writer.u32(message.id).done();
@@ -165,8 +159,6 @@ function decodePayload(kind: Exclude<MessageKind, 'pages'>, reader: Reader): Mes
       if (last > 1) reader.refuse(`last = ${last}`);
       return { kind, last: last === 1, bytes: reader.rest() };
     }
-    case 'drop':
-      return { kind, pages: decodeDrop(reader) };
     case 'barrier':
     case 'barrier-done':
       return { kind, id: reader.u32() };
@@ -187,12 +179,4 @@ function decodeBlocks(reader: Reader): { id: string; sizeBytes: number }[] {
   const count = reader.u32();
   if (count > BLOCKS_MAX) reader.refuse(`${count} blocks`);
   return Array.from({ length: count }, () => ({ id: reader.utf8(reader.u8()), sizeBytes: reader.u64() }));
-}
-
-function decodeDrop(reader: Reader): Uint32Array {
-  const count = reader.u32();
-  if (count * 4 !== reader.left) reader.refuse(`${count} pages in ${reader.left} bytes`);
-  const pages = new Uint32Array(count);
-  for (let index = 0; index < count; index++) pages[index] = reader.u32();
-  return pages;
 }

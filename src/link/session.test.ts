@@ -10,7 +10,7 @@ import { Session } from './session.ts';
 const migrationId = new Uint8Array(16).fill(7);
 
 function capabilities(role: LinkRole): Capabilities {
-  return { role, codecMask: 1, pageSizeBytes: 4096, referencePagesMax: 8 };
+  return { role, codecMask: 1, pageSizeBytes: 4096 };
 }
 
 function makeSession(role: LinkRole, laneCount = 1): Session {
@@ -194,7 +194,7 @@ test('model: every lane delivers its messages once and in order, and nothing pas
       const take = (lane: number): boolean => {
         const message = destination.takeMessage(lane, nowMs);
         if (message === null) return false;
-        if (message.kind === 'drop') got[lane]!.push(message.pages[0]!);
+        if (message.kind === 'pages') got[lane]!.push(Buffer.from(message.batch).readUInt32BE());
         if (message.kind === 'barrier') {
           const before = barriers[message.id - 1]!;
           for (const [index, list] of got.entries()) assert.equal(list.length, before.sent[index]);
@@ -227,7 +227,9 @@ test('model: every lane delivers its messages once and in order, and nothing pas
           barriers.push({ sent: sent.map((list) => list.length), id: source.sendBarrier(nowMs) });
         } else if (what === 'send') {
           sent[lane]!.push(sent[lane]!.length);
-          source.send(lane, { kind: 'drop', pages: Uint32Array.of(sent[lane]!.length - 1, size) }, nowMs);
+          const batch = Buffer.alloc(4 + size);
+          batch.writeUInt32BE(sent[lane]!.length - 1);
+          source.send(lane, { kind: 'pages', batch }, nowMs);
         } else if (what === 'cut') reconnect(lane);
         else if (what === 'consume') take(lane);
         else if (what === 'move') move(lane, size / 100);

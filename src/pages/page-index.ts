@@ -44,12 +44,11 @@ import {
   ZERO,
 } from './layout.ts';
 import { PageHeat } from './page-heat.ts';
+import { Prices } from './prices.ts';
 import { regionPagesOf } from './regions.ts';
 import { SendQueue } from './send-queue.ts';
 import type { IndexSnapshot, IterationEnd } from './types.ts';
 
-/** A zero page in QEMU's stream with CONTINUE: be64 header and the byte. */
-export const ZERO_PAGE_BYTES = 9;
 const RAW_PAGE_BYTES = PAGE_SIZE_BYTES + 8;
 
 export class PageIndex {
@@ -67,8 +66,7 @@ export class PageIndex {
   #regionHistogram: Uint32Array;
   #hold: CompiledHold;
   #stopAndCopy = false;
-  #encodedBytesPerPage = RAW_PAGE_BYTES;
-  #deltaBytesPerPage: number | null = null;
+  readonly #prices = new Prices(RAW_PAGE_BYTES);
 
   #firstPassDone = false;
   #dirtyPages = 0;
@@ -177,8 +175,7 @@ export class PageIndex {
 
   /** Average bytes of a non-zero page on the link, as encoded lately. */
   setEncodedBytesEstimate(bytesPerPage: number): void {
-    assert(bytesPerPage >= 0, 'an encoded page has a size');
-    this.#encodedBytesPerPage = bytesPerPage;
+    this.#prices.wholeBytes = bytesPerPage;
   }
 
   /**
@@ -186,10 +183,10 @@ export class PageIndex {
    * not, a hot page is held from the start and goes whole.
    */
   setDeltaHold(deltaBytesPerPage: number | null): void {
-    if ((deltaBytesPerPage === null) !== (this.#deltaBytesPerPage === null)) {
+    if ((deltaBytesPerPage === null) !== (this.#prices.deltaBytes === null)) {
       this.#queue.setSendOnce(deltaBytesPerPage !== null);
     }
-    this.#deltaBytesPerPage = deltaBytesPerPage;
+    this.#prices.deltaBytes = deltaBytesPerPage;
   }
 
   setOrder(order: Order): void {
@@ -302,19 +299,13 @@ export class PageIndex {
     return this.#meta[page]!;
   }
 
-  /** What waits, as it would go over the link: zero pages exactly, others by the estimate. */
+  /** What waits, as it would go over the link. */
   backlog(): Backlog {
-    const { queuedPages, queuedZeroPages, heldPages, heldZeroPages } = this.#queue;
-    return {
-      queuedPages,
-      queuedBytes: this.#encodedBytes(queuedPages, queuedZeroPages),
-      heldPages,
-      heldBytes: this.#encodedBytes(heldPages, heldZeroPages, this.#deltaBytesPerPage ?? undefined),
-    };
+    return this.#prices.backlog(this.#queue, this.#neverSentPages);
   }
 
-  #encodedBytes(pages: number, zeroPages: number, bytesPerPage = this.#encodedBytesPerPage): number {
-    return (pages - zeroPages) * bytesPerPage + zeroPages * ZERO_PAGE_BYTES;
+  get #neverSentPages(): number {
+    return this.pageCount - (this.#queue.sentPages - this.#queue.resentPages);
   }
 
   snapshot(): IndexSnapshot {
@@ -322,7 +313,7 @@ export class PageIndex {
       backlog: this.backlog(),
       dirtyPages: this.#firstPassDone ? this.#dirtyPages : 0,
       dirtyOutsideHoldPages: this.#firstPassDone ? this.#dirtyOutsideHoldPages : 0,
-      writtenPageBytes: this.#encodedBytesPerPage,
+      writtenPageBytes: this.#prices.writtenPageBytes(this.#neverSentPages / this.pageCount),
       sentPages: this.#queue.sentPages,
       resentPages: this.#queue.resentPages,
       sentBytes: this.#log.sentBytes,

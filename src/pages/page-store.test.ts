@@ -5,7 +5,6 @@ import { Bitmap, GodwitError, Prng } from '../base/index.ts';
 import { type Hold, type Order, PAGE_SIZE_BYTES } from '../vm/index.ts';
 import { STATE_NONE } from './layout.ts';
 import { PageStore } from './page-store.ts';
-import { EVICTIONS_MAX } from './references.ts';
 import { chunkOfSlot, offsetOfSlot, SLOTS_PER_CHUNK } from './slot-pool.ts';
 
 const PAGES = 1200;
@@ -41,11 +40,8 @@ class Move {
   readonly store: PageStore;
   readonly guest = new Map<number, number>();
   readonly receiver = new Map<number, Buffer>();
-  /** What the far side has as references, kept in step by the reported evictions. */
-  readonly farReferences = new Map<number, Buffer>();
   readonly references: boolean;
   readonly #out = new Uint32Array(64);
-  readonly #evicted = new Uint32Array(EVICTIONS_MAX);
   #version = 0;
   tick = 0;
 
@@ -78,36 +74,30 @@ class Move {
   }
 
   #sendTaken(count: number): number {
-    // The far side drops what was evicted before anything is sent against it.
-    const evicted = this.store.drainEvicted(this.#evicted);
-    for (const page of this.#evicted.subarray(0, evicted)) assert.ok(this.farReferences.delete(page));
     for (const page of this.#out.subarray(0, count)) {
       const bytes = Buffer.alloc(PAGE_SIZE_BYTES + 7, 0xee);
       this.store.copyInto(page, bytes, 7);
       const sent = bytes.subarray(7);
+      const before = this.receiver.get(page);
       this.receiver.set(page, sent);
       if (!this.references) this.store.release(page);
-      else this.#sendWithReference(page, sent);
+      else this.#sendWithReference(page, before);
     }
     this.check();
     return count;
   }
 
-  #sendWithReference(page: number, sent: Buffer): void {
+  /** `before`: what the receiver had; a reference is that, or there is none. */
+  #sendWithReference(page: number, before: Buffer | undefined): void {
     const reference = this.store.takeReferenceSlot(page);
-    const far = this.farReferences.get(page);
-    assert.equal(reference >= 0, far !== undefined, `both sides have a reference of page ${page} or neither`);
     if (reference >= 0) {
       const at = offsetOfSlot(reference);
       const bytes = this.store.chunk(chunkOfSlot(reference)).subarray(at, at + PAGE_SIZE_BYTES);
-      assert.ok(bytes.equals(far!), `the reference of page ${page} is what was sent`);
+      assert.ok(before && bytes.equals(before), `the reference of page ${page} is what was sent`);
       this.store.releaseSlot(reference);
     }
-    this.farReferences.delete(page);
     const slot = this.store.takeSlot(page);
-    if (slot < 0) return;
-    this.store.keepReference(page, slot);
-    this.farReferences.set(page, sent);
+    if (slot >= 0) this.store.keepReference(page, slot);
   }
 
   check(): void {
@@ -257,14 +247,8 @@ test('references not dirtied lately are evicted before the others', () => {
   send();
   assert.equal(store.referencePages, 200);
   for (let page = 300; page < 456; page++) put(page);
-  const evicted = new Uint32Array(EVICTIONS_MAX);
-  const count = store.drainEvicted(evicted);
-  assert.equal(count, 100);
-  assert.ok(
-    evicted.subarray(0, count).every((page) => page >= 40),
-    'the 40 hot ones stay',
-  );
-  assert.equal(store.drainEvicted(evicted), 0);
+  assert.equal(store.referencePages, 100);
+  for (let page = 0; page < 40; page++) assert.ok(store.referenceSlot(page) >= 0, 'the 40 hot ones stay');
 });
 
 test('chunks are taken when needed, and dropped when they stayed empty for a whole round', () => {

@@ -24,6 +24,8 @@ export interface PageStoreOptions {
   readonly references?: boolean;
   /** Told of every chunk taken and given back. */
   readonly onChunk?: OnChunk;
+  /** See SlotPool. */
+  readonly readyChunk?: () => SharedArrayBuffer | null;
 }
 
 export class PageStore {
@@ -44,7 +46,7 @@ export class PageStore {
     this.index = new PageIndex(pageCount);
     this.memoryBytesMax = memoryBytesMax;
     this.#slots = new Int32Array(pageCount).fill(-1);
-    this.#pool = new SlotPool(slotCount, options.onChunk);
+    this.#pool = new SlotPool(slotCount, options.onChunk, options.readyChunk);
     this.#references = references ? new References(pageCount) : null;
     this.#bookkeepingBytes = bookkeepingBytesFor(pageCount, slotCount, references);
     this.#isRecent = (pageIndex) => this.index.isRecent(pageIndex);
@@ -78,7 +80,7 @@ export class PageStore {
 
   /** Non-zero pages that can be put before anything is released; references give way. */
   get roomPages(): number {
-    return this.#pool.freeSlots + (this.#references === null ? 0 : this.#references.evictable);
+    return this.#pool.freeSlots + (this.#references === null ? 0 : this.#references.count);
   }
 
   hasRoom(pages: number): boolean {
@@ -181,11 +183,6 @@ export class PageStore {
 
   get referencePages(): number {
     return this.#references === null ? 0 : this.#references.count;
-  }
-
-  /** Pages whose references were evicted since the last call, in order; `out` of EVICTIONS_MAX entries always suffices. */
-  drainEvicted(out: Uint32Array): number {
-    return this.#references === null ? 0 : this.#references.drainEvicted(out);
   }
 
   /** To be called now and then (an iteration's end): drops chunks that stayed empty since the last call. */

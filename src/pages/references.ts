@@ -1,14 +1,11 @@
 /**
  * The copies that the destination is known to have, kept to send deltas against. They give way when room is needed: a
- * clock sweeps the pages and evicts those not dirtied lately (unlikely to be sent again) before the others. Evictions are
- * reported so that the far side drops the same ones. Not responsible for slots' memory.
+ * clock sweeps the pages and evicts those not dirtied lately (unlikely to be sent again) before the others. Not
+ * responsible for slots' memory.
  */
 
 import { assert } from '../base/index.ts';
 import { LayeredBitmap } from './layered-bitmap.ts';
-
-/** Evictions waiting to be reported; none happens while this many wait. */
-export const EVICTIONS_MAX = 65_536;
 
 /** Recent pages passed over before one of them is evicted all the same. */
 const SECOND_CHANCES = 64;
@@ -16,34 +13,22 @@ const SECOND_CHANCES = 64;
 export class References {
   readonly #slots: Int32Array;
   readonly #pages: LayeredBitmap;
-  readonly #evicted: Uint32Array;
-  #evictedCount = 0;
-  #evictedTotal = 0;
   #hand = 0;
 
   constructor(pageCount: number) {
     this.#slots = new Int32Array(pageCount).fill(-1);
     this.#pages = new LayeredBitmap(pageCount);
-    this.#evicted = new Uint32Array(Math.min(pageCount, EVICTIONS_MAX));
   }
 
   static bytesFor(pageCount: number): number {
-    return pageCount * 4 + LayeredBitmap.bytesFor(pageCount) + Math.min(pageCount, EVICTIONS_MAX) * 4;
+    return pageCount * 4 + LayeredBitmap.bytesFor(pageCount);
   }
 
-  /** Bytes that grow with RAM; the report of evictions is a buffer of fixed size. */
   get byteLength(): number {
     return this.#slots.byteLength + this.#pages.byteLength;
   }
   get count(): number {
     return this.#pages.count;
-  }
-  get evictedTotal(): number {
-    return this.#evictedTotal;
-  }
-  /** References that may be evicted now. */
-  get evictable(): number {
-    return Math.min(this.#pages.count, this.#evicted.length - this.#evictedCount);
   }
 
   /** -1: none. */
@@ -66,25 +51,14 @@ export class References {
     return slot;
   }
 
-  /** Evicts one reference; returns its slot, or -1 when none may go. */
+  /** Evicts one reference; returns its slot, or -1 when there is none. */
   evict(isRecent: (pageIndex: number) => boolean): number {
-    if (this.evictable === 0) return -1;
+    if (this.#pages.count === 0) return -1;
     let page = this.#atOrAfter(this.#hand);
     for (let chances = 0; chances < SECOND_CHANCES && isRecent(page); chances++)
       page = this.#atOrAfter(page + 1);
     this.#hand = page + 1;
-    this.#evicted[this.#evictedCount++] = page;
-    this.#evictedTotal++;
     return this.remove(page);
-  }
-
-  /** Evictions not reported yet, oldest first; `out` must hold EVICTIONS_MAX or all of them. */
-  drainEvicted(out: Uint32Array): number {
-    const count = this.#evictedCount;
-    assert(count <= out.length, 'the report of evictions fits');
-    out.set(this.#evicted.subarray(0, count));
-    this.#evictedCount = 0;
-    return count;
   }
 
   #atOrAfter(from: number): number {

@@ -20,9 +20,16 @@ export class SlotPool {
   /** Chunks found empty by the last trim. */
   readonly #idle: Uint8Array;
   readonly #onChunk: OnChunk;
+  readonly #readyChunk: () => SharedArrayBuffer | null;
   #allocatedBytes = 0;
 
-  constructor(slotCount: number, onChunk: OnChunk = () => undefined) {
+  /** `readyChunk`: memory of SLOTS_PER_CHUNK zero pages that was touched before, or null. */
+  constructor(
+    slotCount: number,
+    onChunk: OnChunk = () => undefined,
+    readyChunk = (): SharedArrayBuffer | null => null,
+  ) {
+    this.#readyChunk = readyChunk;
     this.#onChunk = onChunk;
     this.slotCount = slotCount;
     this.#free = new LayeredBitmap(slotCount);
@@ -97,7 +104,8 @@ export class SlotPool {
 
   #takeChunk(chunk: number): void {
     const slots = Math.min(SLOTS_PER_CHUNK, this.slotCount - chunk * SLOTS_PER_CHUNK);
-    const shared = new SharedArrayBuffer(slots * PAGE_SIZE_BYTES);
+    const ready = slots === SLOTS_PER_CHUNK ? this.#readyChunk() : null;
+    const shared = ready ?? new SharedArrayBuffer(slots * PAGE_SIZE_BYTES);
     const memory = Buffer.from(shared);
     this.#chunks[chunk] = memory;
     this.#idle[chunk] = 0;

@@ -13,6 +13,8 @@ import { COMMAND, FLAG, FOOTER_BYTES, latin1Bytes, RAM_RECORD_BYTES_MAX, TAG, wr
 /** Most that openSection or closeSection writes. */
 export const SECTION_BYTES_MAX = 8 + FOOTER_BYTES;
 export const PING_BYTES = 9;
+const XBZRLE_ENCODING = 1;
+const XBZRLE_HEADER_BYTES = 3;
 
 export interface EncoderOptions {
   readonly layout: RamLayout;
@@ -84,6 +86,28 @@ export class StreamEncoder {
     const body = this.#record(out, at, pageIndex, FLAG.zero);
     out[body] = 0;
     return body + 1;
+  }
+
+  /** XBZRLE, `source[from, to)`: what changed in a page that the loader has (section 6). Where nothing did, nothing is written. */
+  pageDelta(
+    out: Uint8Array,
+    at: number,
+    pageIndex: number,
+    source: Uint8Array,
+    from: number,
+    to: number,
+  ): number {
+    const sizeBytes = to - from;
+    assert(sizeBytes <= PAGE_SIZE_BYTES - XBZRLE_HEADER_BYTES, 'a delta is shorter than its page');
+    if (sizeBytes === 0) return at;
+    const header = this.#record(out, at, pageIndex, FLAG.xbzrle);
+    out[header] = XBZRLE_ENCODING;
+    out[header + 1] = sizeBytes >>> 8;
+    out[header + 2] = sizeBytes;
+    const body = header + XBZRLE_HEADER_BYTES;
+    // Most are a few bytes, for which a view costs more than the bytes.
+    for (let byte = 0; byte < sizeBytes; byte++) out[body + byte] = source[from + byte]!;
+    return body + sizeBytes;
   }
 
   #record(out: Uint8Array, at: number, pageIndex: number, flag: number): number {

@@ -20,7 +20,7 @@ import {
 } from '../../src/link/index.ts';
 
 export function capabilities(role: LinkRole): Capabilities {
-  return { role, codecMask: 1, pageSizeBytes: 4096, referencePagesMax: 1024 };
+  return { role, codecMask: 1, pageSizeBytes: 4096 };
 }
 
 /** Opens connections to whatever accepts on the other side. */

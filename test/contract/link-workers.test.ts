@@ -28,7 +28,6 @@ function batchOf(first: number, count: number) {
     pages: Uint32Array.from({ length: count }, (_, index) => first + index),
     slots: Int32Array.from({ length: count }, (_, index) => first + index),
     referenceSlots: new Int32Array(count).fill(NO_SLOT),
-    keep: new Uint8Array(count),
     pack: true,
   };
 }
@@ -74,12 +73,12 @@ test('a chunk that was replaced is read at its new place, one given back no more
     let content = Buffer.alloc(0);
     const applier = new BatchApplier({
       pageCount: SLOTS,
-      referencePagesMax: 0,
       sink: {
         page: (_, source, offset) => {
           content = Buffer.from(source.subarray(offset, offset + 4096));
         },
         zero: () => {},
+        delta: () => {},
       },
     });
     const { bytes } = await codec.encodeBatch(0, batchOf(3, 1));

@@ -46,7 +46,7 @@ for (const [name, makeRoad] of Object.entries(ROADS)) {
   test(`${name}: messages of a lane arrive in order, a barrier orders lanes, close ends both`, async () => {
     const pair = await makePair(makeRoad, { laneCount: 3 });
     await pair.source.connected();
-    assert.equal(pair.source.peer?.referencePagesMax, 1024);
+    assert.equal(pair.source.peer?.pageSizeBytes, 4096);
     pair.source.send(0, { kind: 'layout', blocks: [{ id: 'pc.ram', sizeBytes: 1 << 30 }] });
     pair.source.send(0, { kind: 'prologue', last: true, bytes: Buffer.from('QEVM') });
     await Promise.all([0, 1, 2].map((lane) => sendStamped(pair, lane, 40, 9000)));
@@ -374,10 +374,7 @@ test('another migration, another number of lanes, another page size: refused', a
   for (const [options, code] of [
     [{ migrationId: randomBytes(16) }, 'LINK_MIGRATION'],
     [{ laneCount: 3 }, 'LINK_CONNECTION'],
-    [
-      { capabilities: { role: 'source', codecMask: 1, pageSizeBytes: 65536, referencePagesMax: 0 } },
-      'LINK_CONNECTION',
-    ],
+    [{ capabilities: { role: 'source', codecMask: 1, pageSizeBytes: 65536 } }, 'LINK_CONNECTION'],
   ] as const) {
     const pair = await makePair(ROADS['memory']!, { source: options });
     const error = await pair.source.closed;

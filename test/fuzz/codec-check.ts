@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { errorCode, Prng } from '../../src/base/index.ts';
 import { BatchApplier, BatchEncoder, NO_SLOT, SlotMemory } from '../../src/pages/codec/index.ts';
-import { applyNaively, type NaiveState } from './codec-naive.ts';
+import { pageMap } from '../../src/pages/codec/page-map.testing.ts';
+import { applyNaively } from './codec-naive.ts';
 
 const PAGES = 64;
 const SLOTS = PAGES * 2;
@@ -69,7 +70,7 @@ export function pageOf(bytes: Buffer, page: number): Buffer {
   return bytes.subarray(page * PAGE, (page + 1) * PAGE);
 }
 
-/** Writes to some pages and encodes them; afterwards references stand as both sides hold them. */
+/** Writes to some pages and encodes them; afterwards their references are what was sent. */
 export function nextBatch(
   guest: Guest,
   encoder: BatchEncoder,
@@ -84,7 +85,6 @@ export function nextBatch(
     if (prng.unit() < 0.1) pageOf(guest.current, prng.below(PAGES)).copy(pageOf(guest.current, page));
   }
   publish(guest);
-  const keep = Uint8Array.from(pages, () => (prng.unit() < 0.7 ? 1 : 0));
   const { bytes } = encoder.encode({
     pages: Uint32Array.from(pages),
     slots: Int32Array.from(pages, (page) =>
@@ -93,25 +93,17 @@ export function nextBatch(
     referenceSlots: Int32Array.from(pages, (page) =>
       guest.hasReference[page] && prng.unit() < 0.9 ? page + PAGES : NO_SLOT,
     ),
-    keep,
     pack: prng.unit() < 0.7,
   });
-  for (const [index, page] of pages.entries()) {
-    guest.hasReference[page] = keep[index] === 1;
-    if (keep[index] === 1) pageOf(guest.current, page).copy(pageOf(guest.reference, page));
+  for (const page of pages) {
+    guest.hasReference[page] = prng.unit() < 0.7;
+    pageOf(guest.current, page).copy(pageOf(guest.reference, page));
   }
   return { bytes, pages };
 }
 
-function makeApplier(target: Map<number, Buffer>, referencePagesMax = PAGES): BatchApplier {
-  return new BatchApplier({
-    pageCount: PAGES,
-    referencePagesMax,
-    sink: {
-      page: (page, source, offset) => target.set(page, Buffer.from(source.subarray(offset, offset + PAGE))),
-      zero: (page) => target.set(page, Buffer.alloc(PAGE)),
-    },
-  });
+function makeApplier(target: Map<number, Buffer>): BatchApplier {
+  return new BatchApplier({ pageCount: PAGES, sink: pageMap(target) });
 }
 
 /** Encoder, applier and naive twin agree with the guest over a few iterations. */
@@ -121,23 +113,17 @@ export function checkRoundTrip(seed: number): void {
   const encoder = new BatchEncoder(guest.memory);
   const target = new Map<number, Buffer>();
   const applier = makeApplier(target);
-  const naive: NaiveState = { pages: new Map(), references: new Map() };
+  const naive = new Map<number, Buffer>();
   for (let round = 0; round < 6; round++) {
     const { bytes, pages } = nextBatch(guest, encoder, prng);
     assert.equal(applier.apply(bytes), pages.length);
     applyNaively(bytes, naive);
     for (const page of pages) {
       assert.ok(pageOf(guest.current, page).equals(target.get(page)!), `page ${page} of round ${round}`);
-      assert.ok(pageOf(guest.current, page).equals(naive.pages.get(page)!), `naive page ${page}`);
+      assert.ok(pageOf(guest.current, page).equals(naive.get(page)!), `naive page ${page}`);
     }
-    assert.equal(applier.referenceCount, guest.hasReference.filter(Boolean).length);
-    assert.equal(naive.references.size, applier.referenceCount);
-    const dropped = Uint32Array.from({ length: 3 }, () => prng.below(PAGES));
-    applier.drop(dropped);
-    for (const page of dropped) {
-      guest.hasReference[page] = false;
-      naive.references.delete(page);
-    }
+    const evicted = prng.below(PAGES);
+    guest.hasReference[evicted] = false;
   }
 }
 
@@ -147,8 +133,7 @@ export function checkDamagedBatch(seed: number): void {
   const guest = makeGuest();
   const encoder = new BatchEncoder(guest.memory);
   const target = new Map<number, Buffer>();
-  const referencePagesMax = 40;
-  const applier = makeApplier(target, referencePagesMax);
+  const applier = makeApplier(target);
   for (let round = 0; round < 3; round++) {
     const bytes = Uint8Array.from(nextBatch(guest, encoder, prng).bytes);
     const damaged = damage(bytes, prng);
@@ -157,7 +142,6 @@ export function checkDamagedBatch(seed: number): void {
     } catch (error) {
       assert.match(errorCode(error), /^CODEC_/, String(error));
     }
-    assert.ok(applier.referenceCount <= referencePagesMax);
     for (const page of target.keys()) assert.ok(page >= 0 && page < PAGES);
   }
 }

@@ -2,11 +2,6 @@
 
 import { zstdDecompressSync } from 'node:zlib';
 
-export interface NaiveState {
-  readonly pages: Map<number, Buffer>;
-  readonly references: Map<number, Buffer>;
-}
-
 class Cursor {
   readonly bytes: Buffer;
   at = 0;
@@ -47,17 +42,15 @@ function segment(batch: Cursor): Cursor {
   return new Cursor(bytes);
 }
 
-function xorRuns(page: Buffer, runs: Cursor): void {
-  let word = 0;
+function changeRuns(page: Buffer, runs: Cursor): void {
+  let byte = 0;
   while (!runs.done) {
-    word += Number(runs.varint());
-    for (let count = Number(runs.varint()); count > 0; count--, word++) {
-      for (let byte = 0; byte < 4; byte++) page[word * 4 + byte]! ^= runs.number(1);
-    }
+    byte += Number(runs.varint());
+    for (let count = Number(runs.varint()); count > 0; count--, byte++) page[byte] = runs.number(1);
   }
 }
 
-export function applyNaively(bytes: Uint8Array, state: NaiveState): void {
+export function applyNaively(bytes: Uint8Array, pages: Map<number, Buffer>): void {
   const batch = new Cursor(Buffer.from(bytes));
   batch.take(2);
   const count = batch.number(2);
@@ -70,17 +63,15 @@ export function applyNaively(bytes: Uint8Array, state: NaiveState): void {
     previous += 1n + (zigzag % 2n === 0n ? zigzag / 2n : -(zigzag + 1n) / 2n);
     const page = Number(previous);
     let content: Buffer;
-    if ((kind & 7) === 0) content = Buffer.alloc(4096);
-    else if ((kind & 7) === 1) content = Buffer.from(raw.take(4096));
-    else if ((kind & 7) === 2) content = Buffer.from(packed.take(4096));
-    else if ((kind & 7) === 3) {
-      content = Buffer.from(state.references.get(page)!);
-      xorRuns(content, new Cursor(deltas.take(Number(records.varint()))));
+    if (kind === 0) content = Buffer.alloc(4096);
+    else if (kind === 1) content = Buffer.from(raw.take(4096));
+    else if (kind === 2) content = Buffer.from(packed.take(4096));
+    else if (kind === 3) {
+      content = Buffer.from(pages.get(page)!);
+      changeRuns(content, new Cursor(deltas.take(Number(records.varint()))));
     } else content = contents[index - Number(records.varint())]!;
     contents.push(content);
-    state.pages.set(page, content);
-    if (kind & 8) state.references.set(page, content);
-    else state.references.delete(page);
+    pages.set(page, content);
   }
   if (![batch, records, deltas, packed, raw].every((part) => part.done)) throw new Error('left over');
 }

@@ -97,7 +97,7 @@ function connectedPair(): { source: Session; destination: Session } {
       {
         migrationId: new Uint8Array(16),
         laneCount: 1,
-        capabilities: { role, codecMask: 1, pageSizeBytes: 4096, referencePagesMax: 0 },
+        capabilities: { role, codecMask: 1, pageSizeBytes: 4096 },
       },
       0,
     );

@@ -1,6 +1,6 @@
 /**
- * A real QEMU loads what the encoder writes: a recorded stream with pages and zero pages of our own, in
- * random order and cut into random sections. Memory is compared in the loaded, stopped machine.
+ * A real QEMU loads what the encoder writes: a recorded stream with pages, zero pages and changes to pages of our own,
+ * in random order and cut into random sections. Memory is compared in the loaded, stopped machine.
  */
 
 import assert from 'node:assert/strict';
@@ -73,7 +73,7 @@ test('a stock QEMU loads a re-emitted stream, page by page as we wrote it', {
   const bytes = zstdDecompressSync(readFileSync(join(import.meta.dirname, 'qemu10.0-pc.stream.zst')));
   const { recorder } = decodeInChunks(bytes, [65536]);
   paint(recorder, new Prng(11));
-  writeFileSync(join(folder, 'stream'), reemit(recorder, 12));
+  writeFileSync(join(folder, 'stream'), reemit(recorder, 12, { changes: true }));
   writeFileSync(join(folder, 'firmware'), Buffer.alloc(65536, 0xf4));
   const child = spawn(
     QEMU,

@@ -233,7 +233,7 @@ async function visit(scene: Scene, credentials: TlsCredentials, id: Buffer, lane
   const link = new Link({
     migrationId: id,
     laneCount: lanes,
-    capabilities: { role: 'source', codecMask: 1, pageSizeBytes: 4096, referencePagesMax: 0 },
+    capabilities: { role: 'source', codecMask: 1, pageSizeBytes: 4096 },
     onMessage: () => undefined,
   });
   link.dial(tlsDial({ host: scene.ssh.address, port: scene.dataPort }, credentials));

@@ -1,26 +1,25 @@
 /**
- * One lane's batches, applied in order: records to page contents, and the references that later deltas need.
- * Not responsible for where pages go (the sink), nor for the order of batches (the link).
+ * One lane's batches, applied in order: records to page contents and deltas. Not responsible for where pages go (the sink), nor for the
+ * order of batches (the link).
  */
 
 import { freeMemory } from '../../base/index.ts';
 import { PAGE_SIZE_BYTES } from '../../vm/index.ts';
 import { type UnpackedBatch, unpackBatch } from './decoder.ts';
-import { applyDelta } from './delta.ts';
-import { codecError, DELTA_BYTES_MAX, KEEP, KIND, KIND_MASK } from './format.ts';
-import { ReferenceCopies } from './references.ts';
+import { checkDelta } from './delta.ts';
+import { BATCH_PAGES_MAX, codecError, DELTA_BYTES_MAX, KIND } from './format.ts';
 
 export interface PageSink {
   /** `source[offset, offset + 4096)` is the page; valid during the call only. */
   page(pageIndex: number, source: Buffer, offset: number): void;
   zero(pageIndex: number): void;
+  /** `source[from, to)` is a delta (delta.ts) to what the sink was given last for this page; valid during the call only. */
+  delta(pageIndex: number, source: Uint8Array, from: number, to: number): void;
 }
 
 export interface ApplierOptions {
   /** Pages of the RAM layout; an index at or above is refused. */
   readonly pageCount: number;
-  /** This lane's share of what HELLO offered. */
-  readonly referencePagesMax: number;
   readonly sink: PageSink;
   /** True where `pageIndex` belongs to this applier's lane. */
   readonly owns?: (pageIndex: number) => boolean;
@@ -28,27 +27,11 @@ export interface ApplierOptions {
 
 export class BatchApplier {
   readonly #options: ApplierOptions;
-  readonly #references: ReferenceCopies;
-  readonly #scratch = Buffer.alloc(PAGE_SIZE_BYTES);
   /** Where the whole page of each record of this batch lies: its offset, negative - 1 for packed; NaN: not a whole page. */
-  readonly #whole = new Float64Array(1024);
+  readonly #whole = new Float64Array(BATCH_PAGES_MAX);
 
   constructor(options: ApplierOptions) {
     this.#options = options;
-    this.#references = new ReferenceCopies(options.referencePagesMax);
-  }
-
-  get referenceCount(): number {
-    return this.#references.count;
-  }
-
-  get memoryBytes(): number {
-    return this.#references.memoryBytes;
-  }
-
-  /** The pages of a DROP message. A page without a reference is no error: it may have become zero meanwhile. */
-  drop(pages: Uint32Array): void {
-    for (const pageIndex of pages) this.#references.drop(pageIndex);
   }
 
   /** Unpacks and applies one batch; returns its number of pages. Errors: CODEC_*. */
@@ -86,35 +69,32 @@ export class BatchApplier {
   }
 
   #record(walk: Walk, record: number): void {
-    const kindByte = walk.at < walk.records.length ? walk.records[walk.at++]! : -1;
-    if (kindByte < 0 || (kindByte & ~(KIND_MASK | KEEP)) !== 0) {
-      throw codecError('CODEC_RECORD', `record ${record} of kind ${kindByte}`, { record });
-    }
+    const kind = walk.at < walk.records.length ? walk.records[walk.at++]! : -1;
     const pageIndex = this.#pageIndex(walk);
-    const keep = (kindByte & KEEP) !== 0;
+    const { sink } = this.#options;
     this.#whole[record] = Number.NaN;
-    switch (kindByte & KIND_MASK) {
+    switch (kind) {
       case KIND.ZERO:
-        this.#zero(pageIndex, keep);
+        sink.zero(pageIndex);
         return;
       case KIND.RAW:
         walk.rawAt = this.#next(walk.raw, walk.rawAt);
         this.#whole[record] = walk.rawAt - PAGE_SIZE_BYTES;
-        this.#emit(pageIndex, walk.raw, walk.rawAt - PAGE_SIZE_BYTES, keep);
+        sink.page(pageIndex, walk.raw, walk.rawAt - PAGE_SIZE_BYTES);
         return;
       case KIND.PACKED:
         walk.packedAt = this.#next(walk.packed, walk.packedAt);
         this.#whole[record] = -(walk.packedAt - PAGE_SIZE_BYTES) - 1;
-        this.#emit(pageIndex, walk.packed, walk.packedAt - PAGE_SIZE_BYTES, keep);
+        sink.page(pageIndex, walk.packed, walk.packedAt - PAGE_SIZE_BYTES);
         return;
       case KIND.DELTA:
-        this.#delta(walk, pageIndex, keep);
+        this.#delta(walk, pageIndex);
         return;
       case KIND.SAME:
-        this.#same(walk, record, pageIndex, keep);
+        this.#same(walk, record, pageIndex);
         return;
       default:
-        throw codecError('CODEC_RECORD', `record ${record} of kind ${kindByte}`, { record });
+        throw codecError('CODEC_RECORD', `record ${record} of kind ${kind}`, { record });
     }
   }
 
@@ -138,62 +118,25 @@ export class BatchApplier {
     return at + PAGE_SIZE_BYTES;
   }
 
-  #emit(pageIndex: number, source: Buffer, offset: number, keep: boolean): void {
-    if (keep) {
-      const slot = this.#references.slotFor(pageIndex);
-      source.copy(
-        this.#references.chunk(slot),
-        this.#references.offset(slot),
-        offset,
-        offset + PAGE_SIZE_BYTES,
-      );
-    } else {
-      this.#references.drop(pageIndex);
-    }
-    this.#options.sink.page(pageIndex, source, offset);
-  }
-
-  #zero(pageIndex: number, keep: boolean): void {
-    if (keep) {
-      const slot = this.#references.slotFor(pageIndex);
-      const at = this.#references.offset(slot);
-      this.#references.chunk(slot).fill(0, at, at + PAGE_SIZE_BYTES);
-    } else {
-      this.#references.drop(pageIndex);
-    }
-    this.#options.sink.zero(pageIndex);
-  }
-
-  #delta(walk: Walk, pageIndex: number, keep: boolean): void {
+  #delta(walk: Walk, pageIndex: number): void {
     const length = varint(walk);
     const at = walk.deltasAt;
     if (length > DELTA_BYTES_MAX || at + length > walk.deltas.length) {
       throw codecError('CODEC_DELTA', `a delta of ${length} bytes`, { pageIndex });
     }
     walk.deltasAt = at + length;
-    const slot = this.#references.slotOf(pageIndex);
-    if (slot < 0) throw codecError('CODEC_REFERENCE', `page ${pageIndex} has no reference`, { pageIndex });
-    const chunk = this.#references.chunk(slot);
-    const offset = this.#references.offset(slot);
-    if (keep) {
-      applyDelta(walk.deltas, at, at + length, chunk, offset);
-      this.#options.sink.page(pageIndex, chunk, offset);
-      return;
-    }
-    chunk.copy(this.#scratch, 0, offset, offset + PAGE_SIZE_BYTES);
-    applyDelta(walk.deltas, at, at + length, this.#scratch, 0);
-    this.#references.drop(pageIndex);
-    this.#options.sink.page(pageIndex, this.#scratch, 0);
+    checkDelta(walk.deltas, at, at + length);
+    this.#options.sink.delta(pageIndex, walk.deltas, at, at + length);
   }
 
-  #same(walk: Walk, record: number, pageIndex: number, keep: boolean): void {
+  #same(walk: Walk, record: number, pageIndex: number): void {
     const distance = varint(walk);
     const whole = distance > 0 && distance <= record ? this.#whole[record - distance]! : Number.NaN;
     if (Number.isNaN(whole)) {
       throw codecError('CODEC_RECORD', `record ${record} repeats what is no whole page`, { record });
     }
-    if (whole >= 0) this.#emit(pageIndex, walk.raw, whole, keep);
-    else this.#emit(pageIndex, walk.packed, -whole - 1, keep);
+    if (whole >= 0) this.#options.sink.page(pageIndex, walk.raw, whole);
+    else this.#options.sink.page(pageIndex, walk.packed, -whole - 1);
   }
 }
 

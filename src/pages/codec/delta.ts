@@ -1,10 +1,11 @@
 /**
- * Sparse runs: what changed between two copies of a page, as 32-bit words to XOR in (docs/format/link.md, 6).
- * XOR and not the new words: a counter that moved by one leaves mostly zero bytes, which zstd then takes away.
+ * Deltas: what changed between two copies of a page, as QEMU's own XBZRLE (docs/format/link.md, 6): numbers of bytes that stay and of
+ * bytes that change, and these. The destination QEMU changes its own copy by it, so nobody on the far side keeps another.
  */
 
 import { GodwitError } from '../../base/index.ts';
-import { codecError, PAGE_WORDS } from './format.ts';
+import { PAGE_SIZE_BYTES } from '../../vm/index.ts';
+import { codecError, DELTA_BYTES_MAX, PAGE_WORDS } from './format.ts';
 
 /** Words are stored as the machine lays them out; every platform we ship for is little-endian. */
 if (new Uint8Array(Uint32Array.of(1).buffer)[0] !== 1) {
@@ -14,10 +15,11 @@ if (new Uint8Array(Uint32Array.of(1).buffer)[0] !== 1) {
 /** 32 bytes are compared at a time, as four 64-bit words: measured 1.5 times as fast as eight 32-bit ones. */
 const BLOCK_LONGS = 4;
 const BLOCK_WORDS = BLOCK_LONGS * 2;
+const RUN_HEADER_BYTES_MAX = 4;
 
 /**
- * Writes the runs that turn the reference into the page to `out` from `at`; returns the end.
- * `out` has DELTA_BYTES_MAX bytes of room. Word and long offsets name the same bytes.
+ * Writes what turns the reference into the page to `out` from `at`, in whole 32-bit words, and returns the end; -1 where that takes more than
+ * DELTA_BYTES_MAX, of which `out` has room. Word and long offsets name the same bytes.
  */
 export function encodeDelta(
   page: { readonly words: Uint32Array; readonly longs: BigInt64Array },
@@ -56,10 +58,11 @@ export function encodeDelta(
       while (stop < PAGE_WORDS && page.words[pageWord + stop] !== reference.words[referenceWord + stop]) {
         stop++;
       }
-      end = putVarint(out, end, word - runEnd);
-      end = putVarint(out, end, stop - word);
+      if (end - at + RUN_HEADER_BYTES_MAX + (stop - word) * 4 > DELTA_BYTES_MAX) return -1;
+      end = putUleb128(out, end, (word - runEnd) * 4);
+      end = putUleb128(out, end, (stop - word) * 4);
       for (; word < stop; word++) {
-        const value = page.words[pageWord + word]! ^ reference.words[referenceWord + word]!;
+        const value = page.words[pageWord + word]!;
         out[end] = value;
         out[end + 1] = value >>> 8;
         out[end + 2] = value >>> 16;
@@ -72,35 +75,25 @@ export function encodeDelta(
   return end;
 }
 
-/** XORs the runs of `deltas[at, end)` into the page at `page[pageAt]`. Never writes outside it. Errors: CODEC_DELTA. */
-export function applyDelta(
-  deltas: Uint8Array,
-  at: number,
-  end: number,
-  page: Uint8Array,
-  pageAt: number,
-): void {
-  let word = 0;
+/** That `deltas[at, end)` is a delta whose every byte lies within a page, as QEMU wants it. Errors: CODEC_DELTA. */
+export function checkDelta(deltas: Uint8Array, at: number, end: number): void {
+  let byte = 0;
   let position = at;
   while (position < end) {
-    const skip = getVarint(deltas, position, end);
-    position += varintBytes(skip);
-    const count = getVarint(deltas, position, end);
-    position += varintBytes(count);
-    word += skip;
-    const bytes = count * 4;
-    if (count === 0 || word + count > PAGE_WORDS || position + bytes > end) {
-      throw codecError('CODEC_DELTA', `a run of ${count} words at word ${word}`, { word, count });
+    const stay = getUleb128(deltas, position, end);
+    position += uleb128Bytes(stay);
+    const change = getUleb128(deltas, position, end);
+    position += uleb128Bytes(change) + change;
+    byte += stay + change;
+    const isNone = change === 0 || (stay === 0 && byte > change);
+    if (isNone || byte > PAGE_SIZE_BYTES || position > end) {
+      throw codecError('CODEC_DELTA', `${change} bytes at byte ${byte - change}`, { byte, change });
     }
-    const to = pageAt + word * 4;
-    for (let byte = 0; byte < bytes; byte++) page[to + byte]! ^= deltas[position + byte]!;
-    position += bytes;
-    word += count;
   }
 }
 
-/** Skips and counts are at most 1,024: one or two bytes, low seven bits first. */
-function putVarint(out: Uint8Array, at: number, value: number): number {
+/** Below 16,384: one or two bytes, low seven bits first. */
+function putUleb128(out: Uint8Array, at: number, value: number): number {
   if (value < 128) {
     out[at] = value;
     return at + 1;
@@ -110,7 +103,7 @@ function putVarint(out: Uint8Array, at: number, value: number): number {
   return at + 2;
 }
 
-function getVarint(bytes: Uint8Array, at: number, end: number): number {
+function getUleb128(bytes: Uint8Array, at: number, end: number): number {
   const low = at < end ? bytes[at]! : -1;
   if (low >= 0 && low < 128) return low;
   const high = low >= 0 && at + 1 < end ? bytes[at + 1]! : -1;
@@ -119,6 +112,6 @@ function getVarint(bytes: Uint8Array, at: number, end: number): number {
   return (low & 0x7f) | (high << 7);
 }
 
-function varintBytes(value: number): number {
+function uleb128Bytes(value: number): number {
   return value < 128 ? 1 : 2;
 }

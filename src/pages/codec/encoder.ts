@@ -1,7 +1,7 @@
 /**
  * Pages to batches (docs/format/link.md, 6): per page the cheapest of zero, same, delta, packed and raw. Holds scratch
- * memory and nothing that outlives a batch, so any worker may encode any batch. Not responsible for which pages are kept
- * as references (the caller says), nor for whether packing pays on this link (chooser.ts).
+ * memory and nothing that outlives a batch, so any worker may encode any batch. Not responsible for which copies are
+ * references (the caller says), nor for whether packing pays on this link (chooser.ts).
  */
 
 import { constants, crc32, zstdCompressSync } from 'node:zlib';
@@ -15,13 +15,12 @@ import {
   CODING_STORED,
   CODING_ZSTD,
   DELTA_BYTES_MAX,
-  KEEP,
   KIND,
   NO_SLOT,
   RECORD_BYTES_MAX,
   SEGMENT_HEADER_BYTES,
 } from './format.ts';
-import { fingerprint, isEqual, isZero, looksRandom, zeroShare } from './sample.ts';
+import { fingerprint, isEqual, isZero, looksRandom } from './sample.ts';
 import type { SlotMemory } from './slot-memory.ts';
 
 export interface BatchRequest {
@@ -31,8 +30,6 @@ export interface BatchRequest {
   readonly slots: Int32Array;
   /** The copy the destination has when it reads this batch; NO_SLOT: none. */
   readonly referenceSlots: Int32Array;
-  /** 1: both sides keep the new content as the page's reference. */
-  readonly keep: Uint8Array;
   /** False: no zstd, the link is faster than it. */
   readonly pack: boolean;
 }
@@ -43,7 +40,7 @@ export interface BatchStats {
   readonly packedPages: number;
   readonly deltaPages: number;
   readonly samePages: number;
-  /** Bytes of delta runs before zstd. */
+  /** Bytes of deltas before zstd. */
   readonly deltaBytes: number;
   /** What zstd made of the packed pages; equals packedPages * 4096 when it did not pay. */
   readonly packedStoredBytes: number;
@@ -57,10 +54,6 @@ export interface EncodedBatch {
   readonly stats: BatchStats;
 }
 
-/** Up to here runs are sent whatever they look like; they are at most half a page. */
-const SPARSE_BYTES_MAX = 2048;
-/** Longer runs pay when zstd will find this share of zeros in them. */
-const DENSE_ZERO_SHARE_MIN = 0.5;
 /** A call of zstd costs about 15 us: nothing shorter is worth it. */
 const ZSTD_BYTES_MIN = 192;
 const ZSTD_GAIN_MAX = 0.97;
@@ -95,10 +88,8 @@ export class BatchEncoder {
     const count = request.pages.length;
     assert(count > 0 && count <= BATCH_PAGES_MAX, 'a batch has 1 to 1,024 pages');
     assert(
-      request.slots.length === count &&
-        request.referenceSlots.length === count &&
-        request.keep.length === count,
-      'slots, references and keep flags belong to pages',
+      request.slots.length === count && request.referenceSlots.length === count,
+      'slots and references belong to pages',
     );
     this.#begin();
     for (let index = 0; index < count; index++) this.#page(request, index);
@@ -120,17 +111,16 @@ export class BatchEncoder {
   #page(request: BatchRequest, index: number): void {
     const page = request.pages[index]!;
     const slot = request.slots[index]!;
-    const keep = request.keep[index]! !== 0 ? KEEP : 0;
     if (slot === NO_SLOT) {
       this.#zeroPages++;
-      this.#record(KIND.ZERO | keep, page);
+      this.#record(KIND.ZERO, page);
       return;
     }
     const { words } = this.#memory.of(slot);
     const word = this.#memory.offset(slot) / 4;
     if (isZero(words, word)) {
       this.#zeroPages++;
-      this.#record(KIND.ZERO | keep, page);
+      this.#record(KIND.ZERO, page);
       return;
     }
     const referenceSlot = request.referenceSlots[index]!;
@@ -138,15 +128,15 @@ export class BatchEncoder {
       const deltaBytes = this.#delta(slot, referenceSlot);
       if (deltaBytes >= 0) {
         this.#deltaPages++;
-        this.#record(KIND.DELTA | keep, page);
+        this.#record(KIND.DELTA, page);
         this.#varint(deltaBytes);
         return;
       }
     }
-    this.#wholePage(request, index, page, slot, keep);
+    this.#wholePage(request, index, page, slot);
   }
 
-  /** Appends the runs and returns their length, or -1 (and nothing appended) where the page itself is cheaper. */
+  /** Appends the delta and returns its length, or -1 (and nothing appended) where the page itself is cheaper. */
   #delta(slot: number, referenceSlot: number): number {
     const at = this.#deltasEnd;
     if (at + DELTA_BYTES_MAX > this.#deltas.length) this.#deltas = larger(this.#deltas);
@@ -158,27 +148,27 @@ export class BatchEncoder {
       this.#deltas,
       at,
     );
-    if (end - at > SPARSE_BYTES_MAX && zeroShare(this.#deltas, at, end) < DENSE_ZERO_SHARE_MIN) return -1;
+    if (end < 0) return -1;
     this.#deltasEnd = end;
     return end - at;
   }
 
-  #wholePage(request: BatchRequest, index: number, page: number, slot: number, keep: number): void {
+  #wholePage(request: BatchRequest, index: number, page: number, slot: number): void {
     const chunk = this.#memory.of(slot);
     const offset = this.#memory.offset(slot);
     const distance = this.#findSame(request, index, chunk, offset);
     if (distance > 0) {
       this.#samePages++;
-      this.#record(KIND.SAME | keep, page);
+      this.#record(KIND.SAME, page);
       this.#varint(distance);
     } else if (!request.pack || looksRandom(chunk.words, offset / 4)) {
       this.#rawSlots[this.#rawCount++] = slot;
-      this.#record(KIND.RAW | keep, page);
+      this.#record(KIND.RAW, page);
     } else {
       if (this.#packedEnd + PAGE_SIZE_BYTES > this.#packed.length) this.#packed = larger(this.#packed);
       this.#packed.set(chunk.bytes.subarray(offset, offset + PAGE_SIZE_BYTES), this.#packedEnd);
       this.#packedEnd += PAGE_SIZE_BYTES;
-      this.#record(KIND.PACKED | keep, page);
+      this.#record(KIND.PACKED, page);
     }
   }
 

@@ -9,19 +9,17 @@ export const SEGMENT_HEADER_BYTES = 7;
 export const BATCH_PAGES_MAX = 1024;
 
 export const KIND = { ZERO: 0, RAW: 1, PACKED: 2, DELTA: 3, SAME: 4 } as const;
-export const KIND_MASK = 7;
-export const KEEP = 8;
 
 export const CODING_STORED = 0;
 export const CODING_ZSTD = 1;
 
 /** Kind, five bytes of page, two of length, rounded up. */
 export const RECORD_BYTES_MAX = 12;
-/** Every word changed: one skip, a count of two bytes, 4,096 bytes. */
-export const DELTA_BYTES_MAX = 4100;
-/** No batch is longer: each page is at most its record and a delta without pause. */
+/** Half a page: a page of which more has changed is packed as well as a whole one. */
+export const DELTA_BYTES_MAX = 2048;
+/** No batch is longer: each page is at most its record and all of its bytes. */
 export const BATCH_BYTES_MAX =
-  BATCH_HEADER_BYTES + 4 * SEGMENT_HEADER_BYTES + BATCH_PAGES_MAX * (RECORD_BYTES_MAX + DELTA_BYTES_MAX);
+  BATCH_HEADER_BYTES + 4 * SEGMENT_HEADER_BYTES + BATCH_PAGES_MAX * (RECORD_BYTES_MAX + PAGE_SIZE_BYTES);
 
 /** No content (a page of zeros) or no reference. */
 export const NO_SLOT = -1;
@@ -37,9 +35,7 @@ export type CodecErrorCode =
   | 'CODEC_ZSTD'
   | 'CODEC_RECORD'
   | 'CODEC_PAGE'
-  | 'CODEC_DELTA'
-  | 'CODEC_REFERENCE'
-  | 'CODEC_REFERENCE_LIMIT';
+  | 'CODEC_DELTA';
 
 export function codecError(
   code: CodecErrorCode,

@@ -83,15 +83,6 @@ function repeats(words: Uint32Array, at: number): boolean {
   return false;
 }
 
-/** Share of zero bytes among 128 sampled ones of `bytes[at, end)`. */
-export function zeroShare(bytes: Uint8Array, at: number, end: number): number {
-  const stride = Math.max(1, Math.floor((end - at) / 128) | 1);
-  let zeros = 0;
-  let samples = 0;
-  for (let index = at; index < end; index += stride, samples++) if (bytes[index] === 0) zeros++;
-  return samples === 0 ? 0 : zeros / samples;
-}
-
 /** 16 words spread over the page, mixed; equal pages have equal fingerprints, others seldom. */
 export function fingerprint(words: Uint32Array, at: number): number {
   let mixed = 0x9e3779b9;

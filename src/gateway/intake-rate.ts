@@ -1,0 +1,36 @@
+/**
+ * How many rewritten pages a second come out of QEMU through this gateway while neither waits for the other. With the VM stopped that is how
+ * fast the last ones come, and where deltas of a few bytes cross the link it is what a downtime is made of. Pure; the caller brings the time.
+ */
+
+/** A longer silence is QEMU's, or a wait of ours. */
+const BUSY_GAP_MS_MAX = 10;
+const SAMPLE_MS = 40;
+
+export class IntakeRate {
+  #lastMs = Number.NEGATIVE_INFINITY;
+  #lastPages = 0;
+  #busyMs = 0;
+  #busyPages = 0;
+  #mostPerMs: number | null = null;
+
+  /** `totalPages` have arrived by now. */
+  arrived(nowMs: number, totalPages: number): void {
+    const gapMs = nowMs - this.#lastMs;
+    if (gapMs <= BUSY_GAP_MS_MAX) {
+      this.#busyMs += gapMs;
+      this.#busyPages += totalPages - this.#lastPages;
+    }
+    this.#lastMs = nowMs;
+    this.#lastPages = totalPages;
+    if (this.#busyMs < SAMPLE_MS) return;
+    this.#mostPerMs = Math.max(this.#mostPerMs ?? 0, this.#busyPages / this.#busyMs);
+    this.#busyMs = 0;
+    this.#busyPages = 0;
+  }
+
+  /** null before there was enough to tell. */
+  get pagesPerSecond(): number | null {
+    return this.#mostPerMs === null ? null : this.#mostPerMs * 1000;
+  }
+}
