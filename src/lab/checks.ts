@@ -5,7 +5,7 @@
 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errorMessage } from '../base/index.ts';
+import { errorMessage, sleep } from '../base/index.ts';
 import { cont, queryStatus, stop } from '../qmp/index.ts';
 import {
   checkDiskLog,
@@ -136,12 +136,16 @@ export const oneRunningCheck: Check<RunningEvidence> = {
   dump: ({ source, destination }) => `source ${source ?? 'gone'}, destination ${destination ?? 'gone'}`,
 };
 
+const ENDING_MS_MAX = 2000;
+
 async function runState(vm: Vm): Promise<string | null> {
   if (vm.process.ending() !== null) return null;
   try {
     return (await queryStatus(vm.qmp)).status;
   } catch (error) {
-    if (vm.process.ending() !== null) return null;
+    // A QEMU that ends closes its monitors some time before its process is gone.
+    const ended = vm.process.exited.then(() => true);
+    if (await Promise.race([ended, sleep(ENDING_MS_MAX).then(() => false)])) return null;
     throw error;
   }
 }

@@ -191,12 +191,11 @@ for (const [kept, extra, at] of [
   ['ends at the last moment and QEMU stays', ['-no-reboot', '-no-shutdown'], 'stopping'],
 ] as const) {
   test(`a guest that ${kept} has a defined end`, { skip }, async () => {
-    const result = await holds({
-      strike: { at, afterMs: 0 },
-      fault: 'reset',
-      expect: 'ended',
-      pair: { extra },
-    });
+    const one = { strike: { at, afterMs: 0 }, fault: 'reset', expect: 'ended', pair: { extra } } as const;
+    let result = await runCase(one);
+    // QEMU was not struck at that moment: once more.
+    if (!result.struck) result = await runCase(one);
+    assert.deepEqual(result.complaints, [], `${result.outcome}: ${result.text}`);
     assert.deepEqual([result.failureCode, result.outcome], ['GUEST_ENDED', 'aborted']);
     assert.match(result.sourceState, extra.length === 1 ? /^ended/ : /^shutdown$/);
     assert.match(result.destinationState, /^ended/);
