@@ -64,9 +64,9 @@ function thin(prng: Prng, firstPage: number, count: number, share: number, sink:
   const lowest = Math.log2(bits & -bits);
   for (let word = Math.floor(firstPage / 32); word <= lastWord; word++) {
     // Bernoulli bits by the binary digits of the probability, least significant first: OR halves the way up to 1, AND the way to 0.
-    let mask = prng.u32();
+    let mask = prng.i32();
     for (let digit = lowest + 1; digit < 16; digit++) {
-      const random = prng.u32();
+      const random = prng.i32();
       mask = ((bits >>> digit) & 1) === 1 ? mask | random : mask & random;
     }
     if (word * 32 < firstPage) mask &= -1 << (firstPage & 31);
@@ -83,7 +83,7 @@ export function byZipf(
   exponent: number,
 ): WriteGroup {
   const octaves = zipfOctaves(count, exponent);
-  const stride = scatteringStride(count);
+  const pageOf = scatter(firstPage, count);
   return {
     rates: octaves.map(({ first, pages, share }) => ({
       first,
@@ -101,13 +101,12 @@ export function byZipf(
         // A fraction of a write is one with that chance.
         const whole = Math.floor(draws) + (prng.unit() < draws % 1 ? 1 : 0);
         if (!certain && perPage < 1) {
-          for (let write = 0; write < whole; write++)
-            sink.page(firstPage + (((first + prng.below(pages)) * stride) % count));
+          for (let write = 0; write < whole; write++) sink.page(pageOf(first + prng.below(pages)));
           continue;
         }
         const chance = 1 - Math.exp(-perPage);
         for (let rank = first; rank < first + pages; rank++) {
-          if (certain || prng.unit() < chance) sink.page(firstPage + ((rank * stride) % count));
+          if (certain || prng.unit() < chance) sink.page(pageOf(rank));
         }
       }
     },
@@ -133,6 +132,19 @@ function zipfOctaves(count: number, exponent: number): Octave[] {
     octaves.push({ first, pages, share: (integral(first + pages + 1) - integral(first + 1)) / whole });
   }
   return octaves;
+}
+
+/** Where the page of a rank is. The remainder by its reciprocal: `%` on numbers beyond 2^31 is a call that takes longer than all else here. */
+function scatter(firstPage: number, count: number): (rank: number) => number {
+  const stride = scatteringStride(count);
+  const perCount = 1 / count;
+  return (rank) => {
+    const at = rank * stride;
+    const rest = at - Math.floor(at * perCount) * count;
+    // The quotient may be off by one.
+    if (rest < 0) return firstPage + rest + count;
+    return firstPage + (rest < count ? rest : rest - count);
+  };
 }
 
 /** Odd and near 0.618 of the count, coprime to it: neighbours in heat are far apart in address. The bare guest's choice. */
