@@ -64,6 +64,39 @@ test('bitmaps and version numbers agree on what the destination lacks', () => {
   assert.equal(ledger.staleAgainPages, again.length);
 });
 
+test('a write to settled pages changes nothing, and only there', () => {
+  const prng = new Prng(5);
+  const ledger = new Ledger(PAGES, PAGES);
+  const dirty = new Set<number>();
+  const out = new Uint32Array(3000);
+  const waiting: number[] = [];
+  let found = 0;
+  for (let round = 0; round < 300; round++) {
+    const first = prng.below(PAGES);
+    const count = Math.min(PAGES - first, 1 + prng.below(40_000));
+    ledger.range(first, count);
+    for (let page = first; page < first + count; page++) dirty.add(page);
+    const taken = out.subarray(0, ledger.take(prng.below(300), out));
+    for (const page of taken) dirty.delete(page);
+    waiting.push(...taken);
+    if (round % 7 === 0) for (const page of waiting.splice(0)) ledger.deliver(page);
+    if (ledger.passPages === 0 || round % 31 === 0) {
+      ledger.sync();
+      dirty.clear();
+    }
+    const from = prng.below(PAGES);
+    const length = Math.min(PAGES - from, 1 + prng.below(prng.below(2) === 0 ? 100 : 40_000));
+    const expected = Array.from({ length }, (_, at) => from + at).every((page) => dirty.has(page));
+    assert.equal(ledger.settled(from, length), expected, `round ${round}: ${from}, ${length}`);
+    if (!expected) continue;
+    found++;
+    const before = [ledger.stalePages, ledger.staleAgainPages];
+    ledger.range(from, length);
+    assert.deepEqual([ledger.stalePages, ledger.staleAgainPages], before);
+  }
+  assert.ok(found > 20, `${found}`);
+});
+
 function finish(ledger: Ledger, lose: number | null): void {
   const out = new Uint32Array(4096);
   while (ledger.passPages > 0 || ledger.sync() > 0) {

@@ -10,6 +10,7 @@ import type { DirtySink } from '../trace/index.ts';
 /** Words a chunk: what is clean is skipped by chunks, so that a pass costs by what is dirty and not by RAM. */
 const CHUNK_SHIFT = 10;
 const CHUNK_WORDS = 1 << CHUNK_SHIFT;
+const CHUNK_PAGES = CHUNK_WORDS * 32;
 
 export class Ledger implements DirtySink {
   readonly pageCount: number;
@@ -26,6 +27,8 @@ export class Ledger implements DirtySink {
   /** 1: the chunk may hold dirty pages, or pages of the pass. */
   readonly #dirtyChunks: Uint8Array;
   readonly #passChunks: Uint8Array;
+  /** 1: all of the chunk is settled, as of the last look. */
+  readonly #settledChunks: Uint8Array;
   readonly #zeroFrom: number;
   #passPages: number;
   #stalePages: number;
@@ -47,6 +50,7 @@ export class Ledger implements DirtySink {
     this.#delivered = new Int32Array(words);
     this.#dirtyChunks = new Uint8Array((words + CHUNK_WORDS - 1) >>> CHUNK_SHIFT);
     this.#passChunks = new Uint8Array(this.#dirtyChunks.length).fill(1);
+    this.#settledChunks = new Uint8Array(this.#dirtyChunks.length);
     this.#zeroFrom = zeroFrom;
     this.#passPages = pageCount;
     this.#stalePages = pageCount;
@@ -99,6 +103,31 @@ export class Ledger implements DirtySink {
     this.#dirtiedPages += (mask & (mask - 1)) === 0 ? 1 : popcount32(mask);
   }
 
+  /** Each of these pages is dirty and stale, and no copy of it is under way: another write changes nothing but `dirtiedPages`. */
+  settled(firstPage: number, pageCount: number): boolean {
+    const end = firstPage + pageCount;
+    for (let from = firstPage; from < end; ) {
+      const chunk = Math.floor(from / CHUNK_PAGES);
+      const to = Math.min(end, (chunk + 1) * CHUNK_PAGES);
+      if (this.#settledChunks[chunk] === 0) {
+        if (!this.#areSettled(from, to)) return false;
+        if (to - from === CHUNK_PAGES) this.#settledChunks[chunk] = 1;
+      }
+      from = to;
+    }
+    return true;
+  }
+
+  #areSettled(firstPage: number, end: number): boolean {
+    const lastWord = (end - 1) >>> 5;
+    for (let at = firstPage >>> 5; at <= lastWord; at++) {
+      let others = at * 32 < firstPage ? (1 << (firstPage & 31)) - 1 : 0;
+      if (at === lastWord && (end & 31) !== 0) others |= -1 << (end & 31);
+      if (((this.#dirty[at]! & this.#stale[at]! & ~this.#taken[at]!) | others) !== -1) return false;
+    }
+    return true;
+  }
+
   isZero(pageIndex: number): boolean {
     return pageIndex >= this.#zeroFrom;
   }
@@ -114,6 +143,7 @@ export class Ledger implements DirtySink {
       if (this.#dirtyChunks[chunk] === 0 && this.#passChunks[chunk] === 0) continue;
       const found = this.#syncChunk(chunk);
       this.#dirtyChunks[chunk] = 0;
+      this.#settledChunks[chunk] = 0;
       this.#passChunks[chunk] = found === 0 ? 0 : 1;
       pages += found;
     }
@@ -155,6 +185,7 @@ export class Ledger implements DirtySink {
       if (before !== word) {
         this.#pass[at] = word;
         this.#taken[at]! |= before ^ word;
+        this.#settledChunks[at >>> CHUNK_SHIFT] = 0;
       }
       if (word === 0) at++;
     }
@@ -181,6 +212,7 @@ export class Ledger implements DirtySink {
     this.#pass.fill(0);
     this.#dirty.fill(0);
     this.#stale.fill(0);
+    this.#settledChunks.fill(0);
     this.#passPages = this.#stalePages = this.#staleZeroPages = this.#staleAgainPages = 0;
   }
 

@@ -2,9 +2,16 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { MIB } from '../base/index.ts';
+import { GIB, MIB } from '../base/index.ts';
 import { readParameters, strategies, strategyByName } from '../strategy/index.ts';
-import { makeGuest, WORKLOADS, type WorkloadName, type WorkloadOptions } from '../trace/index.ts';
+import {
+  type DirtySink,
+  makeGuest,
+  WORKLOADS,
+  type WorkloadName,
+  type WorkloadOptions,
+} from '../trace/index.ts';
+import { PAGE_SIZE_BYTES } from '../vm/index.ts';
 import { SIMULATION_DEFAULTS, type SimulationOptions, type SimulationResult, simulate } from './index.ts';
 
 const PAGES = 8192;
@@ -114,5 +121,55 @@ test('regret: the clairvoyant is never beaten by the rule whose run it watches',
     const result = simulate(optionsFor(name, 'uniform', 4, {}, { regret: true }));
     assert.ok(result.clairvoyant, name);
     assert.ok(result.regret !== null && result.regret >= 0 && result.regret < 1, `${name}: ${result.regret}`);
+  }
+});
+
+/** A guest of 16 GiB is large: its writes are drawn by chunks, and not at all where they would change nothing. */
+const LARGE_PAGES = (16 * GIB) / PAGE_SIZE_BYTES;
+
+function largeRun(
+  name: string,
+  workload: WorkloadName,
+  pageCount: number,
+  settles: boolean,
+): SimulationResult {
+  const busy = { hotBytes: 2 * GIB, rateBytesPerSecond: 6 * GIB };
+  const options = optionsFor(name, workload, 6, busy, { linkBytesPerSecond: 1e9, timeLimitMs: 45_000 });
+  const whole = makeGuest(pageCount, { workload, seed: 6, ...busy });
+  const guest = {
+    ...whole,
+    writeStep(step: number, sink: DirtySink) {
+      const { page, range, word } = sink;
+      const bare = { page: page.bind(sink), range: range.bind(sink), word: word.bind(sink) };
+      whole.writeStep(step, settles ? sink : bare);
+    },
+  };
+  return simulate({ ...options, guest, gatewayMemoryBytesMax: 16 * GIB });
+}
+
+test('leaving out writes that change nothing changes nothing but what was worked through', () => {
+  for (const [name, workload] of [
+    ['adaptive', 'uniform'],
+    ['frs', 'phased'],
+  ] as const) {
+    const { pageEvents, ...left } = largeRun(name, workload, LARGE_PAGES, true);
+    const { pageEvents: all, ...drawn } = largeRun(name, workload, LARGE_PAGES, false);
+    assert.deepEqual(left, drawn);
+    assert.ok(pageEvents < all, `${name}: ${pageEvents}, ${all}`);
+  }
+});
+
+test('a large guest and one just too small for it move alike', () => {
+  for (const [name, workload] of [
+    ['adaptive', 'uniform'],
+    ['mp', 'phased'],
+  ] as const) {
+    const large = largeRun(name, workload, LARGE_PAGES, true);
+    const small = largeRun(name, workload, LARGE_PAGES - 1024, true);
+    assert.equal(large.outcome, small.outcome);
+    for (const field of ['totalMigrationTimeMs', 'downtimeMs', 'transferredBytes'] as const) {
+      const ratio = large[field]! / small[field]!;
+      assert.ok(Math.abs(ratio - 1) < 0.01, `${name}, ${workload}, ${field}: ${ratio}`);
+    }
   }
 });

@@ -5,6 +5,7 @@
  */
 
 import { Prng } from '../base/index.ts';
+import { thinLarge } from './large-sets.ts';
 import type { DirtySink, RateGroup } from './types.ts';
 
 export interface WriteGroup {
@@ -33,26 +34,40 @@ export function inTurn(firstPage: number, count: number, pagesPerSecond: number)
   };
 }
 
-/** Writes `count` pages from `firstPage` on, each write to one of them at random. */
-export function atRandom(firstPage: number, count: number, pagesPerSecond: number): WriteGroup {
+/** Writes `count` pages from `firstPage` on, each write to one of them at random; `large`: large-sets.ts. */
+export function atRandom(
+  firstPage: number,
+  count: number,
+  pagesPerSecond: number,
+  large = false,
+): WriteGroup {
   return {
     rates: [{ pages: count, perSecond: pagesPerSecond / count }],
     write(fromMs, toMs, seed, sink) {
       const writes = wholeWrites(pagesPerSecond, fromMs, toMs);
-      if (writes > 0) writeAtRandom(new Prng(seed), firstPage, count, writes, sink);
+      if (writes <= 0 || (large && sink.settled?.(firstPage, count))) return;
+      if (large && isThinned(count, writes, DENSE_LARGE)) {
+        thinLarge(seed, firstPage, count, 1 - Math.exp(-writes / count), sink);
+      } else writeAtRandom(new Prng(seed), firstPage, count, writes, sink);
     },
   };
 }
 
 /** Above this many writes a page, thinning 32 pages at once is cheaper than drawing each write. */
 const DENSE = 0.1;
+/** The same for thinLarge, which draws less than half as much a word. */
+const DENSE_LARGE = 0.03;
 /** Above this many writes a page, the chance that one of 2^26 pages is missed is below 1e-4. */
 const CERTAIN = 30;
+
+function isThinned(count: number, writes: number, dense: number): boolean {
+  return writes / count >= dense && writes / count < CERTAIN && count >= 64;
+}
 
 function writeAtRandom(prng: Prng, firstPage: number, count: number, writes: number, sink: DirtySink): void {
   const perPage = writes / count;
   if (perPage >= CERTAIN) sink.range(firstPage, count);
-  else if (perPage >= DENSE && count >= 64) thin(prng, firstPage, count, 1 - Math.exp(-perPage), sink);
+  else if (isThinned(count, writes, DENSE)) thin(prng, firstPage, count, 1 - Math.exp(-perPage), sink);
   else for (let write = 0; write < writes; write++) sink.page(firstPage + prng.below(count));
 }
 
@@ -81,6 +96,7 @@ export function byZipf(
   count: number,
   pagesPerSecond: number,
   exponent: number,
+  large = false,
 ): WriteGroup {
   const octaves = zipfOctaves(count, exponent);
   const pageOf = scatter(firstPage, count);
@@ -92,7 +108,7 @@ export function byZipf(
     })),
     write(fromMs, toMs, seed, sink) {
       const writes = wholeWrites(pagesPerSecond, fromMs, toMs);
-      if (writes <= 0) return;
+      if (writes <= 0 || (large && sink.settled?.(firstPage, count))) return;
       const prng = new Prng(seed);
       for (const { first, pages, share } of octaves) {
         const perPage = (writes * share) / pages;

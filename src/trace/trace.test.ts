@@ -18,6 +18,7 @@ import {
   TraceReader,
   TraceWriter,
 } from './index.ts';
+import { thinLarge } from './large-sets.ts';
 import { readVarint, writeVarint } from './varint.ts';
 
 interface NaiveSet {
@@ -349,5 +350,29 @@ test('thinning and drawing give the expected number of distinct pages', () => {
       Math.abs(pages.count() - expected) < 0.05 * expected + 150,
       `${perPage}: ${pages.count()}, ${expected}`,
     );
+  }
+});
+
+test('a large set is written as often as it should, and the same whether or not settled chunks are left out', () => {
+  const first = 33_000;
+  const count = 200_000;
+  const settledBelow = 3 * 32_768;
+  for (const share of [0.01, 0.3, 0.9]) {
+    const drawn = (settled: (from: number, pages: number) => boolean) => {
+      const pages = new Bitmap(first + count + 64);
+      thinLarge(9, first, count, share, {
+        page: () => assert.fail('thinning tells words'),
+        range: () => assert.fail('thinning tells words'),
+        word: (word, mask) => (pages.words[word]! |= mask),
+        settled,
+      });
+      return pages;
+    };
+    const all = drawn(() => false);
+    assert.ok(all.next(0) >= first && all.next(first + count) === -1);
+    assert.ok(Math.abs(all.count() - share * count) < 4 * Math.sqrt(share * (1 - share) * count));
+    const some = drawn((from, pages) => from + pages <= settledBelow);
+    assert.equal(some.next(0), all.next(settledBelow));
+    for (let page = settledBelow; page < first + count; page++) assert.equal(some.has(page), all.has(page));
   }
 });

@@ -9,6 +9,8 @@ export interface DirtySink {
   range(firstPage: number, pageCount: number): void;
   /** Bit b of `mask`: page 32 x `wordIndex` + b was written. */
   word(wordIndex: number, mask: number): void;
+  /** Another write to any of these pages would change nothing: a guest may leave out drawing it. Absent: never. */
+  settled?(firstPage: number, pageCount: number): boolean;
 }
 
 /** Pages that are written alike. */

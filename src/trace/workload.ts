@@ -3,7 +3,7 @@
  * stand for kinds of servers. Not responsible for how pages are drawn (groups.ts).
  */
 
-import { GodwitError, MIB } from '../base/index.ts';
+import { GIB, GodwitError, MIB } from '../base/index.ts';
 import { PAGE_SIZE_BYTES } from '../vm/index.ts';
 import { atRandom, byZipf, inTurn, type WriteGroup, whileBusy } from './groups.ts';
 import { type GuestModel, type PageCost, STEP_MS } from './types.ts';
@@ -74,6 +74,9 @@ const OWN_BYTES = 2 * MIB;
 const OWN_HOT_PAGES = 4;
 const PAGES_PER_TABLE_PAGE = 1024;
 
+/** Guests from this size on write by large-sets.ts; smaller ones as they did for docs/results. */
+const LARGE_GUEST_PAGES = (16 * GIB) / PAGE_SIZE_BYTES;
+
 interface Region {
   readonly firstPage: number;
   readonly pages: number;
@@ -101,7 +104,7 @@ export function makeGuest(pageCount: number, given: Partial<WorkloadOptions>): G
   }
   const groups = [
     ...ownGroups(options, hot, rate / PAGE_SIZE_BYTES, own),
-    ...workloadGroups(options, hot, filled, rate / PAGE_SIZE_BYTES),
+    ...workloadGroups(options, hot, filled, rate / PAGE_SIZE_BYTES, pageCount >= LARGE_GUEST_PAGES),
   ];
   const firstStep = Math.round(options.startMs / STEP_MS);
   const endPage = filled.firstPage + filled.pages;
@@ -142,6 +145,7 @@ function workloadGroups(
   hot: Region,
   filled: Region,
   pagesPerSecond: number,
+  large: boolean,
 ): WriteGroup[] {
   const { firstPage, pages } = hot;
   switch (options.workload) {
@@ -152,27 +156,27 @@ function workloadGroups(
       return [inTurn(firstPage, pages, pagesPerSecond)];
     case 'uniform':
     case 'mixed':
-      return [atRandom(firstPage, pages, pagesPerSecond)];
+      return [atRandom(firstPage, pages, pagesPerSecond, large)];
     case 'zipf':
-      return [byZipf(firstPage, pages, pagesPerSecond, options.zipfExponent)];
+      return [byZipf(firstPage, pages, pagesPerSecond, options.zipfExponent, large)];
     case 'phased':
-      return [whileBusy(atRandom(firstPage, pages, pagesPerSecond), options.busyMs, options.quietMs)];
+      return [whileBusy(atRandom(firstPage, pages, pagesPerSecond, large), options.busyMs, options.quietMs)];
     // Sessions and caches by popularity; logs and page cache in turn.
     case 'web':
       return [
-        byZipf(firstPage, Math.max(1, pages >>> 2), 0.8 * pagesPerSecond, 0.9),
+        byZipf(firstPage, Math.max(1, pages >>> 2), 0.8 * pagesPerSecond, 0.9, large),
         inTurn(firstPage, pages, 0.2 * pagesPerSecond),
       ];
     // Segments run through a ring of buffers; connection state is small and hot.
     case 'stream':
       return [
         inTurn(firstPage, Math.max(1, pages >>> 2), 0.9 * pagesPerSecond),
-        atRandom(filled.firstPage, Math.max(1, Math.min(filled.pages, 256)), 0.1 * pagesPerSecond),
+        atRandom(filled.firstPage, Math.max(1, Math.min(filled.pages, 256)), 0.1 * pagesPerSecond, large),
       ];
     // A solver: most writes in a quarter of memory, the rest anywhere.
     case 'memory-intensive':
       return [
-        atRandom(firstPage, Math.max(1, pages >>> 2), 0.85 * pagesPerSecond),
+        atRandom(firstPage, Math.max(1, pages >>> 2), 0.85 * pagesPerSecond, large),
         inTurn(firstPage, pages, 0.15 * pagesPerSecond),
       ];
   }
