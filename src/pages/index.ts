@@ -5,6 +5,5 @@ export { type PageState, STATE_HELD, STATE_NONE, STATE_QUEUED } from './layout.t
 export { PageIndex } from './page-index.ts';
 export { PageStore, type PageStoreOptions } from './page-store.ts';
 export { ZERO_PAGE_BYTES } from './prices.ts';
-export { regionPagesOf } from './regions.ts';
 export { chunkOfSlot, type OnChunk, offsetOfSlot, SLOTS_PER_CHUNK } from './slot-pool.ts';
 export type { IndexSnapshot, IterationEnd } from './types.ts';

@@ -12,6 +12,7 @@ import {
   type Order,
   PAGE_SIZE_BYTES,
   REWRITE_CLASSES,
+  regionPagesOf,
 } from '../vm/index.ts';
 import { REWRITE_CLASS_OF_CODE, ratePerSecondOfCode, tickOfMs } from './heat.ts';
 import {
@@ -45,7 +46,6 @@ import {
 } from './layout.ts';
 import { PageHeat } from './page-heat.ts';
 import { Prices } from './prices.ts';
-import { regionPagesOf } from './regions.ts';
 import { SendQueue } from './send-queue.ts';
 import type { IndexSnapshot, IterationEnd } from './types.ts';
 

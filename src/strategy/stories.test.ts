@@ -180,27 +180,25 @@ test('adaptive believes no forecast for longer than a share of the cost, and sto
   // Rates so low that the limit seems in reach, but the backlog swings and never gets there.
   const light = { dirty: 8000, rates: [[0.25, 8000] as const] };
   const swing = (queued: readonly number[]) => queued.map((pages) => ({ ...light, queued: pages }));
-  const answers = (queued: readonly number[], over = {}) =>
-    listen('adaptive', swing(queued), over).map((decision) => `${decision.action} ${decision.rule}`);
-  const returns = answers([30_000, 8000, 4000, 9000, 4100]);
+  const answers = (queued: readonly number[], settings: readonly string[] = []) =>
+    listen('adaptive', swing(queued), { settings: ['downtimeWeight=5', ...settings] }).map(
+      (decision) => `${decision.action} ${decision.rule}`,
+    );
+  const returns = answers([30_000, 8000, 4000, 10_000, 4100]);
   assert.deepEqual(returns.slice(-3), [
     'continue adaptive-watch',
     'continue adaptive-watch',
     'stop-and-copy adaptive-plateau',
   ]);
-  const never = answers([30_000, 8000, 4000, 9000, 9000]);
+  const never = answers([30_000, 8000, 4000, 10_000, 10_000]);
   assert.equal(
     never.at(-1),
     'stop-and-copy adaptive-plateau',
-    'a quarter of 3 s saved, and patience, are over',
+    'a quarter of what it would save, and patience, are over',
   );
   const little = answers([30_000, 8000, 4000, 4500, 4500]);
-  assert.equal(
-    little.at(-2),
-    'stop-and-copy adaptive-plateau',
-    'so little saved is worth two passes, no second',
-  );
-  const patient = answers([30_000, 8000, 4000, 4500, 4500], { settings: ['patienceShare=0.15'] });
+  assert.equal(little.at(-2), 'stop-and-copy adaptive-plateau', 'so little saved is worth a pass, no second');
+  const patient = answers([30_000, 8000, 4000, 4500, 4500], ['patienceShare=0.15']);
   assert.equal(patient.at(-2), 'continue adaptive-watch');
 });
 

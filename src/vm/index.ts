@@ -7,6 +7,7 @@ export {
   type RamBlock,
   type RamLayout,
 } from './ram.ts';
+export { regionPagesOf } from './regions.ts';
 export type { Decision, DecisionAction, Hold, Limits, OnTimeout, Order } from './rules.ts';
 export {
   type Backlog,

@@ -34,7 +34,7 @@ export const adaptive: Strategy<Forecast> = {
   parameters: [
     parameter(
       'downtimeWeight',
-      5,
+      3,
       [1.1, 1000],
       's/s',
       'seconds of total time that one second of downtime is worth',

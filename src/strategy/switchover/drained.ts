@@ -46,14 +46,15 @@ function negligibleBytes(outlook: Outlook, link: number, heldShare: number): num
 
 /**
  * Is all sent that was never sent? Until then sending is worth its time, however fast hot pages come back meanwhile. Hot pages that wait
- * behind colder ones may never have their turn: it is also enough that sending has come round to pages sent before.
+ * behind colder ones may never have their turn: it is also enough that sending has come round to pages sent before. Of the never-sent
+ * ones `sparedPages` do not count.
  */
-export function allSentOnce(outlook: Outlook, heldShare: number): Drained {
+export function allSentOnce(outlook: Outlook, heldShare: number, sparedPages = 0): Drained {
   const { snapshot, linkBytesPerSecond: link } = outlook;
   const last = lastIteration(outlook);
   if (!snapshot.firstPassDone) return { drained: false, text: "QEMU's first pass is not over" };
   if (link === null) return { drained: false, text: 'the link rate is not known yet' };
-  const bytes = neverSentPages(outlook) * bytesPerWaitingPage(snapshot);
+  const bytes = Math.max(0, neverSentPages(outlook) - sparedPages) * bytesPerWaitingPage(snapshot);
   const time = formatMs((bytes * 1000) / link);
   const resending = last !== null && last.resentPages > RESENT_SHARE * last.sentPages;
   return {

@@ -12,6 +12,7 @@ import { goOn, stop, value } from '../common.ts';
 import { keptCurrent, plateauPages, type Share } from '../forecast.ts';
 import {
   bytesPerPage,
+  dirtiedMost,
   downtimeText,
   formatBytes,
   formatMs,
@@ -29,8 +30,8 @@ import { concentration, phasesOf } from './pattern-class.ts';
 const LINK_SHARE_FOR_LIMIT = 0.95;
 /** Rewrite rates mean something after this many iterations past the first pass. */
 const ITERATIONS_TO_LEARN = 2;
-/** Within a pass of QEMU what was dirtied is not known: two of them, and no less or more than this. */
-const PATIENCE_PASSES = 2;
+/** Within a pass of QEMU what was dirtied is not known: that long, and no less or more than this. */
+const PATIENCE_PASSES = 1;
 const PATIENCE_MS_MIN = 250;
 const PATIENCE_MS_MAX = 500;
 /** A better moment was seen: this share of what it would save is spent on waiting for its like. */
@@ -200,7 +201,9 @@ export function forecastSwitchover(
     return { decision: fits, least: known.least, waitingSinceMs, settling: known.settling };
   }
   if (fits !== null) return { least: known.least, waitingSinceMs, ...settle(outlook, known, fits, weight) };
-  const sent = allSentOnce(outlook, value(parameters, 'heldShare'));
+  // Hot pages wait longest, and one that the hold missed is worth its turn only while the cost says so.
+  const hotOutsideHold = Math.max(0, dirtiedMost(outlook.history) - outlook.snapshot.backlog.heldPages);
+  const sent = allSentOnce(outlook, value(parameters, 'heldShare'), hotOutsideHold);
   const least = known.known && sent.drained ? leastOf(outlook, known.least, weight) : known.least;
   const say = (decision: Decision): ForecastVerdict => ({ decision, least, waitingSinceMs, settling: null });
   if (!known.known)

@@ -1,6 +1,6 @@
 /** Regions: equal power-of-two runs of pages, at most REGIONS_MAX of them. */
 
-import { REGIONS_MAX } from '../vm/index.ts';
+import { REGIONS_MAX } from './statistics.ts';
 
 /** 2 MiB, the granularity of a huge page, unless RAM is too large for it. */
 const REGION_PAGES_MIN = 512;
