@@ -40,6 +40,8 @@ const slowGuest = { fillBytes: 192 * MIB, hotBytes: 64 * MIB, rateBytesPerSecond
 const fastGuest = { fillBytes: 384 * MIB, hotBytes: 192 * MIB, rateBytesPerSecond: 400 * MIB, seed: SEED };
 
 const stress: Course = { ...slow, guest: { ...slowGuest, workload: 'stress', body: 'text' } };
+/** As `stress --vm` leaves its memory: zeros around the word. */
+const stressZero: Course = { ...slow, guest: { ...slowGuest, workload: 'stress', body: 'zero' } };
 const stressRandom: Course = { ...slow, guest: { ...slowGuest, workload: 'stress', body: 'random' } };
 const uniform: Course = { ...slow, guest: { ...slowGuest, workload: 'uniform', body: 'random' } };
 const zipf: Course = { ...slow, guest: { ...slowGuest, workload: 'zipf', body: 'random' } };
@@ -192,6 +194,7 @@ function minus(left: number | null, right: number | null): number | null {
 export const benches: readonly Bench[] = [
   { name: 'clean-guest-downtime', needsQemu: true, run: cleanDowntime },
   { name: 'stress-paired', needsQemu: true, run: (options) => duel(stress, options) },
+  { name: 'stress-paired-zero', needsQemu: true, run: (options) => duel(stressZero, options) },
   { name: 'stress-paired-random', needsQemu: true, run: (options) => duel(stressRandom, options) },
   { name: 'stress-paired-1g', needsQemu: true, run: (options) => duelWithFloor(stressFast, options) },
   { name: 'uniform-paired', needsQemu: true, run: (options) => duel(uniform, options) },
