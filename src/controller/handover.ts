@@ -120,9 +120,10 @@ async function stopSource(options: HandoverOptions): Promise<number> {
 const SHORT_PASS_MS = 25;
 /** What earlier passes brought is still being loaded at the far end for about this long. */
 const SHORT_PASSES_MS = 80;
-/** The guest writes as fast as passes are read: another is no shorter. */
+/** The guest writes as fast as passes are read: another is no shorter. Twice, because one may have been held up. */
 const NO_SHORTER = 0.9;
-const HURRY_MS_MAX = 1000;
+const NO_SHORTER_TIMES = 2;
+const HURRY_MS_MAX = 2000;
 
 /**
  * Passes 250 ms apart leave 250 ms of writes to be read, sent and loaded with the VM stopped. Without the spacing, and with the bandwidth
@@ -132,15 +133,16 @@ async function untilPassesAreShort({ source, gateway }: HandoverOptions): Promis
   if (!gateway.hurryPasses()) return;
   const { promise, resolve } = Promise.withResolvers<void>();
   let passMs: number | null = null;
-  let lastLengthMs: number | null = null;
+  let shortestMs = Number.POSITIVE_INFINITY;
+  let noShorter = 0;
   let shortSinceMs: number | null = null;
   const ignore = source.on(({ name, receivedAtMs }) => {
     if (name !== 'MIGRATION_PASS') return;
     const lengthMs = passMs === null ? null : receivedAtMs - passMs;
     const isShort = lengthMs !== null && lengthMs <= SHORT_PASS_MS;
-    if (!isShort && lengthMs !== null && lengthMs > NO_SHORTER * (lastLengthMs ?? Number.POSITIVE_INFINITY))
-      resolve();
-    lastLengthMs = lengthMs;
+    if (!isShort && lengthMs !== null && lengthMs > NO_SHORTER * shortestMs) noShorter++;
+    if (noShorter === NO_SHORTER_TIMES) resolve();
+    shortestMs = Math.min(shortestMs, lengthMs ?? Number.POSITIVE_INFINITY);
     shortSinceMs = isShort ? (shortSinceMs ?? receivedAtMs) : null;
     passMs = receivedAtMs;
     if (shortSinceMs !== null && receivedAtMs - shortSinceMs >= SHORT_PASSES_MS) resolve();

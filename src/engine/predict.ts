@@ -75,7 +75,7 @@ function passBehind(snapshot: Snapshot, arrivals: PassArrivals | null): number {
 }
 
 /** As long as passes are hurried before the stop (controller/handover.ts). */
-const HURRY_SECONDS = 1;
+const HURRY_SECONDS = 2;
 /** So short that they are not worth another. */
 const SHORT_PASS_SECONDS = 0.025;
 

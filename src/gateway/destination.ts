@@ -20,6 +20,8 @@ import {
 /** Device sections of a machine are well below this; the stream decoder at the source has the same cap. */
 const TAIL_BYTES_MAX = 64 * MIB;
 
+const TELL_MS = 4;
+
 export class DestinationGateway {
   readonly #feed: QemuFeed;
   readonly #failed: (error: Error) => void;
@@ -32,6 +34,7 @@ export class DestinationGateway {
   #checksum = 0;
   #room: PromiseWithResolvers<void> | null = null;
   #complete = false;
+  #telling: NodeJS.Timeout | null = null;
 
   /** `onFailed`: QEMU or the feed failed; the link should be aborted with the error. */
   constructor(options: FeedOptions, onFailed: (error: Error) => void) {
@@ -118,9 +121,16 @@ export class DestinationGateway {
     return this.#room.promise.then(() => this.#tellApplied());
   }
 
-  /** The source keeps no more under way than we apply in a moment. */
+  /** The source keeps no more under way than we apply in a moment; it need not hear of every batch. */
   #tellApplied(): void {
-    this.#link?.send(0, { kind: 'control', text: encodeApplied(this.#pageTotal) });
+    this.#telling ??= setTimeout(() => {
+      this.#telling = null;
+      try {
+        this.#link?.send(0, { kind: 'control', text: encodeApplied(this.#pageTotal) });
+      } catch {
+        // The link has ended meanwhile, and with it whoever would have wanted to know.
+      }
+    }, TELL_MS);
   }
 
   #onRoom(): void {
@@ -148,6 +158,7 @@ export class DestinationGateway {
   }
 
   close(): void {
+    if (this.#telling) clearTimeout(this.#telling);
     this.#feed.close();
   }
 }

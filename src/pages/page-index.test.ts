@@ -193,6 +193,7 @@ class Pair {
       },
       dirtyPages: naive.iteration === 0 ? 0 : counts.dirty,
       dirtyOutsideHoldPages: naive.iteration === 0 ? 0 : counts.outside,
+      deltaPageBytes: null,
       writtenPageBytes: 1000,
       sentPages: naive.sentPages,
       resentPages: naive.resentPages,

@@ -313,6 +313,7 @@ export class PageIndex {
       backlog: this.backlog(),
       dirtyPages: this.#firstPassDone ? this.#dirtyPages : 0,
       dirtyOutsideHoldPages: this.#firstPassDone ? this.#dirtyOutsideHoldPages : 0,
+      deltaPageBytes: this.#prices.deltaBytes,
       writtenPageBytes: this.#prices.writtenPageBytes(this.#neverSentPages / this.pageCount),
       sentPages: this.#queue.sentPages,
       resentPages: this.#queue.resentPages,

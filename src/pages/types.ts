@@ -17,6 +17,7 @@ export type IndexSnapshot = Pick<
   | 'backlog'
   | 'dirtyPages'
   | 'writtenPageBytes'
+  | 'deltaPageBytes'
   | 'dirtyOutsideHoldPages'
   | 'sentPages'
   | 'resentPages'

@@ -52,6 +52,8 @@ export interface Snapshot {
   readonly arrivedPages?: number;
   /** What a page that is not zero takes on the link, as the newest ones did. Absent: unknown. */
   readonly writtenPageBytes?: number;
+  /** What changed in a page takes, where the destination has a copy of it. Absent or null: such a page goes whole again. */
+  readonly deltaPageBytes?: number | null;
   /** Pages that the far gateway and its QEMU can apply in a second; absent or null where nothing tells. */
   readonly appliedPagesPerSecond?: number | null;
   /** Totals since `migrate`. */

@@ -188,6 +188,15 @@ function passesMs(outlook: Outlook): number {
   return Math.min(PATIENCE_MS_MAX, Math.max(PATIENCE_MS_MIN, PATIENCE_PASSES * spacingMs));
 }
 
+/**
+ * Hot pages wait longest, and one that the hold missed is worth its turn only while the cost says so. Not where deltas pay: sent once, it is
+ * next to nothing.
+ */
+function hotOutsideHold({ history, snapshot }: Outlook): number {
+  if (snapshot.deltaPageBytes != null) return 0;
+  return Math.max(0, dirtiedMost(history) - snapshot.backlog.heldPages);
+}
+
 /** Asked at iterations and ticks. */
 export function forecastSwitchover(
   outlook: Outlook,
@@ -201,9 +210,7 @@ export function forecastSwitchover(
     return { decision: fits, least: known.least, waitingSinceMs, settling: known.settling };
   }
   if (fits !== null) return { least: known.least, waitingSinceMs, ...settle(outlook, known, fits, weight) };
-  // Hot pages wait longest, and one that the hold missed is worth its turn only while the cost says so.
-  const hotOutsideHold = Math.max(0, dirtiedMost(outlook.history) - outlook.snapshot.backlog.heldPages);
-  const sent = allSentOnce(outlook, value(parameters, 'heldShare'), hotOutsideHold);
+  const sent = allSentOnce(outlook, value(parameters, 'heldShare'), hotOutsideHold(outlook));
   const least = known.known && sent.drained ? leastOf(outlook, known.least, weight) : known.least;
   const say = (decision: Decision): ForecastVerdict => ({ decision, least, waitingSinceMs, settling: null });
   if (!known.known)
