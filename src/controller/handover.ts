@@ -118,8 +118,11 @@ async function stopSource(options: HandoverOptions): Promise<number> {
 
 /** A pass is short when the guest has written next to nothing since the sync before it. */
 const SHORT_PASS_MS = 25;
-/** What earlier passes brought is still being loaded at the far end for about this long. */
-const SHORT_PASSES_MS = 80;
+/** Passes stay short for so long. */
+const SHORT_PASSES_MS = 40;
+/** What is not loaded at the far end is gone but for so much, or shrinks by less than this meanwhile: then waiting is resending. */
+const REST_PAGES_MAX = 128;
+const REST_SHRINKS = 0.8;
 /** The guest writes as fast as passes are read: another is no shorter. Twice, because one may have been held up. */
 const NO_SHORTER = 0.9;
 const NO_SHORTER_TIMES = 2;
@@ -135,6 +138,7 @@ async function untilPassesAreShort({ source, gateway }: HandoverOptions): Promis
   let passMs: number | null = null;
   let shortestMs = Number.POSITIVE_INFINITY;
   let noShorter = 0;
+  let lastRestPages = Number.POSITIVE_INFINITY;
   let shortSinceMs: number | null = null;
   const ignore = source.on(({ name, receivedAtMs }) => {
     if (name !== 'MIGRATION_PASS') return;
@@ -145,7 +149,11 @@ async function untilPassesAreShort({ source, gateway }: HandoverOptions): Promis
     shortestMs = Math.min(shortestMs, lengthMs ?? Number.POSITIVE_INFINITY);
     shortSinceMs = isShort ? (shortSinceMs ?? receivedAtMs) : null;
     passMs = receivedAtMs;
-    if (shortSinceMs !== null && receivedAtMs - shortSinceMs >= SHORT_PASSES_MS) resolve();
+    if (shortSinceMs === null || receivedAtMs - shortSinceMs < SHORT_PASSES_MS) return;
+    const { restPages } = gateway;
+    if (restPages <= REST_PAGES_MAX || restPages > REST_SHRINKS * lastRestPages) resolve();
+    lastRestPages = restPages;
+    shortSinceMs = receivedAtMs;
   });
   await Promise.race([promise, sleep(HURRY_MS_MAX)]);
   ignore();

@@ -31,6 +31,9 @@ export class DestinationGateway {
   #tail: Buffer[] = [];
   #tailBytes = 0;
   #pageTotal = 0;
+  /** Pages applied when each batch that QEMU has not loaded yet ended; the first is what precedes all batches. */
+  readonly #unloaded: number[] = [];
+  #loadedTotal = 0;
   #checksum = 0;
   #room: PromiseWithResolvers<void> | null = null;
   #complete = false;
@@ -41,6 +44,7 @@ export class DestinationGateway {
     this.#failed = onFailed;
     this.#feed = new QemuFeed(options, {
       onRoom: () => this.#onRoom(),
+      onLoaded: () => this.#onLoaded(),
       onReturnPath: (_message, raw) => this.#link?.send(0, { kind: 'return-path', bytes: raw }),
       onError: (error) => {
         this.#room?.reject(error);
@@ -100,6 +104,7 @@ export class DestinationGateway {
         owns: (pageIndex) => laneOfPage(pageIndex, laneCount) === lane,
       });
     });
+    this.#unloaded.push(0);
     this.#feed.open({ layout, sectionId: this.#facts.sectionId, footers: this.#facts.footers });
   }
 
@@ -114,19 +119,25 @@ export class DestinationGateway {
     const applier = this.#applier(lane);
     this.#feed.beginBatch();
     this.#pageTotal += applier.apply(batch);
+    this.#unloaded.push(this.#pageTotal);
     this.#feed.endBatch();
     this.#checksum = (this.#checksum + checksum) >>> 0;
-    if (!this.#feed.isFull) return this.#tellApplied();
+    if (!this.#feed.isFull) return;
     this.#room ??= Promise.withResolvers<void>();
-    return this.#room.promise.then(() => this.#tellApplied());
+    return this.#room.promise;
   }
 
-  /** The source keeps no more under way than we apply in a moment; it need not hear of every batch. */
-  #tellApplied(): void {
+  /** The source keeps no more under way than QEMU loads in a moment; it need not hear of every batch. */
+  #onLoaded(): void {
+    this.#loadedTotal = this.#unloaded.shift() ?? this.#loadedTotal;
+    this.#tellLoaded();
+  }
+
+  #tellLoaded(): void {
     this.#telling ??= setTimeout(() => {
       this.#telling = null;
       try {
-        this.#link?.send(0, { kind: 'control', text: encodeApplied(this.#pageTotal) });
+        this.#link?.send(0, { kind: 'control', text: encodeApplied(this.#loadedTotal) });
       } catch {
         // The link has ended meanwhile, and with it whoever would have wanted to know.
       }

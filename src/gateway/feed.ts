@@ -197,6 +197,7 @@ export class QemuFeed {
   #onMessage(message: ReturnPathMessage, raw: Uint8Array): void {
     if (message.kind === 'pong' && this.meter.acknowledge(message.nonce, this.#options.clock.nowMs())) {
       if (this.#awaited?.nonce === message.nonce) this.#awaited.loaded = true;
+      this.#events.onLoaded?.();
       this.#events.onRoom();
       return;
     }

@@ -33,4 +33,12 @@ export class IntakeRate {
   get pagesPerSecond(): number | null {
     return this.#mostPerMs === null ? null : this.#mostPerMs * 1000;
   }
+
+  /** Pages come out of QEMU, cross and are loaded at the same time: the slower end counts. null where the far one does not tell. */
+  slowerOf(farPagesPerSecond: number | null): number | null {
+    const near = this.pagesPerSecond;
+    return farPagesPerSecond === null || near === null
+      ? farPagesPerSecond
+      : Math.min(farPagesPerSecond, near);
+  }
 }

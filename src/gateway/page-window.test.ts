@@ -20,10 +20,17 @@ test('what a far side can apply follows from the most it was seen to, and is nev
   const window = new PageWindow();
   assert.equal(window.deltasPerSecond, null);
   for (let nowMs = 0; nowMs <= 1000; nowMs += 10) window.applied(nowMs, nowMs * 10);
-  assert.equal(window.deltasPerSecond, 100_000);
-  for (let nowMs = 1010; nowMs <= 1500; nowMs += 10) window.applied(nowMs, 10_000 + (nowMs - 1000) * 200);
-  for (let nowMs = 1510; nowMs <= 2500; nowMs += 10) window.applied(nowMs, 110_000 + (nowMs - 1500));
-  assert.equal(Math.round(window.deltasPerSecond!), 200_000);
+  assert.equal(window.deltasPerSecond, 200_000);
+  for (let nowMs = 1010; nowMs <= 1500; nowMs += 10) window.applied(nowMs, 10_000 + (nowMs - 1000) * 400);
+  for (let nowMs = 1510; nowMs <= 2500; nowMs += 10) window.applied(nowMs, 210_000 + (nowMs - 1500));
+  assert.equal(Math.round(window.deltasPerSecond!), 400_000);
+});
+
+test('what is handed over and not loaded is known once the far side tells', () => {
+  const window = new PageWindow();
+  assert.equal(window.unloadedPages(500), undefined);
+  window.applied(0, 400);
+  assert.equal(window.unloadedPages(500), 100);
 });
 
 test('a fast one, or one far away, is given what it applies meanwhile', () => {

@@ -4,9 +4,9 @@
  * side tells how many it has applied. Pure; time is an argument.
  */
 
-/** About 8 MiB of guest memory: a few milliseconds of loading, and enough to keep a near far side busy. */
+/** About 8 MiB of guest memory: some ten milliseconds of loading, and enough to keep a near far side busy. */
 const PAGES_MIN = 2048;
-/** Beyond the round trip, what the far side applies in this time. */
+/** Beyond the round trip, what the far side loads in this time. */
 const WINDOW_MS = 60;
 const SAMPLE_MS = 100;
 const WEIGHT = 0.3;
@@ -14,7 +14,7 @@ const WEIGHT = 0.3;
 const SILENCE_MS = 1000;
 
 /** While the link is what limits, the far side is seen to apply less than it could. A delta costs it and its QEMU less than a zero page. */
-const PAGES_PER_SECOND_ASSUMED = 100_000;
+const PAGES_PER_SECOND_ASSUMED = 200_000;
 
 export class PageWindow {
   #appliedPages: number | null = null;
@@ -43,6 +43,11 @@ export class PageWindow {
   get deltasPerSecond(): number | null {
     if (this.#appliedPages === null) return null;
     return Math.max(PAGES_PER_SECOND_ASSUMED, this.#mostPerMs * 1000);
+  }
+
+  /** Of `handedOverPages` since the beginning; undefined where the far side does not tell. */
+  unloadedPages(handedOverPages: number): number | undefined {
+    return this.#appliedPages === null ? undefined : handedOverPages - this.#appliedPages;
   }
 
   /** `handedOverPages`: since the beginning. Infinity where the far side does not tell. */

@@ -126,6 +126,7 @@ export class PairedOutput implements PageOutput {
       wholePageBytes: this.#wholeBytes,
       deltaPageBytes: this.#deltaBytes,
       appliedPagesPerSecond: this.#window.deltasPerSecond,
+      unloadedPages: this.#window.unloadedPages(this.#pageTotal + this.#pendingPages) ?? 0,
       link,
     };
   }

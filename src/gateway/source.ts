@@ -26,7 +26,7 @@ import { isFilled, ReadGate, waitingPages } from './read-gate.ts';
 import { ReturnGate } from './return-gate.ts';
 import type { SourceGatewayEvents, SourceGatewayOptions } from './source-options.ts';
 import { SourceSocket } from './source-socket.ts';
-import type { OutputFacts, PageOutput } from './types.ts';
+import type { PageOutput } from './types.ts';
 
 /** Batches sent before other sockets are looked at again. */
 const BATCHES_A_TURN = 16;
@@ -239,6 +239,11 @@ export class SourceGateway {
     this.#steerReading();
   }
 
+  /** Queued here, or handed over and not loaded by the destination QEMU yet. */
+  get restPages(): number {
+    return (this.#store?.index.queuedPages ?? 0) + (this.#output.facts.unloadedPages ?? 0);
+  }
+
   get passes(): number {
     return this.#passes.count;
   }
@@ -310,16 +315,9 @@ export class SourceGateway {
       memoryBytesMax: this.#options.memoryBytesMax,
       gateHeld: this.#back.keeps('switchover-ack'),
       underWayBytes: this.#underWayBytes(),
-      appliedPagesPerSecond: this.#pagesPerSecond(facts),
+      appliedPagesPerSecond: this.#intake.slowerOf(facts.appliedPagesPerSecond ?? null),
       ...(this.keepsQemuWaiting ? { sourceRemainingPages: this.#passes.remainingPages } : {}),
     };
-  }
-
-  /** Pages come out of QEMU, cross and are loaded at the same time: the slower end counts. */
-  #pagesPerSecond({ appliedPagesPerSecond }: OutputFacts): number | null {
-    const intake = this.#intake.pagesPerSecond;
-    if (appliedPagesPerSecond == null || intake === null) return appliedPagesPerSecond ?? null;
-    return Math.min(appliedPagesPerSecond, intake);
   }
 
   /** A message on the destination QEMU's return path. */

@@ -58,6 +58,8 @@ export interface OutputFacts {
   readonly deltaPageBytes?: number | null;
   /** What the far side can apply in a second. Absent or null where it does not tell. */
   readonly appliedPagesPerSecond?: number | null;
+  /** Handed over and not known to be loaded by the destination QEMU. Absent where nothing tells. */
+  readonly unloadedPages?: number;
   /** Absent without a link. */
   readonly link?: LinkFacts;
 }
@@ -72,6 +74,8 @@ export interface LinkFacts {
 
 export interface OutputEvents {
   onRoom(): void;
+  /** The destination QEMU has loaded one more batch, or what came before the first. Absent: nobody asks. */
+  onLoaded?(): void;
   /** A return-path message of the destination QEMU that is not ours: for the source QEMU. */
   onReturnPath(message: ReturnPathMessage, raw: Uint8Array): void;
   onError(error: Error): void;

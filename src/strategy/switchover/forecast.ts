@@ -154,8 +154,9 @@ export interface ForecastVerdict {
 
 /** A prediction swings with QEMU's passes; over less than this its fall says nothing. */
 const SETTLE_MS = 150;
-/** The limit has been agreed to: going below it may take this share of the time it took to get there. */
+/** The limit has been agreed to: going below it may take this share of the time it took to get there, or this long. */
 const SETTLE_SHARE = 0.1;
+const SETTLE_MS_MAX = 250;
 /** What no waiting takes off is this close to what is predicted. */
 const SETTLED_MS = 10;
 
@@ -169,7 +170,7 @@ function settle(
   const sinceMs = known.settling?.sinceMs ?? outlook.nowMs;
   const now = { sinceMs, atMs: outlook.nowMs, predictedMs: outlook.downtimePredictedMs ?? 0 };
   const link = outlook.linkBytesPerSecond;
-  const isLate = now.atMs + SETTLE_MS - sinceMs > SETTLE_SHARE * now.atMs;
+  const isLate = now.atMs + SETTLE_MS - sinceMs > Math.max(SETTLE_SHARE * now.atMs, SETTLE_MS_MAX);
   if (isLate || link === null || now.predictedMs - overheadMs(outlook, link) <= SETTLED_MS) {
     return { decision: fits, settling: known.settling };
   }
