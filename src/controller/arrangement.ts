@@ -11,13 +11,15 @@ import {
   type OutputEvents,
   type PageOutput,
   PairedOutput,
+  ReadyMemory,
   SingleOutput,
   WorkerEncoding,
 } from '../gateway/index.ts';
 import { migrateIncoming, type QmpClient } from '../qmp/index.ts';
 import { FarSide } from './far-side.ts';
 import { type LinkWatch, SILENCE_MS_MIN, silentMs, watchLink } from './link-watch.ts';
-import { LOAD_TIMEOUT_MS, type MigrateOptions } from './options.ts';
+import { LOAD_TIMEOUT_MS, type MigrateOptions, storeBytesMax } from './options.ts';
+import type { Preflight } from './preflight.ts';
 
 export interface Way {
   readonly output: PageOutput;
@@ -113,6 +115,11 @@ async function openPaired(way: WayOptions, signal: AbortSignal): Promise<Way> {
       side.close();
     },
   };
+}
+
+/** Made while the other host starts its gateway and this one has nothing to do; null without one: a guardian alone needs the processor itself. */
+export function readyMemory(options: MigrateOptions, { memory }: Preflight): ReadyMemory | null {
+  return options.far == null ? null : new ReadyMemory(storeBytesMax(options), memory.guestBytes);
 }
 
 /** Encoding threads where nobody said: one core is the parser's. */

@@ -9,7 +9,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { errorMessage, GodwitError, sleep, systemClock } from '../base/index.ts';
 import { startEngine } from '../engine/index.ts';
-import { ReadyMemory, SourceGateway } from '../gateway/index.ts';
+import { type ReadyMemory, SourceGateway } from '../gateway/index.ts';
 import {
   ParameterGuard,
   type QmpClient,
@@ -20,7 +20,7 @@ import {
   stop,
 } from '../qmp/index.ts';
 import type { IterationStats } from '../vm/index.ts';
-import { openWay, type Way } from './arrangement.ts';
+import { openWay, readyMemory, type Way } from './arrangement.ts';
 import { type ControlServer, openControl } from './control-server.ts';
 import { Drive, type Ending, type ProgressView } from './drive.ts';
 import { type Endpoints, endpointsOf } from './endpoints.ts';
@@ -119,7 +119,7 @@ class Migration {
       journal = new Journal(journalPathOf(this.#options.stateDirectory, this.#id));
       // First, so that no moment is without it; until the first line it finds nothing to do.
       guardian = startGuardian(journal.path);
-      this.#ready = new ReadyMemory(storeBytesMax(this.#options), this.#preflight.memory.guestBytes);
+      this.#ready = readyMemory(this.#options, this.#preflight);
       await this.#begin(journal);
       control = await openControl(path.dirname(journal.path), this.#steering).catch((error: unknown) => {
         this.#note(`other terminals cannot reach this migration: ${errorMessage(error)}`);
