@@ -6,6 +6,9 @@
 import { Bitmap } from '../base/index.ts';
 import { TraceWriter } from './writer.ts';
 
+/** Before a stop QEMU may make thousands of passes a second over next to nothing: those so close to each other are one. */
+const PASS_MS_MIN = 10;
+
 export class PassRecorder {
   readonly #writer: TraceWriter;
   readonly #pages: Bitmap;
@@ -31,6 +34,8 @@ export class PassRecorder {
   beginPass(nowMs: number): void {
     // QEMU announces its last syncs when the stream has been given up already.
     if (this.#ended) return;
+    const isClose = this.#beforeMs !== null && nowMs - this.#syncMs! < PASS_MS_MIN;
+    if (isClose) return;
     this.#writeSet();
     this.#beforeMs = this.#syncMs;
     this.#syncMs = nowMs;
