@@ -24,7 +24,7 @@ export class PageWindow {
   #sampleMs = 0;
   #samplePages = 0;
 
-  /** The far side has applied `totalPages` since the beginning. A figure that goes back is ignored: lanes are resumed. */
+  /** The far side has applied, and its QEMU loaded, `totalPages` since the beginning. A figure that goes back is ignored: lanes are resumed. */
   applied(nowMs: number, totalPages: number): void {
     if (this.#appliedPages === null) this.#sampleMs = nowMs;
     if (totalPages < (this.#appliedPages ?? 0)) return;

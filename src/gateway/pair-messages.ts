@@ -24,7 +24,7 @@ export function parseStreamFacts(text: string): StreamFacts {
 
 const progress = z.object({ kind: z.literal('applied'), pages: z.int().min(0) });
 
-/** From the destination, after batches: pages applied since the beginning. */
+/** From the destination, a few times a moment: pages that its QEMU has loaded since the beginning. */
 export function encodeApplied(pages: number): string {
   return JSON.stringify({ kind: 'applied', pages });
 }
