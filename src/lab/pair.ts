@@ -55,6 +55,8 @@ export interface LabPair extends Pair {
 const READY_TIMEOUT_MS = 120_000;
 const VERIFY_TIMEOUT_MS = 300_000;
 const IMAGE_BYTES = 64 * MIB;
+/** Larger guests would keep a small machine from running both ends. */
+const PREALLOCATED_BYTES_MAX = 1024 * MIB;
 
 /** Boots both ends. The caller closes the network; the pair closes itself if it cannot be completed. */
 export async function openPair(options: PairOptions): Promise<LabPair> {
@@ -72,6 +74,7 @@ export async function openPair(options: PairOptions): Promise<LabPair> {
       ...(options.machine === undefined ? {} : { machine: options.machine }),
       ...(options.accelerator === undefined ? {} : { accelerator: options.accelerator }),
       memoryBytes,
+      preallocated: memoryBytes <= PREALLOCATED_BYTES_MAX,
       kernel: GUEST_BINARY_PATH,
       commandLine: guestCommandLine(guest),
       disk: image === null ? null : { image, iothread: options.disk === 'iothread' },
