@@ -200,7 +200,7 @@ export class Drive {
     const { gateway } = this.#options;
     switch (command.kind) {
       case 'set-rules':
-        gateway.setRules(command.hold, command.order);
+        gateway.setRules(command.hold, command.order, command.closePasses);
         break;
       case 'end-iteration': {
         const stats = gateway.endIteration();

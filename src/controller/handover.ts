@@ -7,6 +7,7 @@
  */
 
 import { GodwitError, sleep, systemClock } from '../base/index.ts';
+import { HURRY_MS_MAX, HurriedPasses } from '../engine/index.ts';
 import type { SourceGateway } from '../gateway/index.ts';
 import {
   cont,
@@ -116,44 +117,13 @@ async function stopSource(options: HandoverOptions): Promise<number> {
   });
 }
 
-/** A pass is short when the guest has written next to nothing since the sync before it. */
-const SHORT_PASS_MS = 25;
-/** Passes stay short for so long. */
-const SHORT_PASSES_MS = 40;
-/** What is not loaded at the far end is gone but for so much, or shrinks by less than this meanwhile: then waiting is resending. */
-const REST_PAGES_MAX = 128;
-const REST_SHRINKS = 0.8;
-/** The guest writes as fast as passes are read: another is no shorter. Twice, because one may have been held up. */
-const NO_SHORTER = 0.9;
-const NO_SHORTER_TIMES = 2;
-const HURRY_MS_MAX = 2000;
-
-/**
- * Passes 250 ms apart leave 250 ms of writes to be read, sent and loaded with the VM stopped. Without the spacing, and with the bandwidth
- * just raised, each pass is as short as the one before was small: a few of them, and almost nothing is dirty when the VM stops.
- */
+/** Nobody has to wait for what passes kept apart leave: see HurriedPasses. */
 async function untilPassesAreShort({ source, gateway }: HandoverOptions): Promise<void> {
   if (!gateway.hurryPasses()) return;
   const { promise, resolve } = Promise.withResolvers<void>();
-  let passMs: number | null = null;
-  let shortestMs = Number.POSITIVE_INFINITY;
-  let noShorter = 0;
-  let lastRestPages = Number.POSITIVE_INFINITY;
-  let shortSinceMs: number | null = null;
+  const passes = new HurriedPasses();
   const ignore = source.on(({ name, receivedAtMs }) => {
-    if (name !== 'MIGRATION_PASS') return;
-    const lengthMs = passMs === null ? null : receivedAtMs - passMs;
-    const isShort = lengthMs !== null && lengthMs <= SHORT_PASS_MS;
-    if (!isShort && lengthMs !== null && lengthMs > NO_SHORTER * shortestMs) noShorter++;
-    if (noShorter === NO_SHORTER_TIMES) resolve();
-    shortestMs = Math.min(shortestMs, lengthMs ?? Number.POSITIVE_INFINITY);
-    shortSinceMs = isShort ? (shortSinceMs ?? receivedAtMs) : null;
-    passMs = receivedAtMs;
-    if (shortSinceMs === null || receivedAtMs - shortSinceMs < SHORT_PASSES_MS) return;
-    const { restPages } = gateway;
-    if (restPages <= REST_PAGES_MAX || restPages > REST_SHRINKS * lastRestPages) resolve();
-    lastRestPages = restPages;
-    shortSinceMs = receivedAtMs;
+    if (name === 'MIGRATION_PASS' && passes.begin(receivedAtMs, gateway.restPages)) resolve();
   });
   await Promise.race([promise, sleep(HURRY_MS_MAX)]);
   ignore();

@@ -13,9 +13,10 @@ export function applyVerdict(turn: Turn, verdict: Verdict<unknown>): void {
   const { state } = turn;
   assert(verdict.decision.text.length > 0, `${state.options.strategy.name} gives a reason`);
   turn.state = { ...state, memory: verdict.memory };
-  if (!sameHold(state.hold, verdict.hold) || !sameOrder(state.order, verdict.order)) {
-    turn.state = { ...turn.state, hold: verdict.hold, order: verdict.order };
-    turn.commands.push({ kind: 'set-rules', hold: verdict.hold, order: verdict.order });
+  const { hold, order, closePasses = false } = verdict;
+  if (!sameHold(state.hold, hold) || !sameOrder(state.order, order) || state.closePasses !== closePasses) {
+    turn.state = { ...turn.state, hold, order, closePasses };
+    turn.commands.push({ kind: 'set-rules', hold, order, closePasses });
   }
   if (verdict.decision.action === 'continue') explain(turn, verdict.decision);
   else carryOut(turn, verdict.decision, 'STRATEGY_GAVE_UP');

@@ -1,4 +1,5 @@
 export { type GateQuestion, judgeStop, type UninvitedStop, waitingBytesMax } from './gate.ts';
+export { HURRY_MS_MAX, HurriedPasses } from './hurry.ts';
 export { type Prediction, predict } from './predict.ts';
 export {
   type DecisionRecord,

@@ -45,7 +45,7 @@ function snapshot(over: Partial<Snapshot> = {}): Snapshot {
     roundTripMs: 1,
     memoryBytes: 0,
     memoryBytesMax: 1e9,
-    gateHeld: true,
+    gateHeld: false,
     ...over,
   };
 }
@@ -108,6 +108,20 @@ test('what the newest passes handed over bounds what is not counted', () => {
   assert.equal(after({}), 80 + 80, 'as many as in the pass before');
   assert.equal(after({ arrivedPages: 5120 }), 80 + 120, 'this pass brought more already');
   assert.equal(after({ sourceRemainingPages: 0 }), 80, 'all of this pass is here, and it is empty');
+});
+
+test('what goes while passes are hurried is no downtime', () => {
+  // 1,000 cold pages wait, and the link takes a thousand a second: two looks of 50 ms see 100 of them go.
+  const cold = { queuedPages: 1000, queuedBytes: 1000 * PAGE_BYTES, heldPages: 0, heldBytes: 0 };
+  const over = { backlog: cold, dirtyPages: 0, sentPages: PAGES - 1000 };
+  assert.equal(Math.round(downtimeMs(snapshot(over))), 80 + 1000);
+  assert.equal(Math.round(downtimeMs(snapshot({ ...over, gateHeld: true }), iteration(0))), 80 + 900);
+  const held = { queuedPages: 0, queuedBytes: 0, heldPages: 1000, heldBytes: 1000 * PAGE_BYTES };
+  assert.equal(
+    Math.round(downtimeMs(snapshot({ ...over, backlog: held, gateHeld: true }))),
+    80 + 1000,
+    'held pages stay where they are',
+  );
 });
 
 test('the link rate is not known: neither is the downtime', () => {

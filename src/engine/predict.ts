@@ -2,6 +2,7 @@
 
 import { backlogBytes, bytesPerPage, dirtiedMost, dirtiedWithin, pagesAtSource } from '../strategy/index.ts';
 import type { IterationStats, Snapshot } from '../vm/index.ts';
+import { goneInHurry, HURRY_MS_MAX, SHORT_PASS_MS } from './hurry.ts';
 import type { PassArrivals } from './state.ts';
 
 export interface Prediction {
@@ -21,22 +22,23 @@ export interface PassesSeen {
 
 /** QMP `stop` and the last sync take a moment in which the guest still writes (2 ms answered, events prompt; measured). */
 const STOP_LATENCY_MS = 10;
+/** A hurried pass over next to nothing. */
+const HURRIED_PASS_MS = 10;
+/** Over which it is asked what the guest begins to write. */
+const LOOK_SECONDS = 0.05;
 
 /**
- * Pages dirtied since the last sync, which nobody has counted yet, by the rates at which pages are rewritten. Those that wait already are not
+ * Pages dirtied within `seconds`, which nobody has counted yet, by the rates at which pages are rewritten. Those that wait already are not
  * new: a hot set that waits is not dirtied anew, and a QEMU that stalls must not make the forecast grow for ever.
  */
 function unknownPages(
   snapshot: Snapshot,
   history: readonly IterationStats[],
-  pageCount: number,
   passes: PassesSeen,
+  seconds: number,
 ): number {
   const last = history.at(-1);
-  const most = dirtiedMost(history);
-  const seconds = ((snapshot.sinceSyncMs ?? 0) + STOP_LATENCY_MS) / 1000;
-  if (last === undefined || last.index === 0 || most === 0) return 0;
-  const newShare = Math.max(0, 1 - hotWaiting(snapshot, most, pageCount) / most);
+  if (last === undefined || last.index === 0 || dirtiedMost(history) === 0) return 0;
   // A page cools slowly, a guest may fall quiet at once: no more than the running iteration saw, once it has had a whole pass.
   const hadPass = snapshot.passes > passes.atIterationStart;
   const seen = hadPass ? snapshot.dirtyPages : Math.max(last.dirtyPages, snapshot.dirtyPages);
@@ -44,7 +46,21 @@ function unknownPages(
   const perSecond = snapshot.appliedPagesPerSecond ?? null;
   const dirty =
     perSecond === null ? fresh : hurried(passBehind(snapshot, passes.arrivals) + fresh, last, perSecond);
-  return Math.min(dirty, seen) * newShare;
+  return Math.min(dirty, seen);
+}
+
+/** Of the pages that the guest keeps writing, those that do not wait already. */
+function newShareOf(snapshot: Snapshot, history: readonly IterationStats[], pageCount: number): number {
+  const most = dirtiedMost(history);
+  return most === 0 ? 1 : Math.max(0, 1 - hotWaiting(snapshot, most, pageCount) / most);
+}
+
+/** Pages outside the hold that begin to wait, a second. */
+function comingPerSecond(history: readonly IterationStats[], newShare: number): number {
+  const last = history.at(-1);
+  if (last === undefined || last.index === 0 || last.dirtyPages === 0) return 0;
+  const outsideShare = last.dirtyOutsideHoldPages / last.dirtyPages;
+  return (dirtiedWithin(last, LOOK_SECONDS) / LOOK_SECONDS) * outsideShare * newShare;
 }
 
 /**
@@ -74,11 +90,6 @@ function passBehind(snapshot: Snapshot, arrivals: PassArrivals | null): number {
   return Math.max(0, arrivals.last.pages - ((snapshot.arrivedPages ?? 0) - arrivals.arrivedPages));
 }
 
-/** As long as passes are hurried before the stop (controller/handover.ts). */
-const HURRY_SECONDS = 2;
-/** So short that they are not worth another. */
-const SHORT_PASS_SECONDS = 0.025;
-
 /**
  * Passes follow each other without a pause before the VM is stopped: each holds what was dirtied while the one before was read. Where they are
  * read faster than the guest writes, little is left of `pages`; where not, the VM is stopped amid a pass.
@@ -88,7 +99,7 @@ function hurried(pages: number, last: IterationStats, pagesPerSecond: number): n
   let passSeconds = left / pagesPerSecond;
   for (
     let spent = passSeconds;
-    spent < HURRY_SECONDS && passSeconds > SHORT_PASS_SECONDS;
+    spent < HURRY_MS_MAX / 1000 && passSeconds > SHORT_PASS_MS / 1000;
     spent += passSeconds
   ) {
     left = dirtiedWithin(last, passSeconds);
@@ -106,18 +117,24 @@ export function predict(
   passes: PassesSeen,
 ): Prediction {
   const pageBytes = bytesPerPage(snapshot);
-  const unknown = unknownPages(snapshot, history, pageCount, passes);
+  const newShare = newShareOf(snapshot, history, pageCount);
+  const unknownWithin = (ms: number) => unknownPages(snapshot, history, passes, ms / 1000) * newShare;
+  const unknown = unknownWithin((snapshot.sinceSyncMs ?? 0) + STOP_LATENCY_MS);
   const burstPages = pagesAtSource(snapshot, pageCount, history) + unknown;
   const burstBytes = burstPages * pageBytes;
   const bytes = backlogBytes(snapshot) + (snapshot.underWayBytes ?? 0) + burstBytes;
-  const known = linkBytesPerSecond !== null && linkBytesPerSecond > 0;
+  if (linkBytesPerSecond === null || linkBytesPerSecond <= 0) return { downtimeMs: null, bytes, burstBytes };
+  const { queuedPages, heldPages, heldBytes } = snapshot.backlog;
+  const restPages = (bytes - heldBytes) / pageBytes;
+  const goesPerSecond = linkBytesPerSecond / pageBytes - comingPerSecond(history, newShare);
+  const left = snapshot.gateHeld
+    ? Math.max(0, restPages - goneInHurry(goesPerSecond)) + unknownWithin(HURRIED_PASS_MS + STOP_LATENCY_MS)
+    : restPages;
+  const leftShare = restPages > 0 ? Math.min(1, left / restPages) : 1;
+  const linkMs = ((heldBytes + leftShare * (bytes - heldBytes)) * 1000) / linkBytesPerSecond;
   // Deltas of a few bytes cross any link at once; encoding, applying and loading so many pages is what takes the time then.
-  const { queuedPages, heldPages } = snapshot.backlog;
-  const appliedPerSecond = snapshot.appliedPagesPerSecond ?? Number.POSITIVE_INFINITY;
-  const applyMs = ((queuedPages + heldPages + burstPages) * 1000) / appliedPerSecond;
-  return {
-    downtimeMs: known ? Math.max((bytes * 1000) / linkBytesPerSecond, applyMs) + fixedDowntimeMs : null,
-    bytes,
-    burstBytes,
-  };
+  const applyMs =
+    ((heldPages + leftShare * (queuedPages + burstPages)) * 1000) /
+    (snapshot.appliedPagesPerSecond ?? Number.POSITIVE_INFINITY);
+  return { downtimeMs: Math.max(linkMs, applyMs) + fixedDowntimeMs, bytes, burstBytes };
 }

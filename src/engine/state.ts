@@ -65,6 +65,7 @@ export interface EngineState {
   readonly memory: unknown;
   readonly hold: Hold | null;
   readonly order: Order | null;
+  readonly closePasses: boolean;
   readonly throttleShare: number;
   readonly history: readonly IterationStats[];
   readonly iterationsTotal: number;
@@ -100,6 +101,7 @@ export function startEngine(options: EngineOptions): EngineState {
     memory: options.strategy.start(options.parameters),
     hold: null,
     order: null,
+    closePasses: false,
     throttleShare: 0,
     history: [],
     iterationsTotal: 0,

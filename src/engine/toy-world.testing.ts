@@ -158,7 +158,7 @@ export class ToyWorld {
       roundTripMs: 1,
       memoryBytes: (queuedPages + heldPages) * 4096,
       memoryBytesMax: (this.options.memoryPagesMax ?? this.pages * 2) * 4096,
-      gateHeld: true,
+      gateHeld: false,
       sourceRemainingPages: this.passList.length,
     };
   }

@@ -16,7 +16,7 @@ export type Fact =
   | { readonly kind: 'operator-limits'; readonly limits: Limits };
 
 export type Command =
-  | { readonly kind: 'set-rules'; readonly hold: Hold; readonly order: Order }
+  | { readonly kind: 'set-rules'; readonly hold: Hold; readonly order: Order; readonly closePasses: boolean }
   /** Close the running iteration, shift the dirty history, answer with an `iteration` fact. */
   | { readonly kind: 'end-iteration' }
   /** Without the ack: at most this may wait at the gateway and on its way; beyond it QEMU is not read. */

@@ -33,6 +33,24 @@ test('with the ack only the spacing of passes counts', () => {
   assert.equal(gate.isShut(2001, 0), false, 'far enough apart');
 });
 
+test('passes that are wanted close wait for a little of each other, but never without the ack', () => {
+  const gate = new ReadGate(true);
+  gate.beginPass(1010, 1000);
+  assert.equal(gate.isShut(1100, 0), true);
+  gate.setClose(true);
+  assert.equal(gate.isShut(1100, 0), false, 'the one under way need not wait any more');
+  gate.beginPass(1110, 1100);
+  assert.deepEqual([gate.isShut(1149, 0), gate.isShut(1150, 0)], [true, false]);
+  gate.setClose(false);
+  gate.beginPass(1210, 1200);
+  assert.equal(gate.isShut(1400, 0), true);
+  const bare = new ReadGate(false);
+  bare.waitingBytesMax = 1e9;
+  bare.setClose(true);
+  bare.beginPass(1010, 1000);
+  assert.equal(bare.isShut(1100, 0), true);
+});
+
 test('once the VM has stopped nothing shuts it', () => {
   const gate = new ReadGate(false);
   gate.beginRam(0);

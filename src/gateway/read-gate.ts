@@ -7,6 +7,8 @@ import { PAGE_SIZE_BYTES } from '../vm/index.ts';
 
 /** Passes begin at least this far apart: each costs the guest a round of write protection. */
 const PASS_SPACING_MS = 250;
+/** Where the newest is wanted, for a while. */
+const CLOSE_SPACING_MS = 50;
 /**
  * QEMU measures its own bandwidth over 100 ms; until then its threshold is 0, with which it makes no second sync but completes after one pass
  * (measured). Without the ack, RAM is not read before that.
@@ -29,6 +31,7 @@ export class ReadGate {
   #pausedUntilMs = 0;
   #open = false;
   #hurried = false;
+  #close = false;
   #filled = false;
   #filledBefore = false;
   /** Nothing is read before the engine has said how much. */
@@ -48,7 +51,14 @@ export class ReadGate {
     this.#filledBefore = this.#filled;
     this.#filled = false;
     if (this.#hurried) return;
-    if (lastMs !== null && nowMs - lastMs < PASS_SPACING_MS) this.#pausedUntilMs = lastMs + PASS_SPACING_MS;
+    const spacingMs = this.#close ? CLOSE_SPACING_MS : PASS_SPACING_MS;
+    if (lastMs !== null && nowMs - lastMs < spacingMs) this.#pausedUntilMs = lastMs + spacingMs;
+  }
+
+  /** Without the ack passes stay apart: a short one invites QEMU to stop by itself. */
+  setClose(close: boolean): void {
+    if (close && !this.#close && this.#ackGate) this.#pausedUntilMs = 0;
+    this.#close = close && this.#ackGate;
   }
 
   /** Passes may follow each other at once: the VM is about to be stopped. */

@@ -241,7 +241,8 @@ export class SourceGateway {
 
   /** Queued here, or handed over and not loaded by the destination QEMU yet. */
   get restPages(): number {
-    return (this.#store?.index.queuedPages ?? 0) + (this.#output.facts.unloadedPages ?? 0);
+    const unloaded = this.#output.facts.unloadedPages ?? this.#underWayBytes() / PAGE_SIZE_BYTES;
+    return (this.#store?.index.queuedPages ?? 0) + unloaded;
   }
 
   get passes(): number {
@@ -277,9 +278,10 @@ export class SourceGateway {
     this.#steerReading();
   }
 
-  setRules(hold: Hold, order: Order): void {
+  setRules(hold: Hold, order: Order, closePasses: boolean): void {
     this.#store?.index.setHold(hold);
     this.#store?.index.setOrder(order);
+    this.#gate.setClose(closePasses);
     this.#schedulePump();
   }
 

@@ -6,7 +6,7 @@
 import { loadavg } from 'node:os';
 import { errorMessage, sleep } from '../base/index.ts';
 import { queryStatus } from '../qmp/index.ts';
-import { type BaselineProgress, type Outcome, runBaseline } from './baseline.ts';
+import { type BaselineProgress, DOWNTIME_LIMIT_MS_DEFAULT, type Outcome, runBaseline } from './baseline.ts';
 import { boundsOf } from './bounds.ts';
 import { type Checked, type Place, runChecks } from './checks.ts';
 import { isBaseline, type Migrator, type MigratorReport } from './contestant.ts';
@@ -77,7 +77,7 @@ export async function runCell(options: CellOptions): Promise<RunRecord> {
     options.onStage?.({ kind: 'moved', outcome: report.outcome, measure });
     const othersCores = await meter.othersCores();
     const after = lastHeartbeat(pair.source.serial.lines);
-    const checked = await check(pair, report, measure, plan.timeLimitMs);
+    const checked = await check(pair, report, measure, options);
     return {
       ...accountOf(options, pair, rate),
       startedAt,
@@ -203,18 +203,19 @@ async function check(
   pair: LabPair,
   report: MigratorReport,
   measure: MoveMeasure,
-  timeLimitMs: number,
+  options: CellOptions,
 ): Promise<Checked> {
   const { totalMigrationTimeMs, downtimeMs } = measure;
   const { downtimeLimitMs, downtimePredictedMs } = report;
   // A prediction is a promise only where no limit is one.
   const promised = downtimeLimitMs === null ? downtimePredictedMs : null;
   const limits = {
-    timeLimitMs,
+    timeLimitMs: options.plan.timeLimitMs,
     totalMigrationTimeMs,
     downtimeMs,
     downtimeLimitMs,
     downtimePredictedMs: promised,
+    downtimeAgreedMs: options.downtimeLimitMs ?? DOWNTIME_LIMIT_MS_DEFAULT,
   };
   return runChecks({ pair, place: await placeOf(pair, report.outcome), limits });
 }

@@ -55,6 +55,7 @@ test('only what was promised is a limit', () => {
     downtimeMs: 900,
     downtimeLimitMs: null,
     downtimePredictedMs: null,
+    downtimeAgreedMs: 300,
   };
   const complaints = (changed: Partial<LimitFigures>) =>
     limitsCheck.assert({ ...figures, ...changed }, 'moved').length;
@@ -63,6 +64,8 @@ test('only what was promised is a limit', () => {
   assert.equal(complaints({ downtimePredictedMs: 1000 }), 0);
   assert.equal(complaints({ downtimePredictedMs: 599 }), 1);
   assert.equal(complaints({ downtimePredictedMs: 1344 }), 1);
+  assert.equal(complaints({ downtimeMs: 60, downtimePredictedMs: 299 }), 0, 'both within what was agreed to');
+  assert.equal(complaints({ downtimeMs: 60, downtimePredictedMs: 301 }), 1);
   assert.equal(complaints({ totalMigrationTimeMs: 60_001 }), 1);
   assert.equal(complaints({ totalMigrationTimeMs: null, downtimeMs: null }), 2);
 });

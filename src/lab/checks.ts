@@ -29,6 +29,8 @@ export interface LimitFigures {
   readonly downtimeLimitMs: number | null;
   /** Only of strategies that promise their own prediction. */
   readonly downtimePredictedMs: number | null;
+  /** The operator's limit, or the default: of a strategy that promises its prediction, what is below it either way is kept. */
+  readonly downtimeAgreedMs?: number;
 }
 
 /** `moved`: the VM should run at the destination. `stayed`: it should run at the source, as before. */
@@ -194,7 +196,8 @@ export const limitsCheck: Check<LimitFigures> = {
   id: 'limits',
   when: ['moved'],
   capture: async (scene) => scene.limits,
-  assert({ timeLimitMs, totalMigrationTimeMs, downtimeMs, downtimeLimitMs, downtimePredictedMs }) {
+  assert(figures) {
+    const { timeLimitMs, totalMigrationTimeMs, downtimeMs, downtimeLimitMs, downtimePredictedMs } = figures;
     const complaints: string[] = [];
     if (totalMigrationTimeMs === null) complaints.push('no total migration time');
     else if (totalMigrationTimeMs > timeLimitMs) {
@@ -205,8 +208,10 @@ export const limitsCheck: Check<LimitFigures> = {
       if (downtimeLimitMs !== null && downtimeMs > downtimeLimitMs) {
         complaints.push(`${downtimeMs.toFixed(0)} ms down exceed the limit of ${downtimeLimitMs} ms`);
       }
-      const ratio = downtimePredictedMs === null ? null : downtimeMs / downtimePredictedMs;
-      if (ratio !== null && (ratio < PREDICTION_RATIO_MIN || ratio > PREDICTION_RATIO_MAX)) {
+      const ratio = downtimePredictedMs === null ? 1 : downtimeMs / downtimePredictedMs;
+      // What was agreed to was foretold and kept; how far below it says nothing.
+      const isAgreed = Math.max(downtimeMs, downtimePredictedMs ?? 0) <= (figures.downtimeAgreedMs ?? 0);
+      if (!isAgreed && (ratio < PREDICTION_RATIO_MIN || ratio > PREDICTION_RATIO_MAX)) {
         complaints.push(`measured / predicted downtime is ${ratio.toFixed(2)}`);
       }
     }

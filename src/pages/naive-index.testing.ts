@@ -174,15 +174,18 @@ export class NaiveIndex {
       this.frontierTaken = this.frontier;
       this.cursors.fill(Math.max(0, this.frontier - 1024));
     }
-    for (let at = 0; at < 8 && taken.length < max; at++) {
-      const queued = this.indexes((page) => page.where === 'queued' && page.class === at);
-      const cursor = this.cursors[at]!;
+    const zeros = this.indexes((page) => page.where === 'queued' && page.zero).length;
+    const others = max - Math.min(zeros, Math.floor(max / 2));
+    for (let at = 0; at <= 8; at++) {
+      const limit = at === 8 ? max : others;
+      const queued = this.indexes((page) => page.where === 'queued' && (page.zero ? 8 : page.class) === at);
+      const cursor = this.cursors[at] ?? 0;
       const chosen = [
         ...queued.filter((index) => index >= cursor),
         ...queued.filter((index) => index < cursor),
       ];
-      chosen.length = Math.min(chosen.length, max - taken.length);
-      if (chosen.length > 0) this.cursors[at] = chosen.at(-1)! + 1;
+      chosen.length = Math.min(chosen.length, Math.max(0, limit - taken.length));
+      if (chosen.length > 0 && at < 8) this.cursors[at] = chosen.at(-1)! + 1;
       taken.push(...chosen);
     }
     for (const index of taken) this.send(index);

@@ -31,6 +31,8 @@ export class SendQueue {
   readonly #meta: Int32Array;
   readonly #heat: Uint16Array;
   readonly #queues: LayeredBitmap[] = [];
+  /** Queued pages of zeros, of whatever class: they hardly use the link, and go along with those that do. */
+  readonly #zeros: LayeredBitmap;
   /** Where each class goes on: ascending addresses, then around. */
   readonly #cursors = new Float64Array(CLASSES);
   readonly #held: LayeredBitmap;
@@ -59,14 +61,16 @@ export class SendQueue {
     this.#classOfRegion = new Uint8Array(regionCount);
     for (let at = 0; at < CLASSES; at++) this.#queues.push(new LayeredBitmap(meta.length));
     this.#held = new LayeredBitmap(meta.length);
+    this.#zeros = new LayeredBitmap(meta.length);
   }
 
   static bytesFor(pageCount: number): number {
-    return (CLASSES + 1) * LayeredBitmap.bytesFor(pageCount);
+    return (CLASSES + 2) * LayeredBitmap.bytesFor(pageCount);
   }
 
   get byteLength(): number {
-    return this.#queues.reduce((sum, queue) => sum + queue.byteLength, this.#held.byteLength);
+    const others = this.#held.byteLength + this.#zeros.byteLength;
+    return this.#queues.reduce((sum, queue) => sum + queue.byteLength, others);
   }
   get queuedPages(): number {
     return this.#queuedPages;
@@ -97,8 +101,8 @@ export class SendQueue {
     const zeroBefore = (word >>> ZERO_SHIFT) & 1;
     if (state === STATE_QUEUED) {
       this.#queuedZeroPages -= zeroBefore;
-      if (target !== STATE_QUEUED) {
-        this.#queues[this.#heat[pageIndex]! >>> CLASS_SHIFT]!.delete(pageIndex);
+      if (target !== STATE_QUEUED || zero !== zeroBefore) {
+        this.#queueOf(pageIndex, word).delete(pageIndex);
         this.#queuedPages--;
       }
     } else if (state === STATE_HELD) {
@@ -107,7 +111,10 @@ export class SendQueue {
     }
     if (target === STATE_QUEUED) {
       this.#queuedZeroPages += zero;
-      this.#queueInClass(pageIndex, state === STATE_QUEUED);
+      const isThere = state === STATE_QUEUED && zero === zeroBefore;
+      if (!isThere) this.#queuedPages++;
+      if (zero === 0) this.#queueInClass(pageIndex, isThere);
+      else if (!isThere) this.#zeros.add(pageIndex);
     } else if (target === STATE_HELD) {
       this.#heldZeroPages += zero;
       if (state !== STATE_HELD) this.#held.add(pageIndex);
@@ -128,8 +135,13 @@ export class SendQueue {
     this.place(pageIndex, word, target, (word >>> ZERO_SHIFT) & 1);
   }
 
+  #queueOf(pageIndex: number, word: number): LayeredBitmap {
+    return (word & ZERO) !== 0 ? this.#zeros : this.#queues[this.#heat[pageIndex]! >>> CLASS_SHIFT]!;
+  }
+
   /** A queued page's heat or region changed: into the class that it belongs to now. `code` overrides the stored interval. */
   reclass(pageIndex: number, code = this.#heat[pageIndex]! & INTERVAL_MASK): void {
+    if ((this.#meta[pageIndex]! & ZERO) !== 0) return;
     const heat = this.#heat[pageIndex]!;
     const before = heat >>> CLASS_SHIFT;
     const after = this.#classOf(pageIndex, (heat & ~INTERVAL_MASK) | code);
@@ -146,7 +158,7 @@ export class SendQueue {
     if (isQueued) {
       if (before === after) return;
       this.#queues[before]!.delete(pageIndex);
-    } else this.#queuedPages++;
+    }
     this.#queues[after]!.add(pageIndex);
     if (before !== after) this.#heat[pageIndex] = (heat & NOT_CLASS) | (after << CLASS_SHIFT);
   }
@@ -193,7 +205,7 @@ export class SendQueue {
     return this.#seenPages;
   }
 
-  /** The next pages to send, in the order in force; they are no longer queued. */
+  /** The next pages to send, in the order in force and with zero pages beside them; they are no longer queued. */
   take(max: number, out: Uint32Array): number {
     const limit = Math.min(max, out.length);
     // Nothing is known of heat yet: pages sent before it is are spread over RAM by following QEMU's own first pass, so
@@ -202,15 +214,14 @@ export class SendQueue {
       this.#frontierTaken = this.#frontier;
       this.#cursors.fill(Math.max(0, this.#frontier - FRONTIER_PAGES));
     }
+    const others = limit - Math.min(this.#queuedZeroPages, limit >>> 1);
     let filled = 0;
-    for (let at = 0; at < CLASSES && filled < limit; at++) {
-      const queue = this.#queues[at]!;
-      if (queue.count === 0) continue;
+    for (let at = 0; at < CLASSES && filled < others; at++) {
       const before = filled;
-      filled = queue.drain(this.#cursors[at]!, out, filled, limit);
-      if (filled < limit && queue.count > 0) filled = queue.drain(0, out, filled, limit);
+      filled = drainRound(this.#queues[at]!, this.#cursors[at]!, out, filled, others);
       if (filled > before) this.#cursors[at] = out[filled - 1]! + 1;
     }
+    filled = drainRound(this.#zeros, 0, out, filled, limit);
     let zeros = 0;
     let resent = 0;
     for (let position = 0; position < filled; position++) {
@@ -259,10 +270,10 @@ export class SendQueue {
 
   /** Smallest queued page in `from` .. `to` - 1, or -1. */
   nextQueued(from: number, to: number): number {
-    let found = -1;
+    let found = nextIn(this.#zeros, from, to);
     for (const queue of this.#queues) {
-      const page = queue.count === 0 ? -1 : queue.next(from);
-      if (page >= 0 && page < to && (found < 0 || page < found)) found = page;
+      const page = nextIn(queue, from, to);
+      if (page >= 0 && (found < 0 || page < found)) found = page;
     }
     return found;
   }
@@ -297,4 +308,22 @@ export class SendQueue {
     }
     return coldest;
   }
+}
+
+/** From the cursor to the end, then around. */
+function drainRound(
+  queue: LayeredBitmap,
+  cursor: number,
+  out: Uint32Array,
+  from: number,
+  limit: number,
+): number {
+  if (queue.count === 0 || from >= limit) return from;
+  const filled = queue.drain(cursor, out, from, limit);
+  return filled < limit && queue.count > 0 ? queue.drain(0, out, filled, limit) : filled;
+}
+
+function nextIn(queue: LayeredBitmap, from: number, to: number): number {
+  const page = queue.count === 0 ? -1 : queue.next(from);
+  return page < to ? page : -1;
 }

@@ -87,6 +87,7 @@ export class Driver {
       case 'set-rules':
         world.index.setHold(command.hold);
         world.index.setOrder(command.order);
+        world.closePasses = command.closePasses;
         return;
       case 'end-iteration':
         this.#endIteration();

@@ -1,6 +1,7 @@
 /** What follows the decision: the rest flows with the VM stopped, or after it has moved. Not responsible for deciding or judging. */
 
 import { assert } from '../base/index.ts';
+import { HURRY_MS_MAX, HurriedPasses } from '../engine/index.ts';
 import { fixedDowntimeMs } from './driver.ts';
 import { MODEL, type SimulationOptions } from './types.ts';
 import type { World } from './world.ts';
@@ -16,6 +17,7 @@ const STRETCH_MS = 10;
 /** Dirty set and rest of the pass arrive, held pages go last; the destination runs when all is loaded. */
 export function stopAndCopy(world: World, options: SimulationOptions): Ended {
   if (world.logBytesPerSecond !== null) return replayLastLog(world, options, world.logBytesPerSecond);
+  if (world.gateway) hurry(world);
   const stoppedMs = world.nowMs;
   world.stop();
   // A gateway reads on while the link sends, so QEMU ends its pass and looks at what is dirty long before what waits is gone; held pages that
@@ -24,6 +26,18 @@ export function stopAndCopy(world: World, options: SimulationOptions): Ended {
   world.beginPass();
   while (!world.drained) world.advance(STRETCH_MS);
   return afterLastByte(world, options, stoppedMs);
+}
+
+/** Passes follow each other without a pause, as the live handover has it. */
+function hurry(world: World): void {
+  const passes = new HurriedPasses();
+  const untilMs = world.nowMs + HURRY_MS_MAX;
+  world.drainFast();
+  do {
+    do world.advance(STRETCH_MS);
+    while (world.ledger.passPages > 0 && world.nowMs < untilMs);
+    world.beginPass();
+  } while (!passes.begin(world.nowMs, world.index.queuedPages) && world.nowMs < untilMs);
 }
 
 /** The log that is left is that of the newest round: each is as long as shipping and replaying the one before took. */

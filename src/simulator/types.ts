@@ -31,6 +31,7 @@ export const MODEL = {
   /** Passes begin this far apart: two in 250 ms through the gateway (recorded traces), QEMU's own rate-limit window without one. */
   passSpacingMs: 150,
   qemuPassSpacingMs: 100,
+  closePassSpacingMs: 50,
   /** Pages kept by a gateway that does not absorb. */
   noAbsorbPages: 1024,
   /** A delta below this share of a whole page: delta-sample.ts. */

@@ -25,7 +25,9 @@ export class World {
   readonly coding: Coding;
   /** Pages go through a gateway; without one the index stands for QEMU's socket. */
   readonly gateway: boolean;
-  readonly passSpacingMs: number;
+  /** Passes follow each other closely: the rule wants to know what is dirty. */
+  closePasses = false;
+  readonly #passSpacingMs: number;
   /** A pass counts as done with this many pages left: QEMU without a gateway looks at what is pending. */
   readonly passDonePages: number;
   /** Execution logs go to the destination instead of pages (trace-replay); null: pages. */
@@ -42,6 +44,7 @@ export class World {
   #passes = 1;
   #syncMs = 0;
   #stopped = false;
+  #drainBytesPerSecond: number = MODEL.drainBytesPerSecond;
   #takenPages = 0;
   #encodedBytes: number;
 
@@ -49,7 +52,7 @@ export class World {
     const { guest, strategy } = options;
     this.options = options;
     this.gateway = strategy.mechanism === 'gateway';
-    this.passSpacingMs = this.gateway ? MODEL.passSpacingMs : MODEL.qemuPassSpacingMs;
+    this.#passSpacingMs = this.gateway ? MODEL.passSpacingMs : MODEL.qemuPassSpacingMs;
     this.passDonePages = passDonePages;
     const logs = strategy.mechanism === 'model-only' ? options.parameters['logBytesPerSecond'] : undefined;
     this.logBytesPerSecond = logs ?? null;
@@ -137,8 +140,7 @@ export class World {
 
   /** QEMU and the link take turns, so that back-pressure is felt within the stretch. */
   #transfer(fromMs: number): void {
-    const drain = this.#stopped ? MODEL.drainStoppedBytesPerSecond : MODEL.drainBytesPerSecond;
-    let readable = Math.ceil((drain * (this.#nowMs - fromMs)) / 1000 / PAGE_SIZE_BYTES);
+    let readable = Math.ceil((this.#drainBytesPerSecond * (this.#nowMs - fromMs)) / 1000 / PAGE_SIZE_BYTES);
     for (;;) {
       const read = this.#read(Math.min(readable, BATCH_PAGES));
       readable -= read;
@@ -207,7 +209,8 @@ export class World {
 
   /** QEMU has sent the running pass, and the next may begin. */
   get passIsDue(): boolean {
-    return this.ledger.passPages <= this.passDonePages && this.#nowMs - this.#syncMs >= this.passSpacingMs;
+    const spacingMs = this.gateway && this.closePasses ? MODEL.closePassSpacingMs : this.#passSpacingMs;
+    return this.ledger.passPages <= this.passDonePages && this.#nowMs - this.#syncMs >= spacingMs;
   }
 
   beginPass(): void {
@@ -218,8 +221,14 @@ export class World {
     this.#syncMs = this.#nowMs;
   }
 
+  /** The VM is about to be stopped: QEMU hands over what it can. */
+  drainFast(): void {
+    this.#drainBytesPerSecond = MODEL.drainStoppedBytesPerSecond;
+  }
+
   /** The VM is stopped: what is dirty now is final, and everything goes. */
   stop(): void {
+    this.drainFast();
     this.#stopped = true;
     this.index.setStopAndCopy(true);
   }
@@ -235,7 +244,7 @@ export class World {
       roundTripMs: this.options.roundTripMs,
       memoryBytes: this.memoryBytes,
       memoryBytesMax: this.options.gatewayMemoryBytesMax,
-      gateHeld: true,
+      gateHeld: this.gateway,
       sourceRemainingPages: this.ledger.passPages,
     };
   }

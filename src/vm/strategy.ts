@@ -26,6 +26,8 @@ export interface Verdict<Memory> {
   readonly order: Order;
   readonly decision: Decision;
   readonly memory: Memory;
+  /** What is dirty is wanted freshly: QEMU's passes follow each other closely, at the guest's cost. Default false. */
+  readonly closePasses?: boolean;
 }
 
 export type ParameterValues = Readonly<Record<string, number>>;

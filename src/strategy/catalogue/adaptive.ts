@@ -10,15 +10,21 @@ const OURS = 'ours; see docs/strategies.md';
 /** A rest that the link takes half a second for is gone before an iteration of one second tells anything about it. */
 const SHORT_ITERATIONS = 'ours: four passes; found on drawn guests (plans/regret-training.yaml)';
 
+/** While a stop is thought of passes are close, for no longer than this: each costs the guest a round of write protection. */
+const CLOSE_PASSES_MS = 3000;
+
 function answer(outlook: Outlook, memory: Forecast, parameters: ParameterValues): Verdict<Forecast> {
   const { decision, ...waiting } = forecastSwitchover(outlook, memory, parameters);
+  const isWatched = ['adaptive-watch', 'adaptive-settle'].includes(decision.rule);
+  const watchedSinceMs = memory.watchedSinceMs ?? (isWatched ? outlook.nowMs : null);
   // In a trough hot pages have cooled, and the whole backlog is worth sending.
   const release = !memory.known || memory.phase?.quiet === true;
   return {
     hold: release ? HOLD_NONE : holdByForecast(memory.share),
     order: learningOrder(outlook),
     decision,
-    memory: { ...memory, ...waiting },
+    closePasses: isWatched && outlook.nowMs - watchedSinceMs! < CLOSE_PASSES_MS,
+    memory: { ...memory, ...waiting, watchedSinceMs },
   };
 }
 
@@ -34,7 +40,7 @@ export const adaptive: Strategy<Forecast> = {
   parameters: [
     parameter(
       'downtimeWeight',
-      3,
+      2.5,
       [1.1, 1000],
       's/s',
       'seconds of total time that one second of downtime is worth',

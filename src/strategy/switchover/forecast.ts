@@ -19,6 +19,7 @@ import {
   formatPercent,
   lastIteration,
   measured,
+  queuedBytes,
   rateText,
   remainingBytes,
 } from '../measures.ts';
@@ -38,6 +39,8 @@ const PATIENCE_MS_MAX = 500;
 const RETURN_SHARE = 0.25;
 /** As little as it was before, as far as predictions tell. */
 const LEAST_TOLERANCE = 1.05;
+/** Outside the hold next to nothing waits: what the link can keep current is current. */
+const REST_MS_MAX = 30;
 
 export interface Settling {
   /** The first moment at which the limit fitted. */
@@ -65,6 +68,8 @@ export interface Forecast {
   readonly least: Least | null;
   readonly phase: { readonly periodMs: number; readonly quiet: boolean; readonly sinceMs: number } | null;
   readonly waitingSinceMs: number | null;
+  /** The first moment at which a stop was thought of: every page sent, or the limit fitting; null before. */
+  readonly watchedSinceMs: number | null;
   /** Since the limit fits: downtime predicted at a moment, to see what waiting has bought since; null: it does not fit. */
   readonly settling: Settling | null;
   /** "96 % of it in 3 regions (180 MiB)". */
@@ -80,6 +85,7 @@ export const NOTHING_KNOWN: Forecast = {
   least: null,
   phase: null,
   waitingSinceMs: null,
+  watchedSinceMs: null,
   settling: null,
   where: 'dirtying not measured yet',
 };
@@ -115,6 +121,7 @@ export function forecast(outlook: Outlook, before: Forecast, parameters: Paramet
     least: before.least,
     phase: phases && { ...phases, sinceMs: samePhase ? before.phase.sinceMs : last.startMs },
     waitingSinceMs: before.waitingSinceMs,
+    watchedSinceMs: before.watchedSinceMs,
     settling: before.settling,
     where: `${formatPercent(share)} of it in ${regions} regions (${formatBytes(regionBytes)})`,
   };
@@ -227,6 +234,10 @@ export function forecastSwitchover(
   const isLeast = downtimeMs <= LEAST_TOLERANCE * least.downtimeMs;
   const savesMs = (1 + weight) * Math.max(0, downtimeMs - least.downtimeMs);
   const returnMs = Math.max(patienceMs, known.phase?.periodMs ?? 0, RETURN_SHARE * savesMs);
+  const restMs = (queuedBytes(outlook) * 1000) / (outlook.linkBytesPerSecond ?? 1);
+  if (isLeast && restMs <= REST_MS_MAX) {
+    return say(stop('adaptive-plateau', `${text}; all that the link can keep current has been sent`));
+  }
   if (flatMs < patienceMs || (!isLeast && flatMs < patienceMs + returnMs)) {
     return say(goOn('adaptive-watch', `${text}; ${flat}`));
   }
