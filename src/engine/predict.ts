@@ -125,16 +125,23 @@ export function predict(
   const bytes = backlogBytes(snapshot) + (snapshot.underWayBytes ?? 0) + burstBytes;
   if (linkBytesPerSecond === null || linkBytesPerSecond <= 0) return { downtimeMs: null, bytes, burstBytes };
   const { queuedPages, heldPages, heldBytes } = snapshot.backlog;
+  const applied = snapshot.appliedPagesPerSecond ?? Number.POSITIVE_INFINITY;
   const restPages = (bytes - heldBytes) / pageBytes;
-  const goesPerSecond = linkBytesPerSecond / pageBytes - comingPerSecond(history, newShare);
-  const left = snapshot.gateHeld
-    ? Math.max(0, restPages - goneInHurry(goesPerSecond)) + unknownWithin(HURRIED_PASS_MS + STOP_LATENCY_MS)
-    : restPages;
+  const left = snapshot.gateHeld ? leftAfterHurry() : restPages;
   const leftShare = restPages > 0 ? Math.min(1, left / restPages) : 1;
   const linkMs = ((heldBytes + leftShare * (bytes - heldBytes)) * 1000) / linkBytesPerSecond;
   // Deltas of a few bytes cross any link at once; encoding, applying and loading so many pages is what takes the time then.
-  const applyMs =
-    ((heldPages + leftShare * (queuedPages + burstPages)) * 1000) /
-    (snapshot.appliedPagesPerSecond ?? Number.POSITIVE_INFINITY);
+  const applyMs = ((heldPages + leftShare * (queuedPages + burstPages)) * 1000) / applied;
   return { downtimeMs: Math.max(linkMs, applyMs) + fixedDowntimeMs, bytes, burstBytes };
+
+  function leftAfterHurry(): number {
+    const goesPerSecond =
+      Math.min(linkBytesPerSecond! / pageBytes, applied) - comingPerSecond(history, newShare);
+    // Where the far side tells what it applies, `hurried` has said how much of the burst is left.
+    if (Number.isFinite(applied)) {
+      return restPages - Math.min(restPages - burstPages, goneInHurry(goesPerSecond));
+    }
+    const newest = unknownWithin(HURRIED_PASS_MS + STOP_LATENCY_MS);
+    return Math.max(0, restPages - goneInHurry(goesPerSecond)) + newest;
+  }
 }
