@@ -104,14 +104,14 @@ test('status, set and switch from another terminal', { skip, timeout: 60_000 }, 
   const short = migrationId.slice(0, 6);
   const [slow] = await ask('set', short, '--downtime-limit', '1ms');
   assert.deepEqual([slow?.downtimeMsMax, slow?.bandwidthBytesPerSecondMax], [1, MIB]);
-  const [fast] = await ask('set', short, '--bandwidth', '20MiB/s');
-  assert.equal(fast?.bandwidthBytesPerSecondMax, 20 * MIB);
+  const [fast] = await ask('set', short, '--bandwidth', '8MiB/s');
+  assert.equal(fast?.bandwidthBytesPerSecondMax, 8 * MIB);
   const sentBytes = fast?.sentBytes ?? 0;
   await sleep(1000);
   const [later] = await ask('status', short);
   assert.ok(
-    (later?.sentBytes ?? 0) - sentBytes > 5 * MIB,
-    'the link carries more than a fifth of the new cap',
+    (later?.sentBytes ?? 0) - sentBytes > 2 * MIB,
+    'the link carries more than a quarter of the new cap',
   );
   await ask('switch', short);
   const { code, out } = await ended;

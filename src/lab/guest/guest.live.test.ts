@@ -26,7 +26,7 @@ import {
 const QEMU = 'qemu-system-x86_64';
 const skip = spawnSync(QEMU, ['--version']).error ? `${QEMU} is not installed` : false;
 const MIB = 1024 * 1024;
-const TIMEOUT_MS = 20_000;
+const TIMEOUT_MS = 60_000;
 
 type LineOf<K extends GuestLine['kind']> = Extract<GuestLine, { kind: K }>;
 
