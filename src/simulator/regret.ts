@@ -11,7 +11,7 @@ import type { Verdict } from '../vm/index.ts';
 import { Driver, fixedDowntimeMs } from './driver.ts';
 import type { ClairvoyantStop, SimulationOptions } from './types.ts';
 
-export const DOWNTIME_WEIGHT = 2.5;
+export const DOWNTIME_WEIGHT = 2.75;
 
 export interface Stop {
   readonly totalMigrationTimeMs: number;

@@ -40,7 +40,7 @@ export const adaptive: Strategy<Forecast> = {
   parameters: [
     parameter(
       'downtimeWeight',
-      2.5,
+      2.75,
       [1.1, 1000],
       's/s',
       'seconds of total time that one second of downtime is worth',
