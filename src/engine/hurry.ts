@@ -9,7 +9,7 @@ export const HURRY_MS_MAX = 2000;
 /** A pass is short when the guest has written next to nothing since the sync before it. */
 export const SHORT_PASS_MS = 25;
 /** Passes stay short for so long. */
-const SHORT_PASSES_MS = 50;
+export const SHORT_PASSES_MS = 50;
 /** What is not loaded at the far end is gone but for so much, or shrinks by less than this meanwhile: then waiting is resending. */
 const REST_PAGES_MAX = 128;
 const REST_SHRINKS = 0.8;
@@ -17,13 +17,13 @@ const REST_SHRINKS = 0.8;
 const NO_SHORTER = 0.9;
 const NO_SHORTER_TIMES = 2;
 
-/** What goes for good while passes are hurried, `perSecond` of it: the two looks that every hurry takes; a third is not sure. */
+/** What goes for good while passes are hurried, `perSecond` of it: the two looks that a hurry over a rest takes; a third is not sure. */
 export function goneInHurry(perSecond: number): number {
   return (2 * SHORT_PASSES_MS * Math.max(0, perSecond)) / 1000;
 }
 
 export class HurriedPasses {
-  #passMs: number | null = null;
+  #passMs = Number.NEGATIVE_INFINITY;
   #shortestMs = Number.POSITIVE_INFINITY;
   #noShorter = 0;
   #lastRestPages = Number.POSITIVE_INFINITY;
@@ -31,9 +31,9 @@ export class HurriedPasses {
 
   /** A pass begins; `restPages`: waiting, or not loaded at the far end yet. True: the VM may be stopped. */
   begin(nowMs: number, restPages: number): boolean {
-    const lengthMs = this.#passMs === null ? Number.POSITIVE_INFINITY : nowMs - this.#passMs;
+    const lengthMs = nowMs - this.#passMs;
     const isShort = lengthMs <= SHORT_PASS_MS;
-    if (!isShort && this.#passMs !== null && lengthMs > NO_SHORTER * this.#shortestMs) this.#noShorter++;
+    if (!isShort && lengthMs > NO_SHORTER * this.#shortestMs) this.#noShorter++;
     this.#shortestMs = Math.min(this.#shortestMs, lengthMs);
     this.#shortSinceMs = isShort ? (this.#shortSinceMs ?? nowMs) : null;
     this.#passMs = nowMs;

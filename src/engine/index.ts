@@ -1,6 +1,7 @@
 export { type GateQuestion, judgeStop, type UninvitedStop, waitingBytesMax } from './gate.ts';
 export { HURRY_MS_MAX, HurriedPasses } from './hurry.ts';
 export { type Prediction, predict } from './predict.ts';
+export { keepsPrediction, PREDICTION_RATIO_MAX, PREDICTION_RATIO_MIN } from './promise.ts';
 export {
   type DecisionRecord,
   type EngineOptions,

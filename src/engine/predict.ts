@@ -2,7 +2,7 @@
 
 import { backlogBytes, bytesPerPage, dirtiedMost, dirtiedWithin, pagesAtSource } from '../strategy/index.ts';
 import type { IterationStats, Snapshot } from '../vm/index.ts';
-import { goneInHurry, HURRY_MS_MAX, SHORT_PASS_MS } from './hurry.ts';
+import { goneInHurry, HURRY_MS_MAX, SHORT_PASS_MS, SHORT_PASSES_MS } from './hurry.ts';
 import type { PassArrivals } from './state.ts';
 
 export interface Prediction {
@@ -24,8 +24,6 @@ export interface PassesSeen {
 const STOP_LATENCY_MS = 10;
 /** A hurried pass over next to nothing. */
 const HURRIED_PASS_MS = 10;
-/** Over which it is asked what the guest begins to write. */
-const LOOK_SECONDS = 0.05;
 
 /**
  * Pages dirtied within `seconds`, which nobody has counted yet, by the rates at which pages are rewritten. Those that wait already are not
@@ -60,7 +58,8 @@ function comingPerSecond(history: readonly IterationStats[], newShare: number): 
   const last = history.at(-1);
   if (last === undefined || last.index === 0 || last.dirtyPages === 0) return 0;
   const outsideShare = last.dirtyOutsideHoldPages / last.dirtyPages;
-  return (dirtiedWithin(last, LOOK_SECONDS) / LOOK_SECONDS) * outsideShare * newShare;
+  const seconds = SHORT_PASSES_MS / 1000;
+  return (dirtiedWithin(last, seconds) / seconds) * outsideShare * newShare;
 }
 
 /**
@@ -127,21 +126,16 @@ export function predict(
   const { queuedPages, heldPages, heldBytes } = snapshot.backlog;
   const applied = snapshot.appliedPagesPerSecond ?? Number.POSITIVE_INFINITY;
   const restPages = (bytes - heldBytes) / pageBytes;
-  const left = snapshot.gateHeld ? leftAfterHurry() : restPages;
+  // Where the far side tells what it applies, `hurried` has said how much of the burst is left.
+  const isTold = Number.isFinite(applied);
+  const goesPerSecond =
+    Math.min(linkBytesPerSecond / pageBytes, applied) - comingPerSecond(history, newShare);
+  const gone = Math.min(isTold ? restPages - burstPages : restPages, goneInHurry(goesPerSecond));
+  const newest = isTold ? 0 : unknownWithin(HURRIED_PASS_MS + STOP_LATENCY_MS);
+  const left = snapshot.gateHeld ? restPages - gone + newest : restPages;
   const leftShare = restPages > 0 ? Math.min(1, left / restPages) : 1;
   const linkMs = ((heldBytes + leftShare * (bytes - heldBytes)) * 1000) / linkBytesPerSecond;
   // Deltas of a few bytes cross any link at once; encoding, applying and loading so many pages is what takes the time then.
   const applyMs = ((heldPages + leftShare * (queuedPages + burstPages)) * 1000) / applied;
   return { downtimeMs: Math.max(linkMs, applyMs) + fixedDowntimeMs, bytes, burstBytes };
-
-  function leftAfterHurry(): number {
-    const goesPerSecond =
-      Math.min(linkBytesPerSecond! / pageBytes, applied) - comingPerSecond(history, newShare);
-    // Where the far side tells what it applies, `hurried` has said how much of the burst is left.
-    if (Number.isFinite(applied)) {
-      return restPages - Math.min(restPages - burstPages, goneInHurry(goesPerSecond));
-    }
-    const newest = unknownWithin(HURRIED_PASS_MS + STOP_LATENCY_MS);
-    return Math.max(0, restPages - goneInHurry(goesPerSecond)) + newest;
-  }
 }

@@ -130,10 +130,6 @@ export class DestinationGateway {
   /** The source keeps no more under way than QEMU loads in a moment; it need not hear of every batch. */
   #onLoaded(): void {
     this.#loadedTotal = this.#unloaded.shift() ?? this.#loadedTotal;
-    this.#tellLoaded();
-  }
-
-  #tellLoaded(): void {
     this.#telling ??= setTimeout(() => {
       this.#telling = null;
       try {

@@ -52,8 +52,8 @@ export class PageWindow {
 
   /** `handedOverPages`: since the beginning. Infinity where the far side does not tell. */
   roomPages(nowMs: number, handedOverPages: number, roundTripMs: number | null): number {
-    if (this.#appliedPages === null) return Number.POSITIVE_INFINITY;
-    const underWay = handedOverPages - this.#appliedPages;
+    const underWay = this.unloadedPages(handedOverPages);
+    if (underWay === undefined) return Number.POSITIVE_INFINITY;
     if (underWay > 0 && nowMs - this.#heardMs > SILENCE_MS) return Number.POSITIVE_INFINITY;
     const window = Math.max(PAGES_MIN, this.#pagesPerMs * (WINDOW_MS + (roundTripMs ?? 0)));
     return Math.max(0, Math.floor(window - underWay));

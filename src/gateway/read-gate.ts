@@ -57,8 +57,9 @@ export class ReadGate {
 
   /** Without the ack passes stay apart: a short one invites QEMU to stop by itself. */
   setClose(close: boolean): void {
-    if (close && !this.#close && this.#ackGate) this.#pausedUntilMs = 0;
-    this.#close = close && this.#ackGate;
+    const isClose = close && this.#ackGate;
+    if (isClose && !this.#close) this.#pausedUntilMs = 0;
+    this.#close = isClose;
   }
 
   /** Passes may follow each other at once: the VM is about to be stopped. */

@@ -6,6 +6,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorMessage, sleep } from '../base/index.ts';
+import { keepsPrediction } from '../engine/index.ts';
 import { cont, queryStatus, stop } from '../qmp/index.ts';
 import {
   checkDiskLog,
@@ -66,9 +67,6 @@ export interface Checked {
   readonly verification: GuestVerification | null;
 }
 
-/** measured / predicted downtime of a strategy that promises its prediction. */
-export const PREDICTION_RATIO_MIN = 0.67;
-export const PREDICTION_RATIO_MAX = 1.5;
 // Beats to wait for before judging continuity: proof that the VM at the end of the move still works.
 const BEATS_AFTER = 5;
 const BEATS_TIMEOUT_MS = 10_000;
@@ -198,6 +196,7 @@ export const limitsCheck: Check<LimitFigures> = {
   capture: async (scene) => scene.limits,
   assert(figures) {
     const { timeLimitMs, totalMigrationTimeMs, downtimeMs, downtimeLimitMs, downtimePredictedMs } = figures;
+    const { downtimeAgreedMs = 0 } = figures;
     const complaints: string[] = [];
     if (totalMigrationTimeMs === null) complaints.push('no total migration time');
     else if (totalMigrationTimeMs > timeLimitMs) {
@@ -208,11 +207,11 @@ export const limitsCheck: Check<LimitFigures> = {
       if (downtimeLimitMs !== null && downtimeMs > downtimeLimitMs) {
         complaints.push(`${downtimeMs.toFixed(0)} ms down exceed the limit of ${downtimeLimitMs} ms`);
       }
-      const ratio = downtimePredictedMs === null ? 1 : downtimeMs / downtimePredictedMs;
-      // Within what was agreed to; how far below a prediction says nothing then.
-      const isAgreed = downtimeMs <= (figures.downtimeAgreedMs ?? 0);
-      if (!isAgreed && (ratio < PREDICTION_RATIO_MIN || ratio > PREDICTION_RATIO_MAX)) {
-        complaints.push(`measured / predicted downtime is ${ratio.toFixed(2)}`);
+      if (
+        downtimePredictedMs !== null &&
+        !keepsPrediction(downtimeMs, downtimePredictedMs, downtimeAgreedMs)
+      ) {
+        complaints.push(`measured / predicted downtime is ${(downtimeMs / downtimePredictedMs).toFixed(2)}`);
       }
     }
     return complaints;

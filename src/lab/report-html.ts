@@ -5,8 +5,8 @@
  */
 
 import { formatBytes, formatPercent, MIB } from '../base/index.ts';
+import { PREDICTION_RATIO_MAX, PREDICTION_RATIO_MIN } from '../engine/index.ts';
 import { PAGE_SIZE_BYTES } from '../vm/index.ts';
-import { PREDICTION_RATIO_MAX, PREDICTION_RATIO_MIN } from './checks.ts';
 import { isBaseline, type MigratorIteration } from './contestant.ts';
 import { type LabReport, type Metric, type ReportRow, type Spread, spreadOf } from './report.ts';
 import { coursePlot, escapeXml, type StripRow, stripPlot } from './report-plots.ts';

@@ -44,7 +44,6 @@ export class SendQueue {
   #order: Order = { kind: 'address' };
   #classOfRegion: Uint8Array;
   #queuedPages = 0;
-  #queuedZeroPages = 0;
   #heldZeroPages = 0;
   #sentPages = 0;
   #resentPages = 0;
@@ -76,7 +75,7 @@ export class SendQueue {
     return this.#queuedPages;
   }
   get queuedZeroPages(): number {
-    return this.#queuedZeroPages;
+    return this.#zeros.count;
   }
   get heldPages(): number {
     return this.#held.count;
@@ -100,7 +99,6 @@ export class SendQueue {
     const state = word & STATE_MASK;
     const zeroBefore = (word >>> ZERO_SHIFT) & 1;
     if (state === STATE_QUEUED) {
-      this.#queuedZeroPages -= zeroBefore;
       if (target !== STATE_QUEUED || zero !== zeroBefore) {
         this.#queueOf(pageIndex, word).delete(pageIndex);
         this.#queuedPages--;
@@ -110,7 +108,6 @@ export class SendQueue {
       if (target !== STATE_HELD) this.#held.delete(pageIndex);
     }
     if (target === STATE_QUEUED) {
-      this.#queuedZeroPages += zero;
       const isThere = state === STATE_QUEUED && zero === zeroBefore;
       if (!isThere) this.#queuedPages++;
       if (zero === 0) this.#queueInClass(pageIndex, isThere);
@@ -214,7 +211,7 @@ export class SendQueue {
       this.#frontierTaken = this.#frontier;
       this.#cursors.fill(Math.max(0, this.#frontier - FRONTIER_PAGES));
     }
-    const others = limit - Math.min(this.#queuedZeroPages, limit >>> 1);
+    const others = limit - Math.min(this.#zeros.count, limit >>> 1);
     let filled = 0;
     for (let at = 0; at < CLASSES && filled < others; at++) {
       const before = filled;
@@ -222,17 +219,14 @@ export class SendQueue {
       if (filled > before) this.#cursors[at] = out[filled - 1]! + 1;
     }
     filled = drainRound(this.#zeros, 0, out, filled, limit);
-    let zeros = 0;
     let resent = 0;
     for (let position = 0; position < filled; position++) {
       const pageIndex = out[position]!;
       const word = this.#meta[pageIndex]!;
-      zeros += (word >>> ZERO_SHIFT) & 1;
       if ((word & SENT) !== 0) resent++;
       this.#meta[pageIndex] = (word & ~STATE_MASK) | SENT;
     }
     this.#queuedPages -= filled;
-    this.#queuedZeroPages -= zeros;
     this.#sentPages += filled;
     this.#resentPages += resent;
     return filled;

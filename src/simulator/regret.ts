@@ -6,12 +6,10 @@
  * cost of stopping there is known exactly from what the destination lacks. It ends when time alone costs more than the best stop found.
  */
 
-import type { AnyStrategy } from '../strategy/index.ts';
+import { type AnyStrategy, DOWNTIME_WEIGHT } from '../strategy/index.ts';
 import type { Verdict } from '../vm/index.ts';
 import { Driver, fixedDowntimeMs } from './driver.ts';
 import type { ClairvoyantStop, SimulationOptions } from './types.ts';
-
-export const DOWNTIME_WEIGHT = 2.75;
 
 export interface Stop {
   readonly totalMigrationTimeMs: number;

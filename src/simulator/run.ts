@@ -1,6 +1,7 @@
 /** One simulated migration from `migrate` to its end, judged as the lab judges a real one. */
 
 import { assert, formatMs, unreachable } from '../base/index.ts';
+import { keepsPrediction } from '../engine/index.ts';
 import { PAGE_SIZE_BYTES } from '../vm/index.ts';
 import { boundsOf } from './bounds.ts';
 import { Driver, type Ending, fixedDowntimeMs } from './driver.ts';
@@ -8,9 +9,6 @@ import { type Ended, postCopy, stopAndCopy } from './ending.ts';
 import { clairvoyantStop, regretOf } from './regret.ts';
 import { type Sample, sampleOf } from './timeline.ts';
 import { MODEL, type Outcome, type SimulationOptions, type SimulationResult } from './types.ts';
-
-/** Measured over predicted downtime that counts as a kept prediction, where a strategy promises that (lab: honesty). */
-const PREDICTION_KEPT = [0.67, 1.5] as const;
 
 export function timeLimitMsOf(options: SimulationOptions): number {
   const ramMs = (options.guest.pageCount * PAGE_SIZE_BYTES * 1000) / options.linkBytesPerSecond;
@@ -110,9 +108,7 @@ function brokenPromise(
     return `down for ${Math.round(ended.downtimeMs)} ms, promised ${limits.downtimeMsMax} ms`;
   }
   if (predictedMs === null || predictedMs <= 0) return null;
-  // Within what was agreed to; how far below a prediction says nothing then.
-  if (ended.downtimeMs <= limits.downtimeMsMax) return null;
+  if (keepsPrediction(ended.downtimeMs, predictedMs, limits.downtimeMsMax)) return null;
   const ratio = ended.downtimeMs / predictedMs;
-  if (ratio >= PREDICTION_KEPT[0] && ratio <= PREDICTION_KEPT[1]) return null;
   return `down for ${Math.round(ended.downtimeMs)} ms, ${ratio.toFixed(2)} x the ${Math.round(predictedMs)} ms predicted`;
 }

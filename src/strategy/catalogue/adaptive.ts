@@ -10,6 +10,8 @@ const OURS = 'ours; see docs/strategies.md';
 /** A rest that the link takes half a second for is gone before an iteration of one second tells anything about it. */
 const SHORT_ITERATIONS = 'ours: four passes; found on drawn guests (plans/regret-training.yaml)';
 
+/** What a second of downtime is worth where nobody says; regret is counted with the same (src/simulator). */
+export const DOWNTIME_WEIGHT = 2.75;
 /** While a stop is thought of passes are close, for no longer than this: each costs the guest a round of write protection. */
 const CLOSE_PASSES_MS = 3000;
 
@@ -40,7 +42,7 @@ export const adaptive: Strategy<Forecast> = {
   parameters: [
     parameter(
       'downtimeWeight',
-      2.75,
+      DOWNTIME_WEIGHT,
       [1.1, 1000],
       's/s',
       'seconds of total time that one second of downtime is worth',
