@@ -4,16 +4,14 @@
  * the link rate, the round trip, and how much may be under way. Pure; the caller brings the time.
  */
 
+import { linkWindowBytes } from './link-window.ts';
+
 interface Mark {
   readonly id: number;
   readonly positionBytes: number;
   readonly sentMs: number;
 }
 
-/** Under way at least this much: several marks' worth, and enough for a slow link's first round trips. */
-const WINDOW_BYTES_MIN = 1024 * 1024;
-/** Under way at most what the link carries in this time: older copies in the pipe delay newer ones at stop-and-copy. */
-const WINDOW_MS = 80;
 const RATE_WINDOW_MS = 1000;
 const RATE_SPAN_MS_MIN = 100;
 /** Less than this delivered says more about one burst than about the link. */
@@ -24,6 +22,7 @@ export class DeliveryMeter {
   #sentBytes = 0;
   #deliveredBytes = 0;
   #roundTripMs: number | null = null;
+  #roundTripMsMin: number | null = null;
   #rateBytesPerSecond: number | null = null;
   #best = 0;
   /** Acknowledgements of one stretch in which the link was never without work: (time, delivered). */
@@ -52,7 +51,7 @@ export class DeliveryMeter {
   }
 
   get windowBytes(): number {
-    return Math.max(WINDOW_BYTES_MIN, (this.#best * WINDOW_MS) / 1000);
+    return linkWindowBytes(this.#best, this.#roundTripMsMin);
   }
 
   sent(bytes: number): void {
@@ -80,6 +79,7 @@ export class DeliveryMeter {
     this.#deliveredBytes = mark.positionBytes;
     const tripMs = nowMs - mark.sentMs;
     this.#roundTripMs = this.#roundTripMs === null ? tripMs : this.#roundTripMs * 0.8 + tripMs * 0.2;
+    this.#roundTripMsMin = Math.min(this.#roundTripMsMin ?? tripMs, tripMs);
     if (!this.#starved) this.#measure(nowMs);
     return true;
   }

@@ -11,15 +11,13 @@ import { PAGE_SIZE_BYTES } from '../vm/index.ts';
 import { BatchMemory } from './batch-memory.ts';
 import { gatewayErrors } from './errors.ts';
 import { LinkRate } from './link-rate.ts';
+import { linkWindowBytes, WINDOW_BYTES_MIN } from './link-window.ts';
 import { PageWindow } from './page-window.ts';
 import { encodeTail, hexChecksum, parseApplied, type StreamFacts } from './pair-messages.ts';
 import type { OutputEvents, OutputFacts, PageOutput, StateTail } from './types.ts';
 
 const BATCH_PAGES_MAX = 1024;
 const BATCH_PAGES_MIN = 32;
-/** Under way at most what the link carries in this time: older copies in the pipe delay newer ones at stop-and-copy. */
-const WINDOW_MS = 80;
-const WINDOW_BYTES_MIN = 1024 * 1024;
 /** The link tells of acknowledgements only when asked. */
 const ROOM_POLL_MS = 3;
 const ESTIMATE_WEIGHT = 0.1;
@@ -137,6 +135,7 @@ export class PairedOutput implements PageOutput {
     let deliveredBytes = 0;
     let bufferedBytes = 0;
     let roundTripMs: number | null = null;
+    let roundTripMsMin: number | null = null;
     let reconnects = 0;
     let resentBytes = 0;
     const stats = this.#options.link.stats();
@@ -147,10 +146,11 @@ export class PairedOutput implements PageOutput {
       deliveredBytes += lane.acknowledgedBytes;
       bufferedBytes += lane.bufferedBytes;
       roundTripMs ??= lane.roundTripMs;
+      roundTripMsMin ??= lane.roundTripMsMin;
     }
     this.#rate.observe(this.#options.clock.nowMs(), deliveredBytes, bufferedBytes);
     const link = { connections: stats.length, reconnects, resentBytes };
-    return { sentBytes, deliveredBytes, bufferedBytes, roundTripMs, link };
+    return { sentBytes, deliveredBytes, bufferedBytes, roundTripMs, roundTripMsMin, link };
   }
 
   forward(raw: Uint8Array): void {
@@ -173,8 +173,8 @@ export class PairedOutput implements PageOutput {
   roomPages(): number {
     if (this.#closed) return 0;
     const { encoders } = this.#options.encoding;
-    const { bufferedBytes, roundTripMs } = this.#look();
-    const windowBytes = Math.max(WINDOW_BYTES_MIN, ((this.#rate.bytesPerSecond ?? 0) * WINDOW_MS) / 1000);
+    const { bufferedBytes, roundTripMs, roundTripMsMin } = this.#look();
+    const windowBytes = linkWindowBytes(this.#rate.bytesPerSecond, roundTripMsMin);
     // What is being encoded goes out too, at what pages cost lately.
     const roomBytes = windowBytes - bufferedBytes - this.#pendingPages * this.#wholeBytes;
     const byLink = Math.floor(roomBytes / Math.max(16, this.#wholeBytes));
