@@ -7,7 +7,7 @@
  */
 
 import { GodwitError, sleep, systemClock } from '../base/index.ts';
-import { HURRY_MS_MAX, HurriedPasses } from '../engine/index.ts';
+import { HURRY_MS_MAX, HurriedPasses, heldOutlastsHurry } from '../engine/index.ts';
 import type { SourceGateway } from '../gateway/index.ts';
 import {
   cont,
@@ -119,7 +119,8 @@ async function stopSource(options: HandoverOptions): Promise<number> {
 
 /** Nobody has to wait for what passes kept apart leave: see HurriedPasses. */
 async function untilPassesAreShort({ source, gateway }: HandoverOptions): Promise<void> {
-  if (!gateway.hurryPasses()) return;
+  const snapshot = gateway.snapshot();
+  if (!gateway.hurryPasses(snapshot !== null && heldOutlastsHurry(snapshot))) return;
   const { promise, resolve } = Promise.withResolvers<void>();
   const passes = new HurriedPasses();
   const ignore = source.on(({ name, receivedAtMs }) => {

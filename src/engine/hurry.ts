@@ -4,6 +4,8 @@
  * and almost nothing is dirty when the VM stops. Pure; not responsible for making QEMU hurry.
  */
 
+import type { Snapshot } from '../vm/index.ts';
+
 /** As long as passes are hurried at most. */
 export const HURRY_MS_MAX = 2000;
 /** A pass is short when the guest has written next to nothing since the sync before it. */
@@ -20,6 +22,18 @@ const NO_SHORTER_TIMES = 2;
 /** What goes for good while passes are hurried, `perSecond` of it: the two looks that a hurry over a rest takes; a third is not sure. */
 export function goneInHurry(perSecond: number): number {
   return (2 * SHORT_PASSES_MS * Math.max(0, perSecond)) / 1000;
+}
+
+/**
+ * What is held takes the link for longer than passes are hurried: the coldest of it goes meanwhile, for the link would run dry once the rest
+ * has gone. Not where deltas make it a matter of milliseconds: there the far end's time for pages that change again is what counts.
+ */
+export function heldOutlastsHurry({
+  backlog,
+  bandwidthBytesPerSecond,
+}: Pick<Snapshot, 'backlog' | 'bandwidthBytesPerSecond'>): boolean {
+  const inHurry = goneInHurry(bandwidthBytesPerSecond ?? Number.POSITIVE_INFINITY);
+  return backlog.heldBytes > inHurry;
 }
 
 export class HurriedPasses {

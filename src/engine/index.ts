@@ -1,5 +1,5 @@
 export { type GateQuestion, judgeStop, type UninvitedStop, waitingBytesMax } from './gate.ts';
-export { HURRY_MS_MAX, HurriedPasses } from './hurry.ts';
+export { HURRY_MS_MAX, HurriedPasses, heldOutlastsHurry } from './hurry.ts';
 export { type Prediction, predict } from './predict.ts';
 export { keepsPrediction, PREDICTION_RATIO_MAX, PREDICTION_RATIO_MIN } from './promise.ts';
 export {

@@ -2,7 +2,7 @@
 
 import { backlogBytes, bytesPerPage, dirtiedMost, dirtiedWithin, pagesAtSource } from '../strategy/index.ts';
 import type { IterationStats, Snapshot } from '../vm/index.ts';
-import { goneInHurry, HURRY_MS_MAX, SHORT_PASS_MS, SHORT_PASSES_MS } from './hurry.ts';
+import { goneInHurry, HURRY_MS_MAX, heldOutlastsHurry, SHORT_PASS_MS, SHORT_PASSES_MS } from './hurry.ts';
 import type { PassArrivals } from './state.ts';
 
 export interface Prediction {
@@ -107,6 +107,15 @@ function hurried(pages: number, last: IterationStats, pagesPerSecond: number): n
   return left;
 }
 
+/** Of the held set, what goes during the hurry once the rest has gone, `pages` of it, and is not written again. */
+function keptOfHeld(pages: number, heldPages: number, history: readonly IterationStats[]): number {
+  const last = history.at(-1);
+  const most = dirtiedMost(history);
+  if (pages <= 0 || last === undefined || most === 0) return 0;
+  const againShare = Math.min(1, dirtiedWithin(last, SHORT_PASSES_MS / 1000) / most);
+  return Math.min(1, pages / heldPages) * (1 - againShare);
+}
+
 export function predict(
   snapshot: Snapshot,
   history: readonly IterationStats[],
@@ -134,8 +143,10 @@ export function predict(
   const newest = isTold ? 0 : unknownWithin(HURRIED_PASS_MS + STOP_LATENCY_MS);
   const left = snapshot.gateHeld ? restPages - gone + newest : restPages;
   const leftShare = restPages > 0 ? Math.min(1, left / restPages) : 1;
-  const linkMs = ((heldBytes + leftShare * (bytes - heldBytes)) * 1000) / linkBytesPerSecond;
+  const spare = snapshot.gateHeld && heldOutlastsHurry(snapshot) ? goneInHurry(goesPerSecond) - gone : 0;
+  const heldShare = 1 - keptOfHeld(spare, heldPages, history);
+  const linkMs = ((heldShare * heldBytes + leftShare * (bytes - heldBytes)) * 1000) / linkBytesPerSecond;
   // Deltas of a few bytes cross any link at once; encoding, applying and loading so many pages is what takes the time then.
-  const applyMs = ((heldPages + leftShare * (queuedPages + burstPages)) * 1000) / applied;
+  const applyMs = ((heldShare * heldPages + leftShare * (queuedPages + burstPages)) * 1000) / applied;
   return { downtimeMs: Math.max(linkMs, applyMs) + fixedDowntimeMs, bytes, burstBytes };
 }

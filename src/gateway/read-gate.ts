@@ -4,6 +4,7 @@
  */
 
 import { PAGE_SIZE_BYTES } from '../vm/index.ts';
+import type { OutputFacts } from './types.ts';
 
 /** Passes begin at least this far apart: each costs the guest a round of write protection. */
 const PASS_SPACING_MS = 250;
@@ -100,6 +101,11 @@ export class ReadGate {
 
 export function waitingPages({ index }: Kept): number {
   return index.queuedPages + index.heldPages;
+}
+
+/** Handed over and not known to have arrived. */
+export function underWayBytes({ sentBytes, deliveredBytes, pendingBytes }: OutputFacts): number {
+  return sentBytes - deliveredBytes + (pendingBytes ?? 0);
 }
 
 /** Without absorbing, enough is kept. */

@@ -22,7 +22,7 @@ import { IntakeRate } from './intake-rate.ts';
 import { Linger } from './linger.ts';
 import { Passes } from './passes.ts';
 import { PostCopyStage } from './post-copy-stage.ts';
-import { isFilled, ReadGate, waitingPages } from './read-gate.ts';
+import { isFilled, ReadGate, underWayBytes, waitingPages } from './read-gate.ts';
 import { ReturnGate } from './return-gate.ts';
 import type { SourceGatewayEvents, SourceGatewayOptions } from './source-options.ts';
 import { SourceSocket } from './source-socket.ts';
@@ -43,6 +43,8 @@ export class SourceGateway {
   readonly #passes = new Passes();
   readonly #intake = new IntakeRate();
   #stopAndCopy = false;
+  /** Held pages go too, once nothing else waits. */
+  #heldGoes = false;
   #tail: Tail | null = null;
   readonly #postCopy = new PostCopyStage();
   /** The clock as the page store wants it; read once a chunk, not once a page. */
@@ -163,13 +165,8 @@ export class SourceGateway {
     if (this.#gate.isFull(store)) return true;
     if (this.#stopAndCopy) return false;
     if (!this.#options.absorb && isFilled(store)) return true;
-    const waitingBytes = waitingPages(store) * PAGE_SIZE_BYTES + this.#underWayBytes();
+    const waitingBytes = waitingPages(store) * PAGE_SIZE_BYTES + underWayBytes(this.#output.facts);
     return this.#gate.isShut(this.#options.clock.nowMs(), waitingBytes);
-  }
-
-  #underWayBytes(): number {
-    const { sentBytes, deliveredBytes, pendingBytes } = this.#output.facts;
-    return sentBytes - deliveredBytes + (pendingBytes ?? 0);
   }
 
   #schedulePump(): void {
@@ -196,7 +193,7 @@ export class SourceGateway {
       if (room <= 0) break;
       if (!this.#isLast && this.#linger.waits(this.#readyPages(store))) break;
       let count = store.index.take(Math.min(room, this.#batch.length), this.#batch);
-      if (count === 0 && this.#stopAndCopy) count = store.index.takeHeld(room, this.#batch);
+      if (count === 0 && this.#heldGoes) count = store.index.takeHeld(room, this.#batch);
       if (count === 0 && this.#gate.mustSpill(store)) {
         if (store.index.spill(room) === 0) break;
         continue;
@@ -222,7 +219,7 @@ export class SourceGateway {
   }
 
   #readyPages({ index }: PageStore): number {
-    return index.queuedPages + (this.#stopAndCopy ? index.heldPages : 0);
+    return index.queuedPages + (this.#heldGoes ? index.heldPages : 0);
   }
 
   /** From now on, until the VM is stopped; null: no cap. */
@@ -241,7 +238,7 @@ export class SourceGateway {
 
   /** Queued here, or handed over and not loaded by the destination QEMU yet. */
   get restPages(): number {
-    const unloaded = this.#output.facts.unloadedPages ?? this.#underWayBytes() / PAGE_SIZE_BYTES;
+    const unloaded = this.#output.facts.unloadedPages ?? underWayBytes(this.#output.facts) / PAGE_SIZE_BYTES;
     return (this.#store?.index.queuedPages ?? 0) + unloaded;
   }
 
@@ -266,7 +263,8 @@ export class SourceGateway {
   }
 
   /** The VM is about to be stopped: passes need not be apart any more. False without the ack: then a short pass invites QEMU to stop by itself. */
-  hurryPasses(): boolean {
+  hurryPasses(heldGoes: boolean): boolean {
+    this.#heldGoes = this.#options.ackGate && heldGoes;
     if (this.#options.ackGate) this.#gate.hurry();
     this.#steerReading();
     return this.#options.ackGate;
@@ -316,7 +314,7 @@ export class SourceGateway {
       memoryBytes: this.#store.memoryBytes,
       memoryBytesMax: this.#options.memoryBytesMax,
       gateHeld: this.#back.keeps('switchover-ack'),
-      underWayBytes: this.#underWayBytes(),
+      underWayBytes: underWayBytes(this.#output.facts),
       appliedPagesPerSecond: this.#intake.slowerOf(facts.appliedPagesPerSecond ?? null),
       ...(this.keepsQemuWaiting ? { sourceRemainingPages: this.#passes.remainingPages } : {}),
     };
@@ -331,6 +329,7 @@ export class SourceGateway {
   enterStopAndCopy(): void {
     this.setBandwidthMax(null);
     this.#stopAndCopy = true;
+    this.#heldGoes = true;
     this.#store?.index.setStopAndCopy(true);
     this.#back.letGo('switchover-ack');
     this.#steerReading();

@@ -170,15 +170,23 @@ export class NaiveIndex {
 
   take(max: number): number[] {
     const taken: number[] = [];
-    if (this.order.kind !== 'address' && this.frontier !== this.frontierTaken) {
-      this.frontierTaken = this.frontier;
-      this.cursors.fill(Math.max(0, this.frontier - 1024));
-    }
     const zeros = this.indexes((page) => page.where === 'queued' && page.zero).length;
     const others = max - Math.min(zeros, Math.floor(max / 2));
+    if (this.order.kind !== 'address' && this.frontier !== this.frontierTaken) {
+      this.frontierTaken = this.frontier;
+      const from = Math.max(0, this.frontier - 1024);
+      this.cursors.fill(from);
+      const freshest = this.indexes((page) => page.where === 'queued' && !page.zero).filter(
+        (index) => index >= from,
+      );
+      freshest.sort((a, b) => this.pages.get(a)!.class - this.pages.get(b)!.class || a - b);
+      taken.push(...freshest.slice(0, others));
+    }
     for (let at = 0; at <= 8; at++) {
       const limit = at === 8 ? max : others;
-      const queued = this.indexes((page) => page.where === 'queued' && (page.zero ? 8 : page.class) === at);
+      const queued = this.indexes(
+        (page) => page.where === 'queued' && (page.zero ? 8 : page.class) === at,
+      ).filter((index) => !taken.includes(index));
       const cursor = this.cursors[at] ?? 0;
       const chosen = [
         ...queued.filter((index) => index >= cursor),

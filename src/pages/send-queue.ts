@@ -205,14 +205,17 @@ export class SendQueue {
   /** The next pages to send, in the order in force and with zero pages beside them; they are no longer queued. */
   take(max: number, out: Uint32Array): number {
     const limit = Math.min(max, out.length);
-    // Nothing is known of heat yet: pages sent before it is are spread over RAM by following QEMU's own first pass, so
-    // that a hot region at low addresses is not sent whole in vain.
-    if (this.#order.kind !== 'address' && this.#frontier !== this.#frontierTaken) {
-      this.#frontierTaken = this.#frontier;
-      this.#cursors.fill(Math.max(0, this.#frontier - FRONTIER_PAGES));
-    }
     const others = limit - Math.min(this.#zeros.count, limit >>> 1);
     let filled = 0;
+    // Nothing is known of heat yet: pages sent before it is are spread over RAM by following QEMU's own first pass, so
+    // that a hot region at low addresses is not sent whole in vain. The freshest copies, whatever their class: those of
+    // before have had the time to be written again, and the next sync will tell.
+    if (this.#order.kind !== 'address' && this.#frontier !== this.#frontierTaken) {
+      this.#frontierTaken = this.#frontier;
+      const from = Math.max(0, this.#frontier - FRONTIER_PAGES);
+      this.#cursors.fill(from);
+      for (const queue of this.#queues) filled = queue.drain(from, out, filled, others);
+    }
     for (let at = 0; at < CLASSES && filled < others; at++) {
       const before = filled;
       filled = drainRound(this.#queues[at]!, this.#cursors[at]!, out, filled, others);

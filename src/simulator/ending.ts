@@ -1,7 +1,7 @@
 /** What follows the decision: the rest flows with the VM stopped, or after it has moved. Not responsible for deciding or judging. */
 
 import { assert } from '../base/index.ts';
-import { HURRY_MS_MAX, HurriedPasses } from '../engine/index.ts';
+import { HURRY_MS_MAX, HurriedPasses, heldOutlastsHurry } from '../engine/index.ts';
 import { fixedDowntimeMs } from './driver.ts';
 import { MODEL, type SimulationOptions } from './types.ts';
 import type { World } from './world.ts';
@@ -32,7 +32,7 @@ export function stopAndCopy(world: World, options: SimulationOptions): Ended {
 function hurry(world: World): void {
   const passes = new HurriedPasses();
   const untilMs = world.nowMs + HURRY_MS_MAX;
-  world.drainFast();
+  world.hurry(heldOutlastsHurry(world.snapshot()));
   do {
     do world.advance(STRETCH_MS);
     while (world.ledger.passPages > 0 && world.nowMs < untilMs);

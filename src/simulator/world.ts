@@ -44,6 +44,7 @@ export class World {
   #passes = 1;
   #syncMs = 0;
   #stopped = false;
+  #heldGoes = false;
   #drainBytesPerSecond: number = MODEL.drainBytesPerSecond;
   #takenPages = 0;
   #encodedBytes: number;
@@ -173,7 +174,7 @@ export class World {
     // By the dearest page: zero pages behind whole ones must not put more on the link than it carries.
     const most = Math.max(1, Math.min(BATCH_PAGES, Math.ceil(roomBytes / this.coding.wholeBytes)));
     let count = this.index.take(most, this.#batch);
-    if (count === 0 && this.#stopped) count = this.index.takeHeld(most, this.#batch);
+    if (count === 0 && this.#heldGoes) count = this.index.takeHeld(most, this.#batch);
     if (count === 0) return this.#spill(most);
     const bytes = this.#deliver(count);
     this.link.send(bytes, fromMs);
@@ -221,14 +222,15 @@ export class World {
     this.#syncMs = this.#nowMs;
   }
 
-  /** The VM is about to be stopped: QEMU hands over what it can. */
-  drainFast(): void {
+  /** The VM is about to be stopped: QEMU hands over what it can, and held pages go too if they are to. */
+  hurry(heldGoes: boolean): void {
     this.#drainBytesPerSecond = MODEL.drainStoppedBytesPerSecond;
+    this.#heldGoes = heldGoes;
   }
 
   /** The VM is stopped: what is dirty now is final, and everything goes. */
   stop(): void {
-    this.drainFast();
+    this.hurry(true);
     this.#stopped = true;
     this.index.setStopAndCopy(true);
   }

@@ -11,7 +11,7 @@ const OURS = 'ours; see docs/strategies.md';
 const SHORT_ITERATIONS = 'ours: four passes; found on drawn guests (plans/regret-training.yaml)';
 
 /** What a second of downtime is worth where nobody says; regret is counted with the same (src/simulator). */
-export const DOWNTIME_WEIGHT = 2.75;
+export const DOWNTIME_WEIGHT = 2.5;
 /** While a stop is thought of passes are close, for no longer than this: each costs the guest a round of write protection. */
 const CLOSE_PASSES_MS = 3000;
 
