@@ -16,3 +16,19 @@ test('only busy time counts, and the best of it', () => {
   for (let ms = 1; ms <= 40; ms++) intake.arrived(1040 + ms, 2400 + ms * 100);
   assert.equal(intake.pagesPerSecond, 100_000);
 });
+
+test('a host that has become busy is believed after a while, and silence changes nothing', () => {
+  const intake = new IntakeRate();
+  let nowMs = 0;
+  let pages = 0;
+  const run = (forMs: number, perMs: number) => {
+    for (const endMs = nowMs + forMs; nowMs < endMs; nowMs++) intake.arrived(nowMs, (pages += perMs));
+  };
+  run(1000, 100);
+  nowMs += 60_000;
+  assert.equal(intake.pagesPerSecond, 100_000);
+  run(4000, 20);
+  assert.equal(intake.pagesPerSecond, 100_000);
+  run(8000, 20);
+  assert.equal(intake.pagesPerSecond, 20_000);
+});

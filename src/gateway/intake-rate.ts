@@ -6,13 +6,17 @@
 /** A longer silence is QEMU's, or a wait of ours. */
 const BUSY_GAP_MS_MAX = 10;
 const SAMPLE_MS = 40;
+/** The best of one or two of these counts: a host that has become busy is not what it was. */
+const EPOCH_MS = 5000;
 
 export class IntakeRate {
   #lastMs = Number.NEGATIVE_INFINITY;
   #lastPages = 0;
   #busyMs = 0;
   #busyPages = 0;
+  #epochMs = Number.NEGATIVE_INFINITY;
   #mostPerMs: number | null = null;
+  #mostPerMsBefore: number | null = null;
 
   /** `totalPages` have arrived by now. */
   arrived(nowMs: number, totalPages: number): void {
@@ -24,6 +28,11 @@ export class IntakeRate {
     this.#lastMs = nowMs;
     this.#lastPages = totalPages;
     if (this.#busyMs < SAMPLE_MS) return;
+    if (nowMs - this.#epochMs > EPOCH_MS) {
+      this.#epochMs = nowMs;
+      this.#mostPerMsBefore = this.#mostPerMs;
+      this.#mostPerMs = null;
+    }
     this.#mostPerMs = Math.max(this.#mostPerMs ?? 0, this.#busyPages / this.#busyMs);
     this.#busyMs = 0;
     this.#busyPages = 0;
@@ -31,7 +40,8 @@ export class IntakeRate {
 
   /** null before there was enough to tell. */
   get pagesPerSecond(): number | null {
-    return this.#mostPerMs === null ? null : this.#mostPerMs * 1000;
+    if (this.#mostPerMs === null) return null;
+    return Math.max(this.#mostPerMs, this.#mostPerMsBefore ?? 0) * 1000;
   }
 
   /** Pages come out of QEMU, cross and are loaded at the same time: the slower end counts. null where the far one does not tell. */
