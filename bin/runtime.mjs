@@ -10,7 +10,6 @@ import { accessSync, closeSync, constants, openSync } from 'node:fs';
 import { constants as osConstants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { keepCompiled } from './compile-cache.mjs';
 
 export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -114,7 +113,6 @@ function hasTerminal() {
 export async function runGodwit(args) {
   if (nodeMajor() >= NODE_MAJOR_MIN) {
     silenceExperimentalWarnings();
-    keepCompiled();
     const { main } = await importMain();
     return main(args);
   }

@@ -3,11 +3,10 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
-import { compileCacheFolder } from '../../bin/compile-cache.mjs';
 import { nodeMajor, pinnedNode, usableNode } from '../../bin/runtime.mjs';
 
 const root = join(import.meta.dirname, '..', '..');
@@ -66,24 +65,5 @@ test('the pinned Node is preferred; without it a new enough one will do', () => 
     assert.equal(nodeMajor('18.20.1'), 18);
   } finally {
     rmSync(folder, { recursive: true, force: true });
-  }
-});
-
-test('compiled sources are kept only where nobody else can write', () => {
-  const home = mkdtempSync(join(tmpdir(), 'godwit-cache-'));
-  try {
-    const folder = join(home, 'godwit');
-    const found = () => compileCacheFolder({ XDG_CACHE_HOME: home });
-    assert.equal(found(), folder);
-    chmodSync(folder, 0o770);
-    assert.equal(found(), null);
-    rmSync(folder, { recursive: true });
-    mkdirSync(join(home, 'other'));
-    symlinkSync(join(home, 'other'), folder);
-    assert.equal(found(), null, 'a link to a folder is not that folder');
-    writeFileSync(join(home, 'file'), '');
-    assert.equal(compileCacheFolder({ XDG_CACHE_HOME: join(home, 'file') }), null);
-  } finally {
-    rmSync(home, { recursive: true, force: true });
   }
 });
