@@ -115,7 +115,7 @@ export class Driver {
     const stats = world.index.endIteration({
       nowMs: world.nowMs,
       passes: world.passes - this.#passesAtIterationStart,
-      bandwidthBytesPerSecond: world.link.measuredBytesPerSecond,
+      bandwidthBytesPerSecond: world.measuredBytesPerSecond,
     });
     this.#passesAtIterationStart = world.passes;
     this.#tell({ kind: 'iteration', stats, snapshot: world.snapshot() });

@@ -235,6 +235,12 @@ export class World {
     this.index.setStopAndCopy(true);
   }
 
+  /** What crosses is no more than a socket of QEMU's carries: a faster link is never seen to be faster. */
+  get measuredBytesPerSecond(): number | null {
+    const measured = this.link.measuredBytesPerSecond;
+    return measured === null ? null : Math.min(measured, MODEL.drainStoppedBytesPerSecond);
+  }
+
   snapshot(): Snapshot {
     return {
       ...this.index.snapshot(),
@@ -242,7 +248,7 @@ export class World {
       firstPassDone: this.#passes >= 2,
       passes: this.#passes,
       sinceSyncMs: this.#nowMs - this.#syncMs,
-      bandwidthBytesPerSecond: this.link.measuredBytesPerSecond,
+      bandwidthBytesPerSecond: this.measuredBytesPerSecond,
       roundTripMs: this.options.roundTripMs,
       memoryBytes: this.memoryBytes,
       memoryBytesMax: this.options.gatewayMemoryBytesMax,
