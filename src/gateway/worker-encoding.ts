@@ -27,8 +27,8 @@ export class WorkerEncoding implements BatchEncoding {
   readonly #pool: WorkerPool;
   readonly #codec: ParallelCodec;
   readonly #here: InThreadEncoding | null;
-  /** Of the latest batches' whole pages, those sent as they are. */
-  #rawShare = 0;
+  /** Of the latest batches' whole pages, those sent as they are; null before the first. */
+  #rawShare: number | null = null;
 
   constructor(workers: number, cores = availableParallelism()) {
     this.encoders = workers;
@@ -58,13 +58,16 @@ export class WorkerEncoding implements BatchEncoding {
     for (let at = 0; at < pages.length; at++) {
       if (slots[at] !== NO_SLOT && referenceSlots[at] === NO_SLOT) whole++;
     }
-    return pages.length - whole * (1 - this.#rawShare) > pages.length * CHEAP_SHARE_MIN;
+    return pages.length - whole * (1 - (this.#rawShare ?? 0)) > pages.length * CHEAP_SHARE_MIN;
   }
 
   #seen(batch: TimedBatch): TimedBatch {
     const { rawPages, packedPages }: BatchStats = batch.stats;
     const whole = rawPages + packedPages;
-    if (whole > 0) this.#rawShare += WEIGHT * (rawPages / whole - this.#rawShare);
+    if (whole > 0) {
+      const share = rawPages / whole;
+      this.#rawShare = this.#rawShare === null ? share : this.#rawShare + WEIGHT * (share - this.#rawShare);
+    }
     return batch;
   }
 
