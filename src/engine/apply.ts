@@ -18,8 +18,10 @@ export function applyVerdict(turn: Turn, verdict: Verdict<unknown>): void {
     turn.state = { ...turn.state, hold, order, closePasses };
     turn.commands.push({ kind: 'set-rules', hold, order, closePasses });
   }
-  if (verdict.decision.action === 'continue') explain(turn, verdict.decision);
-  else carryOut(turn, verdict.decision, 'STRATEGY_GAVE_UP');
+  if (verdict.decision.action === 'continue') {
+    turn.state = { ...turn.state, refusedSince: null };
+    explain(turn, verdict.decision);
+  } else carryOut(turn, verdict.decision, 'STRATEGY_GAVE_UP');
 }
 
 export function explain(turn: Turn, decision: Decision): void {
@@ -67,9 +69,17 @@ export function carryOut(turn: Turn, decision: Decision, code = 'ABORTED'): void
 // An uninvited stop has already happened: refusing it would not bring the VM back.
 const WAIVES_LIMIT: readonly string[] = ['operator', 'timeout', 'iterations-max', 'uninvited'];
 
+/** A pass or two may make the burst fit; where the hot set is larger than the gateway's memory, no waiting will. */
+const ITERATIONS_REFUSED = 3;
+
 function stopAndCopy(turn: Turn, decision: Decision): void {
   const refusal = WAIVES_LIMIT.includes(decision.rule) ? null : memoryRefusal(turn);
-  if (refusal !== null) {
+  const refusedSince = turn.state.refusedSince ?? turn.state.iterationsTotal;
+  const waits =
+    turn.state.options.strategy.promisesDowntimeLimit ||
+    turn.state.iterationsTotal - refusedSince < ITERATIONS_REFUSED;
+  if (refusal !== null && waits) {
+    turn.state = { ...turn.state, refusedSince };
     const changed = turn.state.explained?.key !== 'continue memory';
     if (changed) record(turn, decision, refusal, turn.state.phase);
     explain(turn, { action: 'continue', rule: 'memory', text: refusal });
@@ -82,7 +92,8 @@ function stopAndCopy(turn: Turn, decision: Decision): void {
 
 /**
  * What QEMU hands over after the stop must fit the gateway's memory or cross the link within the limit; otherwise the gateway would push back
- * on a QEMU in its last stage. A strategy that promises its own prediction may take as long again as what waits already takes.
+ * on a QEMU in its last stage. A strategy that promises its own prediction may take as long again as what waits already takes, and is refused
+ * for a few iterations only: its prediction has counted the burst.
  */
 function memoryRefusal(turn: Turn): string | null {
   const { state } = turn;

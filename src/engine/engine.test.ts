@@ -229,27 +229,39 @@ function iteration(index: number, dirtyPages: number, over: Partial<IterationSta
   };
 }
 
-test('a burst that neither fits the memory nor drains within the limit is refused, with numbers, unless the operator insists', () => {
+test('a burst that neither fits the memory nor drains within the limit is refused, with numbers, until no waiting helps or the operator insists', () => {
   const backlog = { queuedPages: 0, queuedBytes: 0, heldPages: 100, heldBytes: 100 * 4104 };
   const full = snapshot({ backlog, memoryBytes: 999e6, sourceRemainingPages: 4000, sinceSyncMs: 10 });
-  let state = engine(true, frs);
-  for (let index = 0; index < 6; index++) {
-    const stats = iteration(index, 1000, { dirtyOutsideHoldPages: 0, backlog, sentPages: 0, sentBytes: 0 });
-    state = step(
-      state,
-      { kind: 'iteration', stats, snapshot: snapshot({ backlog, sourceRemainingPages: 20_000 }) },
-      1000 * index,
-    ).state;
-  }
-  assert.equal(state.phase, 'running');
+  const decision = { action: 'stop-and-copy', rule: 'test', text: 'wants to stop' } as const;
+  const verdict = { hold: { kind: 'none' }, order: { kind: 'address' }, decision, memory: null } as const;
+  const eager = (promisesDowntimeLimit: boolean) => ({
+    ...frs,
+    promisesDowntimeLimit,
+    atTick: () => verdict,
+    atIteration: () => verdict,
+  });
+  const started = engine(true, eager(false));
+  const refused = step(started, { kind: 'tick', snapshot: full }, 6000).state;
+  assert.equal(refused.phase, 'running');
+  assert.match(refused.decisions.at(-1)?.refused ?? '', /does not fit the .* left and takes 6\d\d ms/);
   const limits = { downtimeMsMax: 800, timeoutMs: 60_000, onTimeout: 'cancel' } as const;
-  state = step(state, { kind: 'operator-limits', limits }, 6000).state;
-  const fits = step(state, { kind: 'tick', snapshot: full }, 6050);
-  assert.equal(fits.state.phase, 'stopping', '640 ms of burst drain within 800 ms');
-  const refused = step(state, { kind: 'tick', snapshot: { ...full, sourceRemainingPages: 8000 } }, 6050);
-  assert.equal(refused.state.phase, 'running');
-  const insisted = step(refused.state, { kind: 'operator-switch' }, 6100);
+  const { state: relaxed } = step(started, { kind: 'operator-limits', limits }, 6000);
+  const fits = step(relaxed, { kind: 'tick', snapshot: full }, 6050);
+  assert.equal(fits.state.phase, 'stopping', '660 ms of burst drain within 800 ms');
+  const insisted = step(refused, { kind: 'operator-switch' }, 6100);
   assert.equal(insisted.commands[0]?.kind, 'stop-and-copy');
+
+  const iterationsUntilStop = (first: typeof started) => {
+    let state = first;
+    for (let index = 1; index < 10; index++) {
+      const stats = iteration(index, 1000, { backlog });
+      state = step(state, { kind: 'iteration', stats, snapshot: full }, 1000 * index).state;
+      if (state.phase === 'stopping') return index;
+    }
+    return null;
+  };
+  assert.equal(iterationsUntilStop(started), 4, 'no waiting makes it smaller');
+  assert.equal(iterationsUntilStop(engine(true, eager(true))), null, 'who promises the limit keeps to it');
 });
 
 test('explanations come at once when the rule changes, else once a second, and the report is frozen', () => {

@@ -84,6 +84,8 @@ export interface EngineState {
   readonly operatorSwitch: boolean;
   readonly explained: { readonly atMs: number; readonly key: string; readonly text: string } | null;
   readonly decisions: readonly DecisionRecord[];
+  /** Iterations there were when the strategy's wish to stop was refused first; null: it does not want to, or may. */
+  readonly refusedSince: number | null;
 }
 
 /** Decisions kept for the report; a strategy that throttles in steps makes a few dozen. */
@@ -116,6 +118,7 @@ export function startEngine(options: EngineOptions): EngineState {
     operatorSwitch: false,
     explained: null,
     decisions: [],
+    refusedSince: null,
   };
 }
 
