@@ -18,9 +18,9 @@ export interface SourceGatewayOptions {
   readonly deltas: boolean;
   /** The switchover-ack is in force: QEMU waits for it. Otherwise it may stop the VM at any moment, see setWaitingMax. */
   readonly ackGate: boolean;
-  /** The operator's cap on what goes over the link; null: as much as it carries. */
   /** Memory for the page store that was touched before. */
   readonly readyChunk?: () => SharedArrayBuffer | null;
+  /** The operator's cap on what goes over the link; null: as much as it carries. */
   readonly bandwidthBytesPerSecondMax: number | null;
 }
 
