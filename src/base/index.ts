@@ -4,7 +4,7 @@ export { type Clock, sleep, systemClock, VirtualClock } from './clock.ts';
 export { errorCode, errorMessage, GodwitError, type GodwitErrorOptions } from './errors.ts';
 export { freeMemory } from './memory.ts';
 export { Prng } from './prng.ts';
-export { median, quantile } from './statistics.ts';
+export { median, quantile, smoothed } from './statistics.ts';
 export {
   formatBytes,
   formatMs,

@@ -1,4 +1,4 @@
-/** Order statistics of small samples. */
+/** Order statistics of small samples, and a moving average. */
 
 /** The `share` quantile (0..1) by linear interpolation; null of an empty sample. */
 export function quantile(sample: readonly number[], share: number): number | null {
@@ -12,4 +12,9 @@ export function quantile(sample: readonly number[], share: number): number | nul
 
 export function median(sample: readonly number[]): number | null {
   return quantile(sample, 0.5);
+}
+
+/** A moving average: `before` moved by `weight` (0 to 1) of the way to `sample`; the first sample (`before` null) is it. */
+export function smoothed(before: number | null, sample: number, weight: number): number {
+  return before === null ? sample : before + weight * (sample - before);
 }

@@ -4,6 +4,7 @@
  * the link rate, the round trip, and how much may be under way. Pure; the caller brings the time.
  */
 
+import { smoothed } from '../base/index.ts';
 import { linkWindowBytes } from './link-window.ts';
 
 interface Mark {
@@ -12,6 +13,7 @@ interface Mark {
   readonly sentMs: number;
 }
 
+const ROUND_TRIP_WEIGHT = 0.2;
 const RATE_WINDOW_MS = 1000;
 const RATE_SPAN_MS_MIN = 100;
 /** Less than this delivered says more about one burst than about the link. */
@@ -78,7 +80,7 @@ export class DeliveryMeter {
     this.#marks.splice(0, at + 1);
     this.#deliveredBytes = mark.positionBytes;
     const tripMs = nowMs - mark.sentMs;
-    this.#roundTripMs = this.#roundTripMs === null ? tripMs : this.#roundTripMs * 0.8 + tripMs * 0.2;
+    this.#roundTripMs = smoothed(this.#roundTripMs, tripMs, ROUND_TRIP_WEIGHT);
     this.#roundTripMsMin = Math.min(this.#roundTripMsMin ?? tripMs, tripMs);
     if (!this.#starved) this.#measure(nowMs);
     return true;

@@ -3,7 +3,7 @@
  * QEMU has; that copy is kept here, while there is room. Not responsible for which page goes (the store), for connections (the link), or for how a batch is written (the codec).
  */
 
-import { assert, type Clock } from '../base/index.ts';
+import { assert, type Clock, smoothed } from '../base/index.ts';
 import { type Link, laneOfPage, type Message, OPAQUE_BYTES_MAX } from '../link/index.ts';
 import { type BatchRequest, type EncodedBatch, PackChooser, type PageStore } from '../pages/index.ts';
 import { type RamSetup, ReturnPathDecoder } from '../stream/index.ts';
@@ -271,8 +271,7 @@ export class PairedOutput implements PageOutput {
     }
     if (stats.deltaPages > 0) {
       const bytes = stats.deltaBytes / stats.deltaPages + 3;
-      this.#deltaBytes =
-        this.#deltaBytes === null ? bytes : this.#deltaBytes + ESTIMATE_WEIGHT * (bytes - this.#deltaBytes);
+      this.#deltaBytes = smoothed(this.#deltaBytes, bytes, ESTIMATE_WEIGHT);
     }
   }
 

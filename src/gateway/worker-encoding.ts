@@ -4,6 +4,7 @@
  */
 
 import { availableParallelism } from 'node:os';
+import { smoothed } from '../base/index.ts';
 import { WorkerPool } from '../link/index.ts';
 import {
   type BatchRequest,
@@ -64,10 +65,7 @@ export class WorkerEncoding implements BatchEncoding {
   #seen(batch: TimedBatch): TimedBatch {
     const { rawPages, packedPages }: BatchStats = batch.stats;
     const whole = rawPages + packedPages;
-    if (whole > 0) {
-      const share = rawPages / whole;
-      this.#rawShare = this.#rawShare === null ? share : this.#rawShare + WEIGHT * (share - this.#rawShare);
-    }
+    if (whole > 0) this.#rawShare = smoothed(this.#rawShare, rawPages / whole, WEIGHT);
     return batch;
   }
 

@@ -1,7 +1,8 @@
 /**
  * The order while rewrite rates are not known yet: regions in which nothing was found dirty go first. One sync finds hardly a fifth of a hot
  * set, but nearly every region of it; a page sent from there is probably sent in vain. Before the first sync nothing is known at all, and QEMU
- * hands RAM over by address: then pages go from all over what has arrived, so that of a hot set no more goes in vain than its share.
+ * hands RAM over by address: then the freshest copies go (src/pages/send-queue.ts), and while QEMU is kept waiting pages from all over what has
+ * arrived, so that of a hot set no more goes in vain than its share.
  */
 
 import { type Order, type Outlook, regionPagesOf } from '../../vm/index.ts';
