@@ -72,7 +72,7 @@ async function events({ quick, log }: BenchOptions): Promise<Record<string, unkn
   };
 }
 
-/** What `godwit simulate` takes for this link where nothing is said of the guest (src/cli/simulate-options.ts). */
+/** What `godwit simulate` takes for this link where nothing is said of the guest (src/cli/simulate/options.ts). */
 function busyGuest(workload: WorkloadOptions['workload'], linkBytesPerSecond: number) {
   const hotBytes = 1.6 * linkBytesPerSecond;
   return { workload, hotBytes, rateBytesPerSecond: 2.5 * hotBytes };

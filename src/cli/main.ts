@@ -9,7 +9,7 @@ import type { CommandContext, CommandEntry, Output } from './command.ts';
 import { COMMANDS } from './commands.ts';
 import { EXIT } from './exit.ts';
 import { type Interrupts, listenForInterrupts } from './interrupts.ts';
-import { renderError } from './output.ts';
+import { renderError } from './screen/output.ts';
 import { packageVersion } from './version.ts';
 
 export interface MainOptions {

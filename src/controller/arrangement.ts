@@ -8,6 +8,7 @@ import path from 'node:path';
 import { type GodwitError, systemClock } from '../base/index.ts';
 import {
   InThreadEncoding,
+  LOAD_TIMEOUT_MS,
   type OutputEvents,
   type PageOutput,
   PairedOutput,
@@ -16,10 +17,10 @@ import {
   WorkerEncoding,
 } from '../gateway/index.ts';
 import { migrateIncoming, type QmpClient } from '../qmp/index.ts';
-import { FarSide } from './far-side.ts';
-import { type LinkWatch, SILENCE_MS_MIN, silentMs, watchLink } from './link-watch.ts';
-import { LOAD_TIMEOUT_MS, type MigrateOptions, storeBytesMax } from './options.ts';
-import type { Preflight } from './preflight.ts';
+import { FarSide } from '../remote/index.ts';
+import { type LinkWatch, SILENCE_MS_MIN, silentMs, watchLink } from './handover/link-watch.ts';
+import { type MigrateOptions, storeBytesMax } from './options.ts';
+import type { Preflight } from './preflight/preflight.ts';
 
 export interface Way {
   readonly output: PageOutput;

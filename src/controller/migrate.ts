@@ -12,6 +12,7 @@ import { startEngine } from '../engine/index.ts';
 import { type ReadyMemory, SourceGateway } from '../gateway/index.ts';
 import {
   ParameterGuard,
+  processIdentity,
   type QmpClient,
   type QmpEvent,
   queryMigrateCapabilities,
@@ -19,40 +20,35 @@ import {
   migrate as startMigration,
   stop,
 } from '../qmp/index.ts';
+import {
+  type Endpoints,
+  endpointsOf,
+  type Guardian,
+  Journal,
+  journalPathOf,
+  QmpMachine,
+  readJournal,
+  recover,
+  startGuardian,
+} from '../recovery/index.ts';
+import { sayEnded } from '../remote/index.ts';
 import type { IterationStats } from '../vm/index.ts';
 import { openWay, readyMemory, type Way } from './arrangement.ts';
-import { type ControlServer, openControl } from './control-server.ts';
-import { Drive, type Ending, type ProgressView } from './drive.ts';
-import { type Endpoints, endpointsOf } from './endpoints.ts';
-import { withEnds } from './ends.ts';
-import { asGodwitError, gone, withLoadError } from './failures.ts';
-import { type Guardian, startGuardian } from './guardian.ts';
+import { openRecording, type Recording } from './assess/recording.ts';
+import { type ControlServer, openControl } from './control/server.ts';
+import { Drive, type Ending } from './drive.ts';
 import { foreignStop, guestEnd } from './guest.ts';
-import { cancelledError, type HandoverOptions, type HandoverTimes, handOver } from './handover.ts';
-import { Journal, journalPathOf, readJournal } from './journal.ts';
-import { QmpMachine } from './machine.ts';
+import { asGodwitError, gone, withLoadError } from './handover/failures.ts';
+import { cancelledError, type HandoverOptions, type HandoverTimes, handOver } from './handover/handover.ts';
+import { postCopy } from './handover/post-copy.ts';
+import type { MigrateHooks } from './hooks.ts';
 import { FIXED_DOWNTIME_MS, type MigrateOptions, storeBytesMax } from './options.ts';
-import { postCopy } from './post-copy.ts';
-import { checkEnds, type Preflight, refuseUnready } from './preflight.ts';
-import { processIdentity } from './process-identity.ts';
-import { sayEnded } from './reach-listener.ts';
-import { openRecording, type Recording } from './recording.ts';
-import { recover } from './recover.ts';
+import { withEnds } from './preflight/ends.ts';
+import { checkEnds, type Preflight, refuseUnready } from './preflight/preflight.ts';
+import { sharedCapabilities, sourceSettings, tidyDestination } from './preflight/settings.ts';
 import { composeReport, type MigrationReport, type Outcome } from './report.ts';
-import { sharedCapabilities, sourceSettings, tidyDestination } from './settings.ts';
 import { Steering } from './steering.ts';
 import type { MigrateStep } from './steps.ts';
-
-export interface MigrateHooks {
-  onProgress(view: ProgressView): void;
-  onIteration(stats: IterationStats): void;
-  /** A line worth telling: a step, a note, the commit point. */
-  onNote(text: string): void;
-  /** What the checks before the migration found, also when it goes ahead. */
-  onPreflight?(preflight: Preflight): void;
-  /** Called at each moment, before the next thing is done. */
-  onStep?(step: MigrateStep): void;
-}
 
 /** Errors: PREFLIGHT_REFUSED and those of connecting, before anything was touched; everything later is in the report. */
 export async function migrate(

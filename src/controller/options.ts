@@ -2,9 +2,9 @@
 
 import path from 'node:path';
 import { GIB, GodwitError, MIB } from '../base/index.ts';
+import type { ReachSpec } from '../remote/index.ts';
 import type { AnyStrategy } from '../strategy/index.ts';
 import type { Limits, ParameterValues } from '../vm/index.ts';
-import type { ReachSpec } from './reach.ts';
 
 export interface MigrateOptions {
   readonly sourceQmpPath: string;
@@ -63,8 +63,6 @@ export const MIGRATE_DEFAULTS = {
   sourceAfter: 'keep',
 } as const;
 
-/** The destination must load the device state within this time once it has everything. */
-export const LOAD_TIMEOUT_MS = 30_000;
 /** Stop, device state, round trips and `cont` with nothing left to send, as measured by `npm run bench -- --only clean-guest-downtime`. */
 export const FIXED_DOWNTIME_MS = 40;
 export const GATEWAY_MEMORY_BYTES_MIN = 16 * MIB;

@@ -2,12 +2,12 @@
 
 import { GodwitError } from '../base/index.ts';
 import type { LinkFacts, OutputFacts } from '../gateway/index.ts';
+import type { Recovery } from '../recovery/index.ts';
 import type { Arrangement, Decision, IterationStats } from '../vm/index.ts';
 import type { Ending } from './drive.ts';
-import type { HandoverTimes } from './handover.ts';
+import type { HandoverTimes } from './handover/handover.ts';
 import type { MigrateOptions } from './options.ts';
-import type { Preflight } from './preflight.ts';
-import type { Recovery } from './recover.ts';
+import type { Preflight } from './preflight/preflight.ts';
 
 export const REPORT_SCHEMA = 'godwit.report/1';
 

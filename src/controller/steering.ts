@@ -6,7 +6,7 @@
 import { GodwitError } from '../base/index.ts';
 import type { SourceGateway } from '../gateway/index.ts';
 import { type Limits, PAGE_SIZE_BYTES } from '../vm/index.ts';
-import type { ControlReply, ControlRequest, MigrationStatus } from './control-messages.ts';
+import type { ControlReply, ControlRequest, MigrationStatus } from './control/messages.ts';
 import type { Drive, ProgressView } from './drive.ts';
 import type { MigrateOptions } from './options.ts';
 import type { MigrateStep } from './steps.ts';

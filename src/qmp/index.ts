@@ -45,4 +45,5 @@ export {
 export type { RamBlockFacts } from './monitor-text.ts';
 export { type PciFunction, queryPci } from './pci.ts';
 export { type AckEvidence, type AckOwed, judgeAck, probeQemu, type QemuFeatures } from './probe.ts';
+export { isAlive, processIdentity, qemuIdentity } from './process-identity.ts';
 export { type QmpSchema, queryQmpSchema } from './schema.ts';

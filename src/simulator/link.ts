@@ -3,7 +3,7 @@
  * Latency is not in here: it counts once, at the end. Pure arithmetic on virtual time.
  */
 
-/** A sender knows the rate after the link was busy for this long with this much (src/gateway/delivery.ts). */
+/** A sender knows the rate after the link was busy for this long with this much (src/gateway/output/delivery.ts). */
 const KNOWN_AFTER_MS = 100;
 const KNOWN_AFTER_BYTES = 1024 * 1024;
 

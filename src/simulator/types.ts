@@ -24,7 +24,7 @@ export interface SimulationOptions {
 
 /** Model constants; each with its source. */
 export const MODEL = {
-  /** QEMU's drain as godwit sets it (max-bandwidth, src/controller/settings.ts). */
+  /** QEMU's drain as godwit sets it (max-bandwidth, src/controller/preflight/settings.ts). */
   drainBytesPerSecond: GIB,
   /** The VM is stopped: what a unix socket and a decoder carry (bench stream-decode). */
   drainStoppedBytesPerSecond: 2 * GIB,

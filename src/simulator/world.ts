@@ -203,7 +203,7 @@ export class World {
     return bytes + zero * coding.zeroBytes;
   }
 
-  /** Everything kept is held and nothing more fits: sending something is the only way on. As in src/gateway/source.ts. */
+  /** Everything kept is held and nothing more fits: sending something is the only way on. As in src/gateway/source/source.ts. */
   #spill(pages: number): boolean {
     return this.#waitingPages >= this.#slotsMax && this.index.spill(pages) > 0;
   }

@@ -9,12 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { errorCode, MIB, sleep } from '../../src/base/index.ts';
-import {
-  type JournalState,
-  journalPathOf,
-  type MigrationReport,
-  readJournal,
-} from '../../src/controller/index.ts';
+import type { MigrationReport } from '../../src/controller/index.ts';
 import {
   type Check,
   diskCheck,
@@ -33,6 +28,7 @@ import {
   type VmOptions,
 } from '../../src/lab/index.ts';
 import { queryStatus } from '../../src/qmp/index.ts';
+import { type JournalState, journalPathOf, readJournal } from '../../src/recovery/index.ts';
 import type { ChildOptions, Strike } from './handover-child.ts';
 import { openWires, type Wire, type Wires } from './severable.ts';
 

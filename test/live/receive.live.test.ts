@@ -1,6 +1,6 @@
 /**
  * The far side by hand, as a user goes it: `godwit receive qmp: --listen` on one host, `godwit migrate qmp: tls://` on the
- * other, with certificates of one authority. Who else gets in: src/controller/receive-listener.test.ts.
+ * other, with certificates of one authority. Who else gets in: src/receive/listener.test.ts.
  */
 
 import assert from 'node:assert/strict';
@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { MIB, sleep } from '../../src/base/index.ts';
-import { FAR_DEFAULTS, type FarOptions, listJournals, type MigrateStep } from '../../src/controller/index.ts';
+import { FAR_DEFAULTS, type FarOptions, type MigrateStep } from '../../src/controller/index.ts';
 import {
   findQemu,
   type LabPair,
@@ -22,6 +22,7 @@ import {
   verifyGuest,
 } from '../../src/lab/index.ts';
 import { queryStatus } from '../../src/qmp/index.ts';
+import { listJournals } from '../../src/recovery/index.ts';
 import type { ChildOptions } from './handover-child.ts';
 import { GODWIT } from './ssh-rig.ts';
 

@@ -14,15 +14,18 @@ export const RANKS: Readonly<Record<string, number>> = {
   trace: 2,
   engine: 3,
   gateway: 4,
-  controller: 5,
+  remote: 4,
+  recovery: 5,
+  receive: 5,
   simulator: 5,
-  lab: 6,
-  cli: 8,
+  controller: 6,
+  lab: 7,
+  cli: 9,
 };
 
 /** The simulator must show what the rules do, so it may share nothing with the live plumbing. */
 const FORBIDDEN_TO: Readonly<Record<string, readonly string[]>> = {
-  simulator: ['gateway', 'controller', 'qmp', 'stream', 'link'],
+  simulator: ['gateway', 'remote', 'qmp', 'stream', 'link'],
 };
 
 function folderOf(path: string): string | null {

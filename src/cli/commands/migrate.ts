@@ -1,0 +1,181 @@
+/**
+ * `godwit migrate SOURCE DESTINATION`: moves a VM between two QEMUs, or with --dry-run says what would happen.
+ * Not responsible for the migration (src/controller) nor for what is said (migrate-text.ts).
+ */
+
+import { writeFileSync } from 'node:fs';
+import { GodwitError, systemClock } from '../../base/index.ts';
+import {
+  type MigrateHooks,
+  type MigrateOptions,
+  type MigrationReport,
+  migrate,
+  type Preflight,
+  preflight,
+  standing,
+} from '../../controller/index.ts';
+import { listenerName } from '../../remote/index.ts';
+import type { CommandContext, CommandDefinition, Output } from '../command.ts';
+import { EXIT } from '../exit.ts';
+import { declareOptions, readMigrateOptions } from '../migrate/options.ts';
+import {
+  findingLines,
+  PREFLIGHT_SCHEMA,
+  planLines,
+  type ShownFinding,
+  summaryLines,
+} from '../migrate/text.ts';
+import { liveView } from '../screen/live.ts';
+import { painter, printable, wantsColour } from '../screen/output.ts';
+import { type Canvas, iterationHeader, iterationRow, migrationPanel } from '../screen/progress-panel.ts';
+
+export const command: CommandDefinition = {
+  handlesInterrupts: true,
+  configure: declareOptions,
+  async run(context, args, given) {
+    const options = readMigrateOptions(args, given);
+    const json = given['json'] === true;
+    if (given['dryRun'] === true) return dryRun(context, options, json);
+    return move(context, options, { json, reportPath: (given['report'] as string | undefined) ?? null });
+  },
+};
+
+async function dryRun(context: CommandContext, options: MigrateOptions, json: boolean): Promise<number> {
+  const checked = await preflight(options, context.interrupted).catch(unreachableEnd);
+  const findings: readonly ShownFinding[] = checked.findings;
+  const ready = standing(checked.findings as Preflight['findings']).length === 0;
+  if (json) {
+    context.out.write(`${JSON.stringify(preflightReport(checked, options, ready))}\n`);
+  } else {
+    const paint = painter(wantsColour(context.out));
+    const plan = 'gate' in checked ? planLines(checked, options, paint) : [];
+    const verdict = ready
+      ? `${paint('green', '✓')} it would migrate; nothing was changed`
+      : `${paint('red', '✗')} it would refuse; nothing was changed`;
+    context.out.write(`${[...plan, ...findingLines(findings, paint), verdict].join('\n')}\n`);
+  }
+  return ready ? EXIT.ok : EXIT.failed;
+}
+
+/** An end that cannot be asked is a finding like any other: nothing was compared. */
+function unreachableEnd(error: unknown): { findings: readonly ShownFinding[] } {
+  if (!(error instanceof GodwitError) || !/^(QMP_|REACH_|LINK_TLS|RECEIVE_)/.test(error.code)) throw error;
+  const text = error.hint === null ? error.message : `${error.message}: ${error.hint}`;
+  const none = { source: null, destination: null, forced: false };
+  return { findings: [{ severity: 'refuse', code: error.code, text, ...none }] };
+}
+
+function preflightReport(
+  checked: Preflight | { findings: readonly ShownFinding[] },
+  options: MigrateOptions,
+  ready: boolean,
+) {
+  const full = 'gate' in checked ? checked : null;
+  return {
+    schema: PREFLIGHT_SCHEMA,
+    ready,
+    findings: checked.findings,
+    strategy: options.strategy.name,
+    parameters: options.parameters,
+    limits: options.limits,
+    gate: full?.gate ?? null,
+    settings: full?.settings ?? null,
+    memory: full?.memory ?? null,
+    sourceAfter: options.sourceAfter,
+    insecureAddress: insecureAddress(options),
+  };
+}
+
+/** Where guest memory would go in clear; null: nowhere. */
+function insecureAddress({ destinationAddress, far }: MigrateOptions): string | null {
+  const listener = far?.reach.listener ?? null;
+  if (listener?.tls === null) return listenerName(listener);
+  return destinationAddress?.connect ?? null;
+}
+
+interface MoveOptions {
+  readonly json: boolean;
+  readonly reportPath: string | null;
+}
+
+async function move(context: CommandContext, options: MigrateOptions, how: MoveOptions): Promise<number> {
+  const screen = new MoveScreen(how.json ? context.err : context.out, options);
+  const onInterrupt = () => screen.interrupted();
+  context.interrupted.addEventListener('abort', onInterrupt, { once: true });
+  let report: MigrationReport;
+  try {
+    report = await migrate(options, screen.hooks, context.interrupted);
+  } finally {
+    context.interrupted.removeEventListener('abort', onInterrupt);
+    screen.close();
+  }
+  if (how.reportPath !== null) writeFileSync(how.reportPath, `${JSON.stringify(report, null, 2)}\n`);
+  if (how.json) context.out.write(`${JSON.stringify(report)}\n`);
+  else screen.summary(report);
+  if (report.success) return EXIT.ok;
+  if (report.outcome === 'in-doubt') return EXIT.inDoubt;
+  // Ended as asked: main turns the reason into the exit code of the signal.
+  if (report.failure?.code === 'CANCELLED' && context.interrupted.aborted) throw context.interrupted.reason;
+  return EXIT.failed;
+}
+
+const COLUMNS_DEFAULT = 100;
+
+/** Live view and log of one migration. */
+class MoveScreen {
+  readonly #output: Output;
+  readonly #options: MigrateOptions;
+  readonly #canvas: Canvas;
+  readonly #live;
+  #memoryBytes = 0;
+  #loggedIterations = 0;
+  #committed = false;
+
+  constructor(output: Output, options: MigrateOptions) {
+    this.#output = output;
+    this.#options = options;
+    const columns = output.isTTY === true ? (output.columns ?? COLUMNS_DEFAULT) - 1 : COLUMNS_DEFAULT;
+    this.#canvas = { columns, paint: painter(wantsColour(output)) };
+    this.#live = liveView(output, systemClock);
+  }
+
+  readonly hooks: MigrateHooks = {
+    onPreflight: (checked) => {
+      this.#memoryBytes = checked.memory.guestBytes ?? 0;
+      for (const line of findingLines(checked.findings, this.#canvas.paint)) this.#live.log(line);
+      if (standing(checked.findings).length === 0) this.#live.log(iterationHeader(this.#canvas));
+    },
+    onProgress: (view) => {
+      // The row waits for the rule's word on its iteration, which comes with the next view.
+      for (const stats of view.iterations.filter(({ index }) => index >= this.#loggedIterations)) {
+        this.#live.log(iterationRow(stats, view.downtimePredictedMs));
+        this.#loggedIterations = stats.index + 1;
+      }
+      const context = { title: this.#options.strategy.name, memoryBytes: this.#memoryBytes };
+      this.#live.update(migrationPanel(view, context, this.#canvas));
+    },
+    onIteration: () => undefined,
+    onNote: (text) => this.#live.log(`  ${printable(text)}`),
+    onStep: (step) => {
+      if (step === 'commit') this.#committed = true;
+    },
+  };
+
+  interrupted(): void {
+    this.#live.log(
+      this.#committed
+        ? '  past the commit point: the VM belongs to the destination, finishing'
+        : '  cancelling: the source VM goes on',
+    );
+  }
+
+  close(): void {
+    this.#live.update([]);
+    this.#live.close();
+  }
+
+  summary(report: MigrationReport): void {
+    const lines = summaryLines(report, this.#options.sourceAfter, this.#canvas.paint);
+    this.#output.write(`${lines.join('\n')}\n`);
+  }
+}

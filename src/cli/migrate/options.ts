@@ -1,0 +1,158 @@
+/** What `godwit migrate` can be asked for, read and checked before anything is touched. Defaults: MIGRATE_DEFAULTS. */
+
+import type { Command } from 'commander';
+import { formatBytes, GodwitError, MIB, parseDurationMs, parseRate, parseSize } from '../../base/index.ts';
+import {
+  FORCEABLE,
+  MIGRATE_DEFAULTS,
+  type MigrateOptions,
+  parseQmpEndpoint,
+  readForce,
+} from '../../controller/index.ts';
+import { stateDirectory } from '../../recovery/index.ts';
+import { readParameters, strategyByName } from '../../strategy/index.ts';
+import type { CommandOptions } from '../command.ts';
+import { declareFarOptions, readDestination } from './far.ts';
+
+const DEFAULTS = MIGRATE_DEFAULTS;
+
+export function declareOptions(command: Command): void {
+  command
+    .argument('<source>', 'the QEMU whose VM is to move, as qmp:/path/of/its/qmp.sock')
+    .argument(
+      '<destination>',
+      'the QEMU that waits for it (-incoming defer), written likewise or as ssh://[user@]HOST[:PORT]/path/of/its/qmp.sock; or tls://HOST:PORT (tcp:// with --insecure) of a godwit receive there',
+    )
+    .option('--strategy <name>', 'how to migrate (godwit strategies lists them)', DEFAULTS.strategy)
+    .option('--param <name=value>', "one of the strategy's parameters; repeatable", collect, [])
+    .option('--downtime-limit <time>', 'how long the VM may stand still', `${DEFAULTS.downtimeMsMax}ms`)
+    .option('--timeout <time>', 'how long the decision may take (default: no limit)')
+    .option('--on-timeout <cancel|switch>', 'what happens then', DEFAULTS.onTimeout)
+    .option('--bandwidth <rate>', 'cap on the link until the VM is stopped (default: what it carries)')
+    .option('--link-rate <rate>', 'what the link carries, until it has been measured')
+    .option(
+      '--gateway-memory <size>',
+      'cap on what the gateway holds',
+      formatBytes(DEFAULTS.gatewayMemoryBytesMax),
+    )
+    .option(
+      '--source-after <keep|quit>',
+      'the source QEMU afterwards: kept, paused for ever, or ended',
+      DEFAULTS.sourceAfter,
+    )
+    .option(
+      '--destination-address <host:port>',
+      'where the destination QEMU listens if it is on another host (plain TCP, needs --insecure)',
+    )
+    .option('--insecure', 'allow guest memory to cross a network in clear')
+    .option(
+      '--ack-gate <auto|off>',
+      "off: do not use QEMU's switchover-ack to hold the switchover back",
+      'auto',
+    )
+    .option('--force <code>', `override a refusal: ${[...FORCEABLE].join(', ')}; repeatable`, collect, [])
+    .option('--dry-run', 'check both ends, say what would be done, and change nothing')
+    .option('--report <file>', 'write the report (JSON) to this file too')
+    .option(
+      '--record <file>',
+      'write which pages were dirtied when (a trace for godwit simulate) to this file',
+    )
+    .option('--json', 'the report as one JSON object on standard output, progress on standard error');
+  declareFarOptions(command);
+}
+
+function collect(value: string, earlier: readonly string[]): string[] {
+  return [...earlier, value];
+}
+
+const GATEWAY_MEMORY_BYTES_MIN = 16 * MIB;
+const DOWNTIME_MS_MAX = 600_000;
+
+/** Errors: USAGE_*, STRATEGY_UNKNOWN, PARAMETER_UNKNOWN, PARAMETER_RANGE. */
+export function readMigrateOptions(
+  [source, destination]: readonly string[],
+  options: CommandOptions,
+): MigrateOptions {
+  if (source === destination) {
+    throw new GodwitError('USAGE_ENDPOINT', 'source and destination are the same QMP socket', {
+      safe: 'nothing was started or changed',
+      hint: 'the destination is a second QEMU, started like the first one with -incoming defer',
+    });
+  }
+  const strategy = strategyByName(text(options, 'strategy'));
+  const timeout = options['timeout'];
+  return {
+    sourceQmpPath: parseQmpEndpoint(source ?? ''),
+    ...readDestination(destination ?? '', options),
+    destinationAddress: readAddress(options),
+    strategy,
+    parameters: readParameters(strategy, options['param'] as string[]),
+    limits: {
+      downtimeMsMax: inRange(
+        '--downtime-limit',
+        parseDurationMs(text(options, 'downtimeLimit')),
+        1,
+        DOWNTIME_MS_MAX,
+      ),
+      timeoutMs: timeout === undefined ? null : parseDurationMs(String(timeout)),
+      onTimeout: oneOf('--on-timeout', text(options, 'onTimeout'), ['cancel', 'switch']),
+    },
+    bandwidthBytesPerSecondMax: readRate('--bandwidth', options['bandwidth']),
+    linkBytesPerSecond: readRate('--link-rate', options['linkRate']),
+    gatewayMemoryBytesMax: inRange(
+      '--gateway-memory',
+      parseSize(text(options, 'gatewayMemory')),
+      GATEWAY_MEMORY_BYTES_MIN,
+      Number.MAX_SAFE_INTEGER,
+    ),
+    sourceAfter: oneOf('--source-after', text(options, 'sourceAfter'), ['keep', 'quit']),
+    ackGate: oneOf('--ack-gate', text(options, 'ackGate'), ['auto', 'off']),
+    force: readForce(options['force'] as string[]),
+    stateDirectory: stateDirectory(),
+    recordPath: options['record'] === undefined ? null : String(options['record']),
+  };
+}
+
+function readAddress(options: CommandOptions): MigrateOptions['destinationAddress'] {
+  const address = options['destinationAddress'];
+  if (address === undefined) return null;
+  const match = /^(?:\[[0-9a-fA-F:.]+\]|[^:[\]]+):(\d{1,5})$/.exec(String(address));
+  if (!match || Number(match[1]) < 1 || Number(match[1]) > 65_535) {
+    throw usage(`"${String(address)}" is no HOST:PORT`, 'write it like host2:4444 or [fd00::2]:4444');
+  }
+  if (options['insecure'] !== true) {
+    throw new GodwitError(
+      'USAGE_INSECURE',
+      "--destination-address sends the guest's memory over the network in clear",
+      {
+        safe: 'nothing was started or changed',
+        hint: 'QEMU itself listens there, without encryption and for whoever connects first: add --insecure if that network is trusted',
+      },
+    );
+  }
+  return { listen: String(address), connect: String(address) };
+}
+
+function readRate(name: string, value: unknown): number | null {
+  if (value === undefined) return null;
+  return inRange(name, parseRate(String(value)), 1, Number.MAX_SAFE_INTEGER);
+}
+
+function text(options: CommandOptions, name: string): string {
+  return String(options[name] ?? '');
+}
+
+function oneOf<Word extends string>(name: string, value: string, allowed: readonly Word[]): Word {
+  const found = allowed.find((word) => word === value);
+  if (found !== undefined) return found;
+  throw usage(`${name} "${value}" is not known`, `one of: ${allowed.join(', ')}`);
+}
+
+function inRange(name: string, value: number, least: number, most: number): number {
+  if (value >= least && value <= most) return value;
+  throw usage(`${name} is out of range`, `from ${least} to ${most}`);
+}
+
+function usage(message: string, hint: string): GodwitError {
+  return new GodwitError('USAGE_VALUE', message, { safe: 'nothing was started or changed', hint });
+}

@@ -1,0 +1,393 @@
+/**
+ * Measures a running VM without moving it: a migration into nothing for a bounded time, then cancelled. The guest runs all the while, and
+ * QEMU's settings are put back, also by the guardian if this process dies. Not responsible for what follows from the trace (the caller).
+ */
+
+import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import {
+  formatBytes,
+  formatMs,
+  formatRate,
+  GIB,
+  GodwitError,
+  MIB,
+  sleep,
+  systemClock,
+} from '../../base/index.ts';
+import { type ContentCost, NullOutput, SourceGateway } from '../../gateway/index.ts';
+import {
+  connectQmp,
+  migrate,
+  migrateCancel,
+  ParameterGuard,
+  probeQemu,
+  processIdentity,
+  type QemuFeatures,
+  type QmpClient,
+  type QmpEvent,
+  qemuIdentity,
+  queryKvm,
+  queryMigrate,
+  queryMigrateCapabilities,
+  queryStatus,
+  refuseLibvirtSocket,
+} from '../../qmp/index.ts';
+import { Journal, journalPathOf, startGuardian } from '../../recovery/index.ts';
+import { readRecording, type Recording as Trace } from '../../trace/index.ts';
+import { PAGE_SIZE_BYTES } from '../../vm/index.ts';
+import { asGodwitError, gone } from '../handover/failures.ts';
+import { sourceSettings } from '../preflight/settings.ts';
+import { sampleDirtyRate } from './dirty-rate.ts';
+import { openRecording } from './recording.ts';
+
+export interface AssessOptions {
+  readonly sourceQmpPath: string;
+  /** From `migrate` to `migrate_cancel`, the first pass included. */
+  readonly durationMs: number;
+  /** Also where QEMU may stop the VM for a moment because it knows no switchover-ack. */
+  readonly acceptPause: boolean;
+  /** `off`: as if QEMU knew no ack; for tests. */
+  readonly ackGate: 'auto' | 'off';
+  /** The trace as a file too. */
+  readonly recordPath: string | null;
+  readonly stateDirectory: string;
+}
+
+export interface AssessHooks {
+  onProgress(view: AssessView): void;
+  onNote(text: string): void;
+}
+
+export interface AssessView {
+  readonly elapsedMs: number;
+  /** QEMU's dirty syncs so far. */
+  readonly passes: number;
+  readonly traceBytes: number;
+}
+
+export interface Assessment {
+  /** Its last set is whole: what a cancelled pass left is cut off. */
+  readonly trace: Trace;
+  readonly cost: ContentCost | null;
+  readonly durationMs: number;
+  readonly passes: number;
+  /** `quiet`, without the ack: it writes too little to be held any longer without being stopped. */
+  readonly endedBy: 'duration' | 'trace-full' | 'quiet' | 'pause';
+  /** How long QEMU stopped the VM: 0 with the ack. */
+  readonly pausedMs: number;
+  readonly qemuVersion: string;
+  readonly accelerator: 'kvm' | 'tcg';
+}
+
+export const ASSESS_DURATION_MS = 20_000;
+/** Runs of pages take a few bytes; more than this does not fit the memory that a replay takes. */
+const TRACE_BYTES_MAX = 512 * MIB;
+/** Nothing waits in a sink: bookkeeping, and a first megabyte. */
+const GATEWAY_MEMORY_BYTES_MAX = 64 * GIB;
+const VIEW_MS = 100;
+/** The pass under way is waited for, if it ends soon. */
+const LAST_PASS_MS_MAX = 1000;
+/**
+ * Without the ack QEMU completes when a dirty sync finds nothing. So passes are read only so often, and none that is small: one that fits
+ * QEMU's socket (208 KiB) is not held back by leaving it unread, and the next sync follows at once.
+ */
+const PASS_SPACING_MS = 250;
+const PASS_PAGES_MIN = 256;
+const DIRTY_BYTES_PER_SECOND_MIN = (2 * PASS_PAGES_MIN * PAGE_SIZE_BYTES * 1000) / PASS_SPACING_MS;
+const CANCEL_TIMEOUT_MS = 10_000;
+const CANCEL_POLL_MS = 20;
+/** Capabilities of another stream than ours, or with an effect on the guest. */
+const SWITCHED_OFF = [
+  'multifd',
+  'xbzrle',
+  'compress',
+  'mapped-ram',
+  'auto-converge',
+  'dirty-limit',
+  'x-colo',
+];
+
+/** Errors: ASSESS_*, those of connecting, STREAM_UNREADABLE. Whatever happens, the guest runs on and its settings are put back. */
+export async function assess(
+  options: AssessOptions,
+  hooks: AssessHooks,
+  signal: AbortSignal,
+): Promise<Assessment> {
+  await refuseLibvirtSocket(options.sourceQmpPath);
+  const source = await connectQmp({ path: options.sourceQmpPath, signal });
+  try {
+    await refuseIdle(source);
+    const features = await probeQemu(source);
+    const ackGate = features.ackOwed === 'yes' && options.ackGate === 'auto';
+    if (!ackGate) await refuseQuiet(source, features, options.acceptPause, signal);
+    return await new Session(options, hooks, source, features, ackGate).run(signal);
+  } finally {
+    await source.close();
+  }
+}
+
+async function refuseIdle(source: QmpClient): Promise<void> {
+  const { running, status } = await queryStatus(source);
+  const safe = 'nothing was changed';
+  if (!running) {
+    throw new GodwitError('ASSESS_NOT_RUNNING', `the VM is "${status}": it writes nothing to measure`, {
+      safe,
+    });
+  }
+  const { status: migration } = await queryMigrate(source);
+  if (!['none', 'completed', 'failed', 'cancelled'].includes(migration)) {
+    throw new GodwitError('ASSESS_MIGRATING', `a migration of this VM is ${migration}`, {
+      safe,
+      hint: 'wait for its end; godwit migrate --record writes the same trace',
+    });
+  }
+}
+
+async function refuseQuiet(
+  source: QmpClient,
+  { ackReason }: QemuFeatures,
+  acceptPause: boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  const safe = 'nothing was changed';
+  if (!acceptPause) {
+    throw new GodwitError('ASSESS_NO_ACK', `QEMU could stop the VM while it is measured: ${ackReason}`, {
+      safe,
+      hint: 'only a guest that suddenly writes nothing at all is stopped, and runs again within some 10 ms: --accept-pause if that is fine',
+    });
+  }
+  const rate = await sampleDirtyRate(source, signal);
+  if (rate !== null && rate >= DIRTY_BYTES_PER_SECOND_MIN) return;
+  const told = rate === null ? 'how fast the VM writes is not known' : `the VM writes ${formatRate(rate)}`;
+  throw new GodwitError('ASSESS_NO_ACK', `${told}: QEMU would stop it while it is measured (${ackReason})`, {
+    safe,
+    hint: `a guest that writes less than ${formatRate(DIRTY_BYTES_PER_SECOND_MIN)} moves over any link that carries more`,
+  });
+}
+
+class Session {
+  readonly #options: AssessOptions;
+  readonly #hooks: AssessHooks;
+  readonly #source: QmpClient;
+  readonly #features: QemuFeatures;
+  readonly #ackGate: boolean;
+  readonly #id = randomUUID();
+  readonly #folder = mkdtempSync(path.join(os.tmpdir(), 'godwit-'));
+  readonly #output = new NullOutput();
+  readonly #chunks: Uint8Array[] = [];
+  readonly #over = Promise.withResolvers<Assessment['endedBy']>();
+  #traceBytes = 0;
+  #gateway: SourceGateway | null = null;
+  #onNextPass: (() => void) | null = null;
+  #stoppedAtMs: number | null = null;
+  #pausedMs = 0;
+  #cancelling = false;
+
+  constructor(
+    options: AssessOptions,
+    hooks: AssessHooks,
+    source: QmpClient,
+    features: QemuFeatures,
+    ackGate: boolean,
+  ) {
+    this.#options = options;
+    this.#hooks = hooks;
+    this.#source = source;
+    this.#features = features;
+    this.#ackGate = ackGate;
+    this.#over.promise.catch(() => undefined);
+  }
+
+  async run(signal: AbortSignal): Promise<Assessment> {
+    const journal = new Journal(journalPathOf(this.#options.stateDirectory, this.#id));
+    const guardian = startGuardian(journal.path);
+    const guard = new ParameterGuard(this.#source, {
+      record: (previous) => journal.write({ step: 'settings', ...previous }),
+    });
+    const file = openRecording(this.#options.recordPath);
+    const onAbort = () => this.#over.reject(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      signal.throwIfAborted();
+      await this.#begin(journal, guard);
+      await guardian.watching;
+      return await this.#measure(file?.write ?? null);
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+      await this.#undo(guard, journal);
+      guardian.dismiss();
+      journal.close();
+      await file?.close();
+      rmSync(this.#folder, { recursive: true, force: true });
+    }
+  }
+
+  async #begin(journal: Journal, guard: ParameterGuard): Promise<void> {
+    const { sourceQmpPath } = this.#options;
+    journal.write({
+      step: 'begin',
+      migrationId: this.#id,
+      controller: await processIdentity(process.pid),
+      source: { qmpPath: sourceQmpPath, identity: await qemuIdentity(this.#source), reach: null },
+      // There is none: recovery finds nobody there, cancels, and puts the settings back.
+      destination: { qmpPath: path.join(this.#folder, 'no-destination'), identity: null, reach: null },
+      sourceAfter: 'keep',
+      guestWasRunning: true,
+    });
+    const { capabilities } = this.#features;
+    const off = SWITCHED_OFF.filter((name) => capabilities.has(name)).map((name) => [name, false]);
+    const settings = sourceSettings(this.#features, this.#ackGate, 'gateway');
+    await guard.setCapabilities({ ...Object.fromEntries(off), ...settings.capabilities });
+    await guard.setParameters(settings.parameters);
+  }
+
+  async #measure(write: ((bytes: Uint8Array) => void) | null): Promise<Assessment> {
+    const enabled = [...(await queryMigrateCapabilities(this.#source))].flatMap(([name, on]) =>
+      on ? [name] : [],
+    );
+    const listenPath = path.join(this.#folder, 'stream.sock');
+    const gateway = new SourceGateway(
+      this.#output,
+      {
+        listenPath,
+        ownerOf: this.#options.sourceQmpPath,
+        capabilities: new Set(enabled),
+        clock: systemClock,
+        memoryBytesMax: GATEWAY_MEMORY_BYTES_MAX,
+        absorb: true,
+        deltas: false,
+        record: (bytes) => this.#record(bytes, write),
+        ackGate: this.#ackGate,
+        bandwidthBytesPerSecondMax: null,
+      },
+      {
+        onLayout: () => undefined,
+        onStateComplete: () => this.#over.resolve('pause'),
+        onError: (error) => this.#over.reject(asGodwitError(error)),
+      },
+    );
+    this.#gateway = gateway;
+    await gateway.listen();
+    // A sink is never full; without the ack reading must be allowed.
+    gateway.setWaitingMax(Number.POSITIVE_INFINITY);
+    this.#source.on((event) => this.#onEvent(event));
+    void this.#source.closed.then((cause) => this.#over.reject(gone('source', cause)));
+    const startMs = systemClock.nowMs();
+    await migrate(this.#source, `unix:${listenPath}`);
+    const endedBy = await this.#untilOver(startMs);
+    const durationMs = systemClock.nowMs() - startMs;
+    await this.#cancel();
+    return {
+      trace: this.#wholeTrace(durationMs),
+      cost: this.#output.cost(),
+      durationMs,
+      passes: gateway.passes,
+      endedBy,
+      pausedMs: this.#pausedMs,
+      qemuVersion: Object.values(this.#features.version).join('.'),
+      accelerator: (await queryKvm(this.#source)).enabled ? 'kvm' : 'tcg',
+    };
+  }
+
+  #record(bytes: Uint8Array, write: ((bytes: Uint8Array) => void) | null): void {
+    write?.(bytes);
+    this.#chunks.push(bytes);
+    this.#traceBytes += bytes.length;
+    if (this.#traceBytes > TRACE_BYTES_MAX) this.#over.resolve('trace-full');
+  }
+
+  async #untilOver(startMs: number): Promise<Assessment['endedBy']> {
+    const view = setInterval(() => {
+      // Also makes the gateway look after its reading.
+      this.#gateway?.snapshot();
+      const elapsedMs = systemClock.nowMs() - startMs;
+      this.#hooks.onProgress({
+        elapsedMs,
+        passes: this.#gateway?.passes ?? 0,
+        traceBytes: this.#traceBytes,
+      });
+    }, VIEW_MS);
+    const timer = setTimeout(() => {
+      this.#onNextPass = () => this.#over.resolve('duration');
+      setTimeout(() => this.#over.resolve('duration'), LAST_PASS_MS_MAX).unref();
+    }, this.#options.durationMs);
+    try {
+      return await this.#over.promise;
+    } finally {
+      clearInterval(view);
+      clearTimeout(timer);
+    }
+  }
+
+  #onEvent(event: QmpEvent): void {
+    if (event.name === 'MIGRATION_PASS') {
+      this.#gateway?.notePass(Number(event.data['pass'] ?? 0));
+      this.#onNextPass?.();
+      if (!this.#ackGate) void this.#pace().catch(() => this.#over.resolve('quiet'));
+    } else if (event.name === 'STOP') {
+      this.#stoppedAtMs = event.receivedAtMs;
+      // A source in its final stage whose connection ends runs on at once.
+      this.#gateway?.close();
+      this.#over.resolve('pause');
+    } else if (event.name === 'RESUME' && this.#stoppedAtMs !== null) {
+      this.#pausedMs += event.receivedAtMs - this.#stoppedAtMs;
+      this.#stoppedAtMs = null;
+      this.#hooks.onNote(`the VM was stopped for ${formatMs(this.#pausedMs)}`);
+    } else if (['SHUTDOWN', 'GUEST_PANICKED'].includes(event.name)) {
+      this.#over.reject(new GodwitError('ASSESS_NOT_RUNNING', 'the guest ended while it was measured'));
+    }
+  }
+
+  /** Nothing is read before QEMU has said how large the pass is, and that enough is in it. */
+  async #pace(): Promise<void> {
+    const gateway = this.#gateway!;
+    if (gateway.passes < 2) return;
+    gateway.setWaitingMax(0);
+    const { ram } = await queryMigrate(this.#source);
+    if (ram === null || ram.remainingBytes < PASS_PAGES_MIN * PAGE_SIZE_BYTES) this.#over.resolve('quiet');
+    else setTimeout(() => gateway.setWaitingMax(Number.POSITIVE_INFINITY), PASS_SPACING_MS).unref();
+  }
+
+  /** QEMU refuses new settings until a cancelled migration has ended. */
+  async #cancel(): Promise<void> {
+    if (this.#cancelling || this.#gateway === null) return;
+    this.#cancelling = true;
+    await migrateCancel(this.#source);
+    const deadlineMs = systemClock.nowMs() + CANCEL_TIMEOUT_MS;
+    while (systemClock.nowMs() < deadlineMs) {
+      const { status } = await queryMigrate(this.#source);
+      if (['none', 'cancelled', 'failed', 'completed'].includes(status)) break;
+      await sleep(CANCEL_POLL_MS);
+    }
+    this.#gateway.close();
+  }
+
+  async #undo(guard: ParameterGuard, journal: Journal): Promise<void> {
+    try {
+      await this.#cancel();
+      await guard.restore();
+    } finally {
+      this.#gateway?.close();
+    }
+    journal.write({ step: 'end', outcome: 'aborted', text: 'the VM was measured and runs on' });
+  }
+
+  /** Errors: ASSESS_TOO_SHORT when no pass after the first was seen whole. */
+  #wholeTrace(durationMs: number): Trace {
+    const trace = readRecording(this.#chunks);
+    const sets = trace.sets.slice(0, -1);
+    if (sets.length > 0) return { ...trace, sets };
+    const pages = formatBytes(trace.header.pageCount * trace.header.pageSizeBytes);
+    throw new GodwitError(
+      'ASSESS_TOO_SHORT',
+      `${formatMs(durationMs)} were not enough for two passes over ${pages}`,
+      {
+        safe: 'the VM runs, and its settings are put back',
+        hint: 'QEMU reads about 1 GiB a second: give --duration more',
+      },
+    );
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * How far the gateway is on its way to post-copy, and QEMU's bytes from its beginning on, kept until the pages before them have gone. Pure.
+ */
+
+import type { PassThrough } from '../../stream/index.ts';
+import { gatewayErrors } from '../errors.ts';
+
+/** More would only stand in the way of the pages that the started VM asks for. */
+const KEPT_BYTES_MAX = 256 * 1024;
+
+export class PostCopyStage {
+  /** QEMU is invited; then it has begun. */
+  #step: 'none' | 'invited' | 'begun' = 'none';
+  #pieces: Uint8Array[] = [];
+  #keptBytes = 0;
+
+  invite(): void {
+    this.#step = 'invited';
+  }
+
+  /** QEMU's stream can no longer be taken apart. Errors: STREAM_UNREADABLE, unless that was invited. */
+  begin(cause: PassThrough): void {
+    if (this.#step !== 'invited' || cause.reason !== 'postcopy') throw gatewayErrors.unreadable(cause);
+    this.#step = 'begun';
+  }
+
+  get hasBegun(): boolean {
+    return this.#step === 'begun';
+  }
+
+  /** Once what waits has gone, nothing is left to be sent. */
+  get isLast(): boolean {
+    return this.#step === 'begun';
+  }
+
+  get mustWait(): boolean {
+    return this.#keptBytes >= KEPT_BYTES_MAX;
+  }
+
+  /** `bytes` is copied. */
+  keep(bytes: Uint8Array): void {
+    this.#pieces.push(Uint8Array.from(bytes));
+    this.#keptBytes += bytes.length;
+  }
+
+  take(): readonly Uint8Array[] {
+    const pieces = this.#pieces;
+    this.#pieces = [];
+    this.#keptBytes = 0;
+    return pieces;
+  }
+}

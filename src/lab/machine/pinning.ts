@@ -1,0 +1,87 @@
+/**
+ * Which core runs what: on two cores a VM's vCPU has one for itself and everything else shares the other, so that
+ * gateways, migration threads and kernel work slow no contestant's guest. Or each host has a core, as two machines have
+ * processors of their own. Not responsible for measuring the load.
+ */
+
+import { readFileSync } from 'node:fs';
+import { errorCode } from '../../base/index.ts';
+import type { Network } from '../network/network.ts';
+import { runCommand } from './processes.ts';
+
+/** null: a machine with one core, nothing to separate. */
+export interface CorePlan {
+  readonly vcpu: string;
+  readonly rest: string;
+}
+
+/** "0-2,5" -> [0, 1, 2, 5]: the kernel's way of writing a set of cores. */
+export function parseCoreList(text: string): number[] {
+  return text
+    .trim()
+    .split(',')
+    .filter((range) => range !== '')
+    .flatMap((range) => {
+      const [first = 0, last = first] = range.split('-').map(Number);
+      return Array.from({ length: last - first + 1 }, (_, index) => first + index);
+    });
+}
+
+/**
+ * The cores this process may use, asked when it starts: `pinSelf` leaves it fewer, and os.availableParallelism()
+ * counts only those, so that VMs booted afterwards would all share one core.
+ */
+const CORES_AT_START: readonly number[] = coresAllowed();
+
+function coresAllowed(): number[] {
+  try {
+    const status = readFileSync('/proc/self/status', 'utf8');
+    return parseCoreList(/^Cpus_allowed_list:\s*(\S+)/m.exec(status)?.[1] ?? '0');
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return [0];
+    throw error;
+  }
+}
+
+/** How many cores this process had when it started. */
+export function coreCount(): number {
+  return CORES_AT_START.length;
+}
+
+export function corePlan(cores: readonly number[] = CORES_AT_START): CorePlan | null {
+  const [vcpu, ...rest] = cores;
+  return vcpu === undefined || rest.length === 0 ? null : { vcpu: String(vcpu), rest: rest.join(',') };
+}
+
+/**
+ * The two hosts on cores of their own: what a host does costs the other nothing, and the source's gateway and migration share a core with the
+ * vCPU, whose speed is measured. As it was where there is one core.
+ */
+export function hostsOnOwnCores(network: Network, cores: readonly number[] = CORES_AT_START): Network {
+  const middle = Math.ceil(cores.length / 2);
+  const [near, far] = [cores.slice(0, middle).join(','), cores.slice(middle).join(',')];
+  if (far === '') return network;
+  const { source, destination } = network;
+  return {
+    ...network,
+    source: { ...source, cores: { vcpu: near, rest: near } },
+    destination: {
+      ...destination,
+      cores: { vcpu: far, rest: far },
+      command: (argv) => [...destination.command([]), 'taskset', '-c', far, ...argv],
+    },
+  };
+}
+
+export function pinnedCommand(plan: CorePlan | null, argv: readonly string[]): string[] {
+  return plan === null ? [...argv] : ['taskset', '-c', plan.rest, ...argv];
+}
+
+export async function pinThreads(cores: string, threadIds: readonly number[]): Promise<void> {
+  for (const threadId of threadIds) await runCommand(['taskset', '-p', '-c', cores, String(threadId)]);
+}
+
+/** Moves this process, with gateway and lab inside it, off the vCPU's core. */
+export async function pinSelf(plan: CorePlan | null = corePlan()): Promise<void> {
+  if (plan !== null) await runCommand(['taskset', '-a', '-p', '-c', plan.rest, String(process.pid)]);
+}

@@ -1,0 +1,121 @@
+/**
+ * A relay between two TCP ports that carries a fixed number of bytes a second each way (token bucket), over all its
+ * connections together. The link of machines where network namespaces cannot be made.
+ * Not responsible for headers: it counts payload only.
+ */
+
+import { createServer, type Server, Socket } from 'node:net';
+import { sleep } from '../../base/index.ts';
+import type { Endpoint } from './endpoint.ts';
+
+const CHUNK_BYTES_MAX = 64 * 1024;
+const BURST_MS = 4;
+const LOOPBACK = '127.0.0.1';
+
+export interface ShapedRelay {
+  /** Clients connect here. */
+  readonly entry: Endpoint;
+  /** The relay connects there. */
+  readonly target: Endpoint;
+  forwardBytes(): number;
+  backwardBytes(): number;
+  close(): Promise<void>;
+}
+
+/** A moment from which the next chunk may go: each chunk moves it by the time that its bytes take on the link. */
+export class TokenBucket {
+  readonly #bytesPerMs: number;
+  readonly #burstMs: number;
+  #freeAtMs = 0;
+  bytes = 0;
+
+  constructor(bytesPerSecond: number, burstMs = BURST_MS) {
+    this.#bytesPerMs = bytesPerSecond / 1000;
+    this.#burstMs = burstMs;
+  }
+
+  /** Books `sizeBytes` and returns how long to wait before they are sent. */
+  take(sizeBytes: number, nowMs: number): number {
+    this.#freeAtMs = Math.max(this.#freeAtMs, nowMs - this.#burstMs) + sizeBytes / this.#bytesPerMs;
+    this.bytes += sizeBytes;
+    return Math.max(0, this.#freeAtMs - nowMs);
+  }
+}
+
+/** Opens the relay on a free port, towards another free port that nobody listens on yet. */
+export async function openShapedRelay(linkBytesPerSecond: number): Promise<ShapedRelay> {
+  const target = { host: LOOPBACK, port: await freePort() };
+  const forward = new TokenBucket(linkBytesPerSecond);
+  const backward = new TokenBucket(linkBytesPerSecond);
+  const sockets = new Set<Socket>();
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (client) => {
+    const far = new Socket({ allowHalfOpen: true });
+    far.connect(target.port, target.host);
+    for (const [socket, other] of [
+      [client, far],
+      [far, client],
+    ] as const) {
+      sockets.add(socket);
+      socket.setNoDelay(true);
+      // A broken half breaks the other: as a link, the relay must not hide a reset.
+      socket.on('error', () => other.destroy());
+      socket.on('close', () => sockets.delete(socket));
+    }
+    void pump(client, far, forward);
+    void pump(far, client, backward);
+  });
+  const port = await listen(server);
+  return {
+    entry: { host: LOOPBACK, port },
+    target,
+    forwardBytes: () => forward.bytes,
+    backwardBytes: () => backward.bytes,
+    async close() {
+      for (const socket of sockets) socket.destroy();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    },
+  };
+}
+
+async function pump(from: Socket, to: Socket, bucket: TokenBucket): Promise<void> {
+  try {
+    for await (const piece of from) {
+      const data = piece as Buffer;
+      for (let start = 0; start < data.length; start += CHUNK_BYTES_MAX) {
+        const chunk = data.subarray(start, start + CHUNK_BYTES_MAX);
+        const waitMs = bucket.take(chunk.length, performance.now());
+        // Timers are whole milliseconds; the bucket's burst makes up for what they lose.
+        if (waitMs >= 1) await sleep(waitMs);
+        if (!to.write(chunk)) await drained(to);
+      }
+    }
+    to.end();
+  } catch {
+    to.destroy();
+  }
+}
+
+function drained(socket: Socket): Promise<void> {
+  return new Promise((resolve, reject) => {
+    socket.once('drain', resolve);
+    socket.once('close', () => reject(new Error('closed')));
+  });
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer();
+  const port = await listen(probe);
+  await new Promise<void>((resolve) => probe.close(() => resolve()));
+  return port;
+}
+
+function listen(server: Server): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(0, LOOPBACK, () => {
+      const address = server.address();
+      if (address === null || typeof address === 'string') reject(new Error('no TCP address'));
+      else resolve(address.port);
+    });
+  });
+}

@@ -1,0 +1,175 @@
+/** Tables count what they should, and the page shows it: whole, escaped, and without a figure that nobody measured. */
+
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import fc from 'fast-check';
+import { reportHtml } from './html.ts';
+import { stripPlot, ticksOf } from './plots.ts';
+import { recordOf } from './record.testing.ts';
+import { buildReport, resultsCsv, spreadOf } from './report.ts';
+import type { RunRecord } from './results.ts';
+
+test('medians of what succeeded, rates of all, ratios within a run', () => {
+  const failed = { success: false, outcome: 'timed-out', reason: 'not converged after 60 s' } as const;
+  const report = buildReport([
+    recordOf({ run: 0, downtimeMs: 1000 }),
+    recordOf({ run: 1, downtimeMs: 3000 }),
+    recordOf({ run: 2, ...failed, downtimeMs: null, totalMigrationTimeMs: null }),
+    recordOf({ run: 0, strategy: 'relaxed', downtimeMs: 2000 }),
+    recordOf({ run: 1, strategy: 'relaxed', downtimeMs: 4000 }),
+    recordOf({ run: 0, strategy: 'relaxed', kind: 'calibration', downtimeMs: 1 }),
+  ]);
+  const row = report?.rows.find(({ strategy }) => strategy === 'mp');
+  assert.deepEqual([row?.runs, row?.successes], [3, 2]);
+  assert.deepEqual(row?.failures, [{ reason: 'not converged after 60 s', runs: 1 }]);
+  assert.deepEqual(row?.metrics.downtimeMs, { median: 2000, min: 1000, max: 3000, runs: 2 });
+  assert.deepEqual(row?.ratios[0]?.against, 'relaxed');
+  assert.deepEqual(row?.ratios[0]?.metrics.downtimeMs, { median: 0.625, min: 0.5, max: 0.75, runs: 2 });
+  assert.deepEqual(row?.dirtyOverLink?.median, 2);
+  assert.equal(buildReport([]), null);
+  assert.equal(spreadOf([null, null]), null);
+});
+
+test('CSV leaves the unknown empty and quotes what it must', () => {
+  const [head, line] = resultsCsv([recordOf({ downtimeMs: null, reason: 'a "b", c' })]).split('\r\n');
+  assert.equal(head?.split(',').length, 26);
+  assert.match(line ?? '', /^uniform,mp,0,40,true,completed,"a ""b"", c",10000,,800,,/);
+});
+
+const never: Partial<RunRecord> = {
+  strategy: 'qemu-precopy',
+  success: false,
+  outcome: 'timed-out',
+  reason: 'not converged after 60 s',
+  totalMigrationTimeMs: null,
+  downtimeMs: null,
+  downtimePredictedMs: null,
+  expected: 'failure',
+};
+
+test('what the plan expects is compared with every run', () => {
+  const rowOf = (records: RunRecord[]) => buildReport(records)?.rows[0];
+  assert.equal(rowOf([recordOf(never), recordOf({ ...never, run: 1 })])?.asExpected, true);
+  assert.equal(rowOf([recordOf(never), recordOf({ ...never, run: 1, success: true })])?.asExpected, false);
+  assert.equal(rowOf([recordOf({ expected: 'success' })])?.asExpected, true);
+  assert.equal(rowOf([recordOf({ expected: 'success', success: false })])?.asExpected, false);
+  assert.equal(rowOf([recordOf({ success: false })])?.asExpected, true);
+});
+
+test('distance to the bounds, run by run; unknown where the bound is', () => {
+  const half = { transferredBytes: 1.5e8, totalMigrationTimeMs: 5000, downtimeMs: null };
+  const row = buildReport([recordOf(), recordOf({ run: 1, bounds: half })])?.rows[0];
+  assert.deepEqual(row?.overBounds.totalMigrationTimeMs, { median: 1.625, min: 1.25, max: 2, runs: 2 });
+  assert.deepEqual(row?.overBounds.downtimeMs, { median: 1.25, min: 1.25, max: 1.25, runs: 1 });
+  assert.equal(row?.bounds.downtimeMs?.runs, 1);
+});
+
+test('a prediction that was not kept stays in the figures although its run failed', () => {
+  const broken = { success: false, downtimeMs: 1600, downtimePredictedMs: 800 };
+  const row = buildReport([recordOf(), recordOf({ run: 1, ...broken })])?.rows[0];
+  assert.deepEqual(row?.downtimeOverPredicted, { median: 1.625, min: 1.25, max: 2, runs: 2 });
+  assert.equal(row?.metrics.downtimeMs?.runs, 1);
+});
+
+test('deviations follow from the runs', () => {
+  const said = (changed: Partial<RunRecord>) => buildReport([recordOf(changed)])?.deviations.join('\n') ?? '';
+  assert.match(said({ accelerator: 'tcg' }), /emulated/);
+  assert.doesNotMatch(said({ accelerator: 'kvm' }), /emulated/);
+  assert.match(said({ link: 'relay' }), /relay in one process/);
+  assert.match(said({ arrangement: 'single' }), /single arrangement/);
+  assert.match(said({ memoryIntensive: false }), /not memory-intensive.*uniform/);
+  assert.match(said({}), /256 MiB and the link carries 200 Mbit/);
+});
+
+const page = (records: RunRecord[]) => reportHtml(buildReport(records)!, records);
+
+test('the page has every workload, strategy and run, and needs nothing else', () => {
+  const iterations = [
+    { index: 0, startMs: 0, dirtyPages: 65_536, sentPages: 9000, sentBytes: 36e6, heldPages: 0 },
+    { index: 1, startMs: 1500, dirtyPages: 9000, sentPages: 9000, sentBytes: 36e6, heldPages: 9000 },
+  ];
+  const html = page([
+    recordOf({ iterations }),
+    recordOf({ run: 1, workload: 'stress', iterations }),
+    recordOf({ ...never, iterations }),
+  ]);
+  assert.equal(html.match(/class="dot"/g)?.length, 2 * 4);
+  assert.equal(html.match(/class="course"/g)?.length, 3 * 3);
+  for (const text of ['Workload uniform', 'Workload stress', 'none succeeded', 'not converged after 60 s']) {
+    assert.ok(html.includes(text), text);
+  }
+  assert.doesNotMatch(html, /<script|<link|src=|href=|@import|url\(/);
+});
+
+test('text from results is never markup', () => {
+  const html = page([
+    recordOf({
+      workload: '<img src=x>',
+      strategy: '"><script>',
+      reason: '<b>',
+      success: false,
+      outcome: 'failed',
+    }),
+  ]);
+  assert.doesNotMatch(html, /<img|<script|<b>/);
+});
+
+const figure = fc.oneof(fc.constant(null), fc.constant(0), fc.double({ min: 1e-3, max: 1e12, noNaN: true }));
+
+test('whatever was measured or not, the page shows no figure that is none', () => {
+  const records = fc.array(
+    fc.record({
+      run: fc.nat(3),
+      workload: fc.constantFrom('uniform', 'stress'),
+      strategy: fc.constantFrom('qemu-precopy', 'frs', 'mp'),
+      success: fc.boolean(),
+      totalMigrationTimeMs: figure,
+      downtimeMs: figure,
+      downtimePredictedMs: figure,
+      guestSpeedShare: figure,
+      othersCores: figure,
+    }),
+    { minLength: 1, maxLength: 8 },
+  );
+  fc.assert(
+    fc.property(records, (changes) => {
+      const html = page(changes.map((changed) => recordOf(changed)));
+      assert.doesNotMatch(html, /NaN|undefined|Infinity|>null</);
+    }),
+  );
+});
+
+test('ticks are round, cover the range, and are as many as asked for at most', () => {
+  assert.deepEqual(ticksOf(0, 10, 5), [0, 2, 4, 6, 8, 10]);
+  assert.deepEqual(ticksOf(0, 0.7, 7), [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]);
+  assert.deepEqual(ticksOf(3, 3), [3]);
+  fc.assert(
+    fc.property(
+      fc.double({ min: 1e-6, max: 1e12, noNaN: true }),
+      fc.integer({ min: 1, max: 10 }),
+      (to, count) => {
+        const ticks = ticksOf(0, to, count);
+        assert.ok(ticks.length >= 1 && ticks.length <= count + 1, `${ticks}`);
+        assert.ok(ticks[0] === 0 && ticks.at(-1)! <= to * (1 + 1e-9));
+      },
+    ),
+  );
+});
+
+test('no dot lies outside its plot, and the bound has its label', () => {
+  const rows = [
+    { label: 'a', colour: 'red', note: '', points: [1, 5, 9].map((value) => ({ value, title: '' })) },
+  ];
+  const svg = stripPlot({
+    title: 't',
+    unit: 's',
+    rows,
+    bound: { value: 2, label: 'bound 2' },
+    band: null,
+    from: 0,
+  });
+  const at = [...svg.matchAll(/cx="([\d.]+)"/g)].map((match) => Number(match[1]));
+  assert.equal(at.length, 3);
+  assert.ok(at.every((x) => x >= 150 && x <= 520) && at[0]! < at[1]! && at[1]! < at[2]!);
+  assert.match(svg, /bound 2/);
+});

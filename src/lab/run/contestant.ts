@@ -1,0 +1,58 @@
+/**
+ * Who migrates the VM in a cell of a plan: plain QEMU, or a migrator handed in by whoever runs the plan.
+ * Not responsible for measuring (move.ts) or judging (checks.ts): both are the same for all.
+ */
+
+import type { Arrangement } from '../../vm/index.ts';
+import type { Endpoint } from '../network/endpoint.ts';
+import { BASELINES, type Baseline, type Outcome } from './baseline.ts';
+
+/** All that a migrator is told. The monitors are free; the VMs run; nothing has been set on either QEMU. */
+export interface MigratorRequest {
+  readonly strategy: string;
+  readonly parameters: Readonly<Record<string, number>>;
+  readonly sourceQmpPath: string;
+  readonly destinationQmpPath: string;
+  /** Where the destination QEMU is to listen, and where that is reached through the shaped link. */
+  readonly destination: { readonly listen: Endpoint; readonly connect: Endpoint };
+  readonly linkBytesPerSecond: number;
+  /** Null: the strategy's own default. */
+  readonly downtimeLimitMs: number | null;
+  readonly timeLimitMs: number;
+  /** Private, for sockets and journals. */
+  readonly folder: string;
+}
+
+export interface MigratorIteration {
+  readonly index: number;
+  /** Since `migrate`. */
+  readonly startMs: number;
+  readonly dirtyPages: number | null;
+  readonly sentPages: number;
+  /** Zero pages and repeats cost little: bytes tell more than pages. Null where it is not known. */
+  readonly sentBytes: number | null;
+  readonly heldPages: number;
+}
+
+/** What only the migrator knows; times and bytes are measured from outside. */
+export interface MigratorReport {
+  readonly outcome: Outcome;
+  /** Why it did not complete. */
+  readonly reason: string | null;
+  /** Null without gateways. */
+  readonly arrangement: Arrangement | null;
+  /** Null where the strategy predicts nothing. */
+  readonly downtimePredictedMs: number | null;
+  /** The limit that the strategy promised to keep; null where it promises its prediction, or nothing. */
+  readonly downtimeLimitMs: number | null;
+  readonly iterations: readonly MigratorIteration[];
+  readonly decision: { readonly action: string; readonly rule: string; readonly text: string } | null;
+  readonly notes: readonly string[];
+}
+
+/** Moves the VM, or leaves it where it was and says why. A throw counts as a failed run. `signal`: the cell's time is over. */
+export type Migrator = (request: MigratorRequest, signal: AbortSignal) => Promise<MigratorReport>;
+
+export function isBaseline(strategy: string): strategy is Baseline {
+  return (BASELINES as readonly string[]).includes(strategy);
+}

@@ -1,0 +1,111 @@
+/**
+ * godwit's own controller as a Migrator of the lab: what a plan or a demo runs beside plain QEMU.
+ * Not responsible for measuring or judging the move (move.ts, checks.ts).
+ */
+
+import { join } from 'node:path';
+import {
+  type FarOptions,
+  MIGRATE_DEFAULTS,
+  type MigrateHooks,
+  type MigrationReport,
+  migrate,
+} from '../../controller/index.ts';
+import { type AnyStrategy, readParameters, strategies, strategyByName } from '../../strategy/index.ts';
+import type { ParameterValues } from '../../vm/index.ts';
+import type { Outcome } from './baseline.ts';
+import type { Migrator, MigratorReport, MigratorRequest } from './contestant.ts';
+import type { PlanStrategy } from './plan.ts';
+
+export interface GatewayMigratorOptions {
+  readonly gatewayMemoryBytesMax?: number;
+  /** Tell the gateway what the link carries; false: it has to measure. Default false. */
+  readonly tellLink?: boolean;
+  /** A gateway at the destination's side too (paired); absent: pages go straight into the destination QEMU (single). */
+  readonly far?: (request: MigratorRequest) => FarOptions;
+  /** Gets a dirty-page trace of the migration. */
+  readonly recordPath?: string;
+  readonly hooks?: Partial<MigrateHooks>;
+  /** The controller's own account, beside what the lab measures from outside. */
+  readonly onReport?: (report: MigrationReport) => void;
+}
+
+const nothing = () => undefined;
+
+/** For every strategy that moves a live VM through a gateway; `request.strategy` is its name in the registry. */
+export function gatewayMigrator(options: GatewayMigratorOptions = {}): Migrator {
+  return async (request, signal) => {
+    const strategy = strategyByName(request.strategy);
+    const { host, port } = request.destination.listen;
+    const { connect } = request.destination;
+    const report = await migrate(
+      {
+        sourceQmpPath: request.sourceQmpPath,
+        destinationQmpPath: request.destinationQmpPath,
+        destinationAddress: options.far
+          ? null
+          : { listen: `${host}:${port}`, connect: `${connect.host}:${connect.port}` },
+        far: options.far?.(request) ?? null,
+        strategy,
+        parameters: parametersOf(strategy, request.parameters),
+        limits: {
+          downtimeMsMax: request.downtimeLimitMs ?? MIGRATE_DEFAULTS.downtimeMsMax,
+          timeoutMs: MIGRATE_DEFAULTS.timeoutMs,
+          onTimeout: MIGRATE_DEFAULTS.onTimeout,
+        },
+        bandwidthBytesPerSecondMax: null,
+        linkBytesPerSecond: options.tellLink ? request.linkBytesPerSecond : null,
+        gatewayMemoryBytesMax: options.gatewayMemoryBytesMax ?? MIGRATE_DEFAULTS.gatewayMemoryBytesMax,
+        sourceAfter: MIGRATE_DEFAULTS.sourceAfter,
+        ackGate: 'auto',
+        recordPath: options.recordPath ?? null,
+        // The VMs are thrown away after the run, and so is what a recovery would need.
+        stateDirectory: join(request.folder, 'state'),
+      },
+      { onProgress: nothing, onIteration: nothing, onNote: nothing, ...options.hooks },
+      signal,
+    );
+    options.onReport?.(report);
+    return accountOf(report, signal);
+  };
+}
+
+/**
+ * Who carries a strategy of a plan: null where godwit's gateway does not. Errors: PARAMETER_UNKNOWN, PARAMETER_RANGE.
+ */
+export function gatewayMigratorFor(
+  { name, parameters }: Pick<PlanStrategy, 'name' | 'parameters'>,
+  options: GatewayMigratorOptions = {},
+): Migrator | null {
+  const strategy = strategies.find((candidate) => candidate.name === name);
+  if (strategy === undefined || strategy.mechanism === 'model-only') return null;
+  parametersOf(strategy, parameters);
+  return gatewayMigrator(options);
+}
+
+/** Those that are not given have their defaults. */
+function parametersOf(strategy: AnyStrategy, given: Readonly<Record<string, number>>): ParameterValues {
+  return readParameters(
+    strategy,
+    Object.entries(given).map(([name, value]) => `${name}=${value}`),
+  );
+}
+
+function accountOf(report: MigrationReport, signal: AbortSignal): MigratorReport {
+  const { downtimePredictedMs, downtimeLimitMs, iterations, decision, notes, failure } = report;
+  return {
+    outcome: report.success ? 'completed' : outcomeOf(signal),
+    arrangement: report.arrangement,
+    reason: failure === null ? null : `${failure.text} (${failure.code})`,
+    downtimePredictedMs,
+    downtimeLimitMs,
+    iterations,
+    decision,
+    notes,
+  };
+}
+
+function outcomeOf(signal: AbortSignal): Outcome {
+  if (!signal.aborted) return 'failed';
+  return signal.reason instanceof Error && signal.reason.name === 'TimeoutError' ? 'timed-out' : 'cancelled';
+}

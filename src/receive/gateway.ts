@@ -1,0 +1,153 @@
+/**
+ * The destination gateway of one migration, as its channel tells it to work: link, gateway, and what is said of them. It
+ * decides nothing and owns no VM. Not responsible for the channel: receive.ts, receive-listener.ts.
+ */
+
+import path from 'node:path';
+import { errorMessage, GodwitError, systemClock } from '../base/index.ts';
+import { DestinationGateway, LOAD_TIMEOUT_MS } from '../gateway/index.ts';
+import { Link, type LinkEvent, type Transport } from '../link/index.ts';
+import { BATCH_FORMAT } from '../pages/index.ts';
+import type { ReceiveEvent, ReceiveHello, ReceiveRequest } from '../remote/index.ts';
+import { LINK_SILENCE_MS_MAX } from '../remote/index.ts';
+import { PAGE_SIZE_BYTES } from '../vm/index.ts';
+
+export interface ReceiveProgress {
+  onState(text: string): void;
+}
+
+/** Where data connections come in. */
+export interface DataListener {
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+export interface ReceiverOptions {
+  /** Private; for sockets. */
+  readonly folder: string;
+  readonly version: string;
+  readonly say: (event: ReceiveEvent) => void;
+  readonly progress: ReceiveProgress;
+  readonly listen: (
+    hello: ReceiveHello,
+    accept: (transport: Transport) => void,
+    onRefused: (error: unknown) => void,
+  ) => Promise<DataListener>;
+}
+
+export class Receiver {
+  readonly #options: ReceiverOptions;
+  readonly #end = Promise.withResolvers<void>();
+  readonly #aborter = new AbortController();
+  #begun = false;
+  #listener: DataListener | null = null;
+  #link: Link | null = null;
+  #gateway: DestinationGateway | null = null;
+
+  constructor(options: ReceiverOptions) {
+    this.#options = options;
+    this.#end.promise.catch(() => undefined);
+  }
+
+  /** Resolves when everything is loaded and the source has closed the link or the channel; rejects with why that will not be. */
+  get ended(): Promise<void> {
+    return this.#end.promise;
+  }
+
+  get hasBegun(): boolean {
+    return this.#begun;
+  }
+
+  get pageTotal(): number {
+    return this.#gateway?.pageTotal ?? 0;
+  }
+
+  guard(step: () => void | Promise<void>): void {
+    Promise.try(step).catch((error: unknown) => this.fail(error));
+  }
+
+  async begin(hello: ReceiveHello): Promise<void> {
+    this.#begun = true;
+    const { folder, progress, say, version } = this.#options;
+    const incoming = `unix:${path.join(folder, 'incoming.sock')}`;
+    const gateway = new DestinationGateway(
+      {
+        clock: systemClock,
+        prepareTimeoutMs: LOAD_TIMEOUT_MS,
+        address: incoming,
+      },
+      (error) => this.fail(error),
+    );
+    this.#gateway = gateway;
+    const link = new Link({
+      migrationId: Buffer.from(hello.migrationId, 'hex'),
+      laneCount: hello.lanes,
+      capabilities: {
+        role: 'destination',
+        codecMask: 1 << (BATCH_FORMAT - 1),
+        pageSizeBytes: PAGE_SIZE_BYTES,
+      },
+      limits: { linkTimeoutMs: hello.linkTimeoutMs, silenceMsMax: LINK_SILENCE_MS_MAX },
+      onMessage: (message, lane) => gateway.onMessage(message, lane),
+      onEvent: (event) => progress.onState(linkText(event)),
+    });
+    this.#link = link;
+    gateway.attach(link);
+    void link.closed.then((error) => this.#onLinkClosed(error));
+    this.#listener = await this.#options.listen(
+      hello,
+      (transport) => link.accept(transport),
+      (error) => progress.onState(`refused: ${errorMessage(error)}`),
+    );
+    say({ event: 'listening', version, port: this.#listener.port, incoming });
+  }
+
+  async request(asked: ReceiveRequest): Promise<void> {
+    if (asked.do !== 'feed' || this.#gateway === null) return;
+    await this.#gateway.connect(this.#aborter.signal);
+    this.#options.say({ event: 'feeding' });
+  }
+
+  /** The source's controller is gone, or done. What is loaded stays loaded; what is not will not be. */
+  onChannelEnd(): void {
+    if (this.#gateway?.isComplete) this.#end.resolve();
+    else
+      this.fail(
+        new GodwitError('CHANNEL_CLOSED', 'the source closed the channel before the migration was complete'),
+      );
+  }
+
+  fail(error: unknown): void {
+    this.#end.reject(error);
+    this.#link?.abort(error);
+  }
+
+  async close(): Promise<void> {
+    this.#aborter.abort();
+    this.#gateway?.close();
+    await this.#link?.close().catch(() => undefined);
+    await this.#listener?.close();
+  }
+
+  #onLinkClosed(error: GodwitError | null): void {
+    if (this.#gateway?.isComplete) {
+      this.#options.say({ event: 'complete', pages: this.#gateway.pageTotal });
+      this.#end.resolve();
+    } else
+      this.fail(
+        error ??
+          new GodwitError('LINK_CLOSED', 'the source ended the link before the migration was complete'),
+      );
+  }
+}
+
+function linkText(event: LinkEvent): string {
+  switch (event.kind) {
+    case 'connected':
+      return `connection ${event.lane} is ${event.epoch === 1 ? 'open' : 'back'}: ${event.transport}`;
+    case 'disconnected':
+      return `connection ${event.lane} broke: ${event.reason}`;
+    case 'refused':
+      return `refused [${event.code}]: ${event.reason}`;
+  }
+}

@@ -1,0 +1,8 @@
+export {
+  LINGER_MS_DEFAULT,
+  type ListenProgress,
+  type ReceiveEnd,
+  type ReceiveListenOptions,
+  receiveListening,
+} from './listener.ts';
+export { type ReceiveChannel, receive } from './stdio.ts';
