@@ -1,0 +1,101 @@
+/**
+ * Runs the machine against real ends: one effect at a time, each with a deadline and a signal that tells it to stop. Time comes
+ * in as an argument, so that every race has a test without waiting. Not responsible for what an effect does.
+ */
+
+import { errorMessage } from '../base/index.ts';
+import { step } from './step.ts';
+import type { Effect, EndedHow, Ends, Fact, HandoverState, Outcome } from './types.ts';
+
+/** Must settle soon after `signal` aborts, and asks it before each command that cannot be taken back. */
+export type Act<Kind extends Effect['do'] = Effect['do']> = (
+  effect: Extract<Effect, { do: Kind }>,
+  signal: AbortSignal,
+) => Promise<Kind extends 'look' ? Ends : Kind extends 'end-destination' ? EndedHow : void>;
+
+export type Acts = { readonly [Kind in Effect['do']]: Act<Kind> };
+
+export interface CarryOutOptions {
+  readonly acts: Acts;
+  /** An error of an act that is the end's own answer: the effect surely did not happen. */
+  readonly isRefusal: (error: unknown) => boolean;
+  /** null: the act keeps its own time. */
+  readonly deadlineMsOf: (effect: Effect) => number | null;
+  /** Resolves after `ms`, or never where `signal` aborts before. */
+  readonly wait: (ms: number, signal: AbortSignal) => Promise<void>;
+  /** Resolves with why, when the operator cancels or something fails; heeded until COMMIT is being recorded. */
+  readonly lost: Promise<string> | null;
+  readonly onState?: (state: HandoverState) => void;
+}
+
+/** Ends in a state whose outcome is known. Never rejects for what an end does. */
+export async function carryOut(
+  begin: HandoverState,
+  options: CarryOutOptions,
+): Promise<HandoverState & { outcome: Outcome }> {
+  let state = begin;
+  let lost: Promise<Fact> | null = options.lost?.then((why) => ({ fact: 'lost', why })) ?? null;
+  let current = step(state, { fact: 'begin' });
+  for (;;) {
+    state = current.state;
+    options.onState?.(state);
+    if (state.outcome !== null) return state as HandoverState & { outcome: Outcome };
+    const running = runEffect(current.effect!, options);
+    const first: Fact = lost === null ? await running.answer : await Promise.race([running.answer, lost]);
+    if (first.fact !== 'lost') {
+      current = step(state, first);
+      continue;
+    }
+    lost = null;
+    current = step(state, first);
+    if (current.halt) running.stop();
+    state = current.state;
+    options.onState?.(state);
+    current = step(state, await running.answer);
+  }
+}
+
+interface Running {
+  readonly answer: Promise<Fact>;
+  stop(): void;
+}
+
+function runEffect(effect: Effect, options: CarryOutOptions): Running {
+  const aborter = new AbortController();
+  const act = options.acts[effect.do] as Act;
+  const done = Promise.try(() => act(effect as never, aborter.signal)).then(
+    (result) => factOf(effect, result),
+    (error: unknown): Fact => ({
+      fact: 'failed',
+      why: errorMessage(error),
+      refused: options.isRefusal(error),
+    }),
+  );
+  return { answer: withDeadline(effect, done, aborter, options), stop: () => aborter.abort() };
+}
+
+/** After its deadline an act is told to stop, and waited for all the same: two of them must not use one QEMU. */
+async function withDeadline(
+  effect: Effect,
+  done: Promise<Fact>,
+  aborter: AbortController,
+  { deadlineMsOf, wait }: CarryOutOptions,
+): Promise<Fact> {
+  const deadlineMs = deadlineMsOf(effect);
+  if (deadlineMs === null) return done;
+  const over = new AbortController();
+  const late: Fact = { fact: 'failed', why: `${effect.do} did not end within ${deadlineMs} ms` };
+  const first = await Promise.race([done, wait(deadlineMs, over.signal).then(() => late)]);
+  over.abort();
+  if (first !== late) return first;
+  aborter.abort();
+  const last = await done;
+  // It may have ended well in the last moment; a failure is told as what caused it.
+  return last.fact === 'failed' ? late : last;
+}
+
+function factOf(effect: Effect, result: unknown): Fact {
+  if (effect.do === 'look') return { fact: 'done', ends: result as Ends };
+  if (effect.do === 'end-destination') return { fact: 'done', ended: result as EndedHow };
+  return { fact: 'done' };
+}

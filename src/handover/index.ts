@@ -1,0 +1,18 @@
+export { type Act, type Acts, carryOut } from './carry-out.ts';
+export { beginHandover, beginRecovery, beginUndo } from './start.ts';
+export { step } from './step.ts';
+export type {
+  DestinationSeen,
+  Effect,
+  EndedHow,
+  Ends,
+  Fact,
+  HandoverState,
+  Known,
+  Outcome,
+  Phase,
+  Recorded,
+  RecordedStep,
+  SourceSeen,
+  Step,
+} from './types.ts';

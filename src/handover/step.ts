@@ -1,0 +1,38 @@
+/**
+ * The handover as a pure state machine: (state, fact) to (state, at most one effect). Controller, guardian, `godwit resolve`
+ * and the model run this one; docs/format/handover.md has its table. It never talks to a QEMU and never waits.
+ */
+
+import { assert } from '../base/index.ts';
+import { forward } from './forward.ts';
+import { stay } from './moves.ts';
+import type { Fact, HandoverState, Phase, Step } from './types.ts';
+import { wayBack } from './undo.ts';
+
+/** In these a cancel or a failure is heeded; in all others COMMIT may be on disk, or the migration is already being ended. */
+const HEEDS_LOSS: ReadonlySet<Phase> = new Set<Phase>([
+  'hurrying',
+  'recording-stop',
+  'stopping',
+  'draining',
+  'proving',
+  'recording-prepared',
+  'releasing',
+  'looking',
+]);
+
+export function step(state: HandoverState, fact: Fact): Step {
+  if (fact.fact === 'lost') return lose(state, fact.why);
+  if (state.phase === 'ended') return stay(state);
+  assert((fact.fact === 'begin') === (state.phase === 'ready'), 'a handover begins once');
+  const next = forward(state, fact) ?? wayBack(state, fact);
+  assert(next, `every fact has an answer in phase ${state.phase}`);
+  return next;
+}
+
+/** The outstanding step is stopped and waited for before anything is undone: both would use the same QEMUs. */
+function lose(state: HandoverState, why: string): Step {
+  if (state.phase === 'ready') return stay({ ...state, why: state.why ?? why });
+  if (!HEEDS_LOSS.has(state.phase)) return stay(state);
+  return { state: { ...state, phase: 'halting', why }, effect: null, halt: true };
+}

@@ -1,0 +1,163 @@
+/**
+ * The way back: the destination is ended and seen gone, the source's migration is cancelled, its settings are put back, and
+ * its VM continues, if it was this migration that stopped it. null: the fact belongs to no phase of the way back.
+ */
+
+import { end, endsOf, go, inDoubt, LOOK, withKnown } from './moves.ts';
+import type { Ends, Fact, HandoverState, Step } from './types.ts';
+
+export function beginWayBack(state: HandoverState): Step {
+  return go(state, 'asking', LOOK);
+}
+
+export function wayBack(state: HandoverState, fact: Fact): Step | null {
+  const ends = endsOf(fact);
+  const failure = fact.fact === 'failed' ? fact.why : null;
+  switch (state.phase) {
+    // However the halted step ended: what it may have done is asked, not assumed.
+    case 'halting': {
+      const proven = fact.fact === 'done' && state.outstanding?.do === 'prove';
+      return beginWayBack(proven ? withKnown(state, { prepared: true }) : state);
+    }
+    case 'asking':
+      return ends === null ? inDoubt(state, asked(state, failure)) : judge(state, ends);
+    case 'taking-back':
+      return failure === null
+        ? go(state, 'checking-untouched', LOOK)
+        : inDoubt(state, refused(state, failure));
+    case 'checking-untouched':
+      return ends === null ? inDoubt(state, refused(state, failure)) : untouched(state, ends);
+    case 'ending-destination':
+      return destinationEnded(state, fact);
+    // A migration that cannot be cancelled shows in the look that follows.
+    case 'cancelling':
+      return go(state, 'restoring', { do: 'restore-settings' });
+    // A setting that cannot be put back must not keep the VM stopped.
+    case 'restoring':
+      return go(state, 'asking-source', LOOK);
+    case 'asking-source':
+      return ends === null ? inDoubt(state, asked(state, failure)) : continueOrLeave(state, ends);
+    case 'continuing':
+      return failure === null ? go(state, 'confirming-source', LOOK) : notContinued(state, failure);
+    case 'confirming-source':
+      if (ends?.source === 'running') return end(state, 'aborted', `${reason(state)}; the source VM runs`);
+      return notContinued(state, ends?.sourceText ?? failure ?? 'silent');
+    default:
+      return null;
+  }
+}
+
+function judge(state: HandoverState, ends: Ends): Step {
+  const { known } = state;
+  if (ends.destination === 'running') {
+    return inDoubt(
+      state,
+      `the destination VM runs although godwit did not start it; the source (${ends.sourceText}) was left as it is. Decide which copy lives and end the other`,
+    );
+  }
+  if (
+    ends.source === 'gone' &&
+    known.prepared &&
+    ends.destination === 'loaded' &&
+    known.guestEnded === null
+  ) {
+    // The destination holds the only copy, and it is whole.
+    return go(state, 'recording-commit', { do: 'record', step: 'commit' });
+  }
+  if (ends.source === 'silent' && known.prepared && ends.destination === 'loaded') {
+    return inDoubt(
+      state,
+      `the source does not answer (${ends.sourceText}) and the destination has loaded the whole VM: both were left as they are. Once the source is surely ended (fencing, its host's console), run "godwit resolve --fenced source"`,
+    );
+  }
+  return go(state, 'ending-destination', { do: 'end-destination' });
+}
+
+function untouched(state: HandoverState, ends: Ends): Step {
+  const never = ends.destination === 'loaded' || ends.destination === 'empty';
+  if (!never || ends.touched !== null) return inDoubt(state, refused(state, ends.destinationText));
+  return go({ ...state, startMayHaveBeenSent: false }, 'ending-destination', { do: 'end-destination' });
+}
+
+function destinationEnded(state: HandoverState, fact: Fact): Step {
+  const ended = fact.fact === 'done' ? (fact.ended ?? 'stays') : 'stays';
+  if (ended === 'gone') return go(state, 'cancelling', { do: 'cancel-migration' });
+  if (ended === 'silent' && mayBeLeftBehind(state)) {
+    const leftBehind =
+      'the destination QEMU cannot be reached; it never ran: end it there, and never continue it';
+    return go({ ...state, leftBehind }, 'cancelling', { do: 'cancel-migration' });
+  }
+  const what = ended === 'silent' ? 'cannot be reached' : 'does not end';
+  return inDoubt(
+    state,
+    `${reason(state)}; the destination QEMU ${what}, so the source was left as it is. Once it is surely ended, run "godwit resolve --fenced destination"`,
+  );
+}
+
+/**
+ * Nobody starts a destination but whoever was told to commit. Whoever ran the migration knows that no start was sent; from a
+ * journal that is only sure while the destination has not loaded the whole VM.
+ */
+function mayBeLeftBehind(state: HandoverState): boolean {
+  return !state.startMayHaveBeenSent && state.neverRan === null && (state.live || !state.known.prepared);
+}
+
+function continueOrLeave(state: HandoverState, ends: Ends): Step {
+  const { known } = state;
+  const why = reason(state);
+  if (ends.destination === 'running') {
+    return inDoubt(
+      state,
+      `${why}; the destination VM runs although godwit did not start it. The source was left as it is`,
+    );
+  }
+  switch (ends.source) {
+    case 'running':
+      return end(state, 'aborted', `${why}; the source VM runs`);
+    case 'guest-made':
+      return end(state, 'aborted', `${why}; the source VM is as its guest left it (${ends.sourceText})`);
+    case 'silent':
+      return inDoubt(state, `${why}; but the source does not answer (${ends.sourceText})`);
+    case 'gone':
+      return known.guestEnded === null
+        ? inDoubt(
+            state,
+            `${why}; but the source QEMU is gone too: no copy is left. Boot the VM from its disk`,
+          )
+        : end(state, 'aborted', `${known.guestEnded}; its QEMU has ended with it`);
+    case 'stopped':
+    case 'released':
+      if (!known.guestWasRunning) return end(state, 'aborted', `${why}; the source VM is paused, as it was`);
+      if (known.guestEnded !== null || !known.stopIsOurs) {
+        return end(
+          state,
+          'aborted',
+          `${why}; the source VM is ${ends.sourceText}, and not by this migration: it was left so`,
+        );
+      }
+      return go(state, 'continuing', { do: 'continue-source' });
+  }
+}
+
+function notContinued(state: HandoverState, why: string): Step {
+  return inDoubt(
+    state,
+    `${reason(state)}; the source did not start again (${why}). Look at it with query-status and "cont" it; the destination has not run`,
+  );
+}
+
+function refused({ neverRan }: HandoverState, seen: string | null): string {
+  return `the destination refused to start (${neverRan}) and its state is unknown (${seen ?? 'no answer'}). Do not continue the source`;
+}
+
+function asked(state: HandoverState, failure: string | null): string {
+  return `${reason(state)}; the two ends could not be asked (${failure ?? 'no answer'}). Run "godwit resolve" again`;
+}
+
+function reason({ why, neverRan, leftBehind, known }: HandoverState): string {
+  const first = known.guestEnded ?? (neverRan === null ? why : `the destination never ran (${neverRan})`);
+  return [
+    first ?? 'the move was undone before its commit point',
+    ...(leftBehind === null ? [] : [leftBehind]),
+  ].join('; ');
+}
