@@ -22,7 +22,7 @@ export interface MainOptions {
 export async function main(args: readonly string[], options: Partial<MainOptions> = {}): Promise<number> {
   const out = options.out ?? process.stdout;
   const err = options.err ?? process.stderr;
-  if (out === process.stdout) endQuietlyWhenReaderLeaves();
+  if (out === process.stdout) outliveReaders();
   const interrupts = listenForInterrupts(process, systemClock);
   const { interrupted, forced } = interrupts;
   try {
@@ -54,6 +54,8 @@ async function parseAndRun(
     const command = program.command(entry.name).description(entry.summary);
     if (entry !== asked) continue;
     const definition = await entry.load();
+    // What it has begun it ends, whether or not anybody still reads.
+    readersMayLeave = definition.handlesInterrupts === true;
     definition.configure(command);
     command.action(async () => {
       const run = definition.run(context, command.args, command.opts());
@@ -118,10 +120,17 @@ function exitCodeAfter(interrupts: Interrupts): number {
   return first === 'SIGHUP' ? EXIT.hangup : EXIT.interrupted;
 }
 
-// `godwit inspect file | head` is no failure.
-function endQuietlyWhenReaderLeaves(): void {
+let readersMayLeave = false;
+
+/**
+ * `godwit inspect file | head` is no failure; `godwit migrate … | head` goes on without a reader, since its exit code says where the VM is.
+ * The same for a full disk behind standard output, and for a terminal that is gone.
+ */
+function outliveReaders(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (readersMayLeave) return;
     if (error.code === 'EPIPE') process.exit(EXIT.ok);
     throw error;
   });
+  process.stderr.on('error', () => undefined);
 }

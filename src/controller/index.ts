@@ -1,12 +1,6 @@
 export { defaultWorkers } from './arrangement.ts';
-export {
-  ASSESS_DURATION_MS,
-  type AssessHooks,
-  type Assessment,
-  type AssessOptions,
-  type AssessView,
-  assess,
-} from './assess/assess.ts';
+export { ASSESS_DURATION_MS, assess } from './assess/assess.ts';
+export type { AssessHooks, Assessment, AssessOptions, AssessView } from './assess/types.ts';
 export { askMigration, findMigration, statusOfAll } from './control/client.ts';
 export type { ControlRequest, MigrationStatus } from './control/messages.ts';
 export { Drive, type Ending, type ProgressView } from './drive.ts';

@@ -1,56 +1,46 @@
 /**
- * One live migration from the first look at both QEMUs to its frozen report. Owns the order of things: preflight, prepare,
- * drive, hand over; whatever goes wrong ends in the same recovery that the guardian and `godwit resolve` use.
+ * One live migration from the first look at both QEMUs to its frozen report. Owns the order of things: preflight, custody, prepare,
+ * drive, hand over. Whatever goes wrong ends by the handover's machine, which the guardian and `godwit resolve` run too.
  */
 
 import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { errorMessage, GodwitError, sleep, systemClock } from '../base/index.ts';
+import { errorMessage, GodwitError, systemClock } from '../base/index.ts';
 import { startEngine } from '../engine/index.ts';
-import { type ReadyMemory, SourceGateway } from '../gateway/index.ts';
-import {
-  ParameterGuard,
-  processIdentity,
-  type QmpClient,
-  type QmpEvent,
-  queryMigrateCapabilities,
-  queryStatus,
-  migrate as startMigration,
-  stop,
-} from '../qmp/index.ts';
-import {
-  type Endpoints,
-  endpointsOf,
-  type Guardian,
-  Journal,
-  journalPathOf,
-  QmpMachine,
-  readJournal,
-  recover,
-  startGuardian,
-} from '../recovery/index.ts';
+import type { ReadyMemory, SourceGateway } from '../gateway/index.ts';
+import type { Outcome as End, Loss } from '../handover/index.ts';
+import { QmpMachine } from '../machines/index.ts';
+import { type QmpClient, migrate as startMigration } from '../qmp/index.ts';
+import { type Endpoints, endpointsOf } from '../recovery/index.ts';
 import { sayEnded } from '../remote/index.ts';
 import type { IterationStats } from '../vm/index.ts';
-import { openWay, readyMemory, type Way } from './arrangement.ts';
-import { openRecording, type Recording } from './assess/recording.ts';
+import { readyMemory } from './arrangement.ts';
 import { type ControlServer, openControl } from './control/server.ts';
+import { Custody } from './custody.ts';
 import { Drive, type Ending } from './drive.ts';
-import { foreignStop, guestEnd } from './guest.ts';
 import { asGodwitError, gone, withLoadError } from './handover/failures.ts';
-import { cancelledError, type HandoverOptions, type HandoverTimes, handOver } from './handover/handover.ts';
-import { postCopy } from './handover/post-copy.ts';
+import {
+  type EndingOptions,
+  type HandoverEnd,
+  type HandoverOptions,
+  handOver,
+  undo,
+} from './handover/handover.ts';
+import { type PostCopyStage, postCopy } from './handover/post-copy.ts';
 import type { MigrateHooks } from './hooks.ts';
-import { FIXED_DOWNTIME_MS, type MigrateOptions, storeBytesMax } from './options.ts';
+import { FIXED_DOWNTIME_MS, type MigrateOptions } from './options.ts';
 import { withEnds } from './preflight/ends.ts';
 import { checkEnds, type Preflight, refuseUnready } from './preflight/preflight.ts';
-import { sharedCapabilities, sourceSettings, tidyDestination } from './preflight/settings.ts';
+import { tidyDestination } from './preflight/settings.ts';
+import { prepare, Stream, streamPath } from './prepare.ts';
 import { composeReport, type MigrationReport, type Outcome } from './report.ts';
+import { SourceWatch } from './source-watch.ts';
 import { Steering } from './steering.ts';
 import type { MigrateStep } from './steps.ts';
 
-/** Errors: PREFLIGHT_REFUSED and those of connecting, before anything was touched; everything later is in the report. */
+/** Errors: PREFLIGHT_REFUSED, those of connecting and of custody, before anything was touched; everything later is in the report. */
 export async function migrate(
   options: MigrateOptions,
   hooks: MigrateHooks,
@@ -73,20 +63,17 @@ class Migration {
   readonly #preflight: Preflight;
   readonly #id = randomUUID();
   readonly #steering: Steering;
-  readonly #folder = mkdtempSync(path.join(os.tmpdir(), 'godwit-'));
+  readonly #stream = new Stream();
   readonly #notes: string[] = [];
   readonly #iterations: IterationStats[] = [];
-  readonly #failed = Promise.withResolvers<never>();
+  readonly #lost = Promise.withResolvers<Loss>();
+  readonly #failed: Promise<never>;
   readonly #layout = Promise.withResolvers<number>();
-  #endpoints: Endpoints | null = null;
-  #gateway: SourceGateway | null = null;
-  #way: Way | null = null;
-  #recording: Recording | null = null;
-  #ready: ReadyMemory | null = null;
+  #endpoints!: Endpoints;
+  #watch: SourceWatch | null = null;
   #drive: Drive | null = null;
   #failure: GodwitError | null = null;
-  #stoppedAtMs: number | null = null;
-  #handingOver = false;
+  #guestEnded: string | null = null;
   #startMs = 0;
 
   constructor(
@@ -102,194 +89,118 @@ class Migration {
     this.#source = source;
     this.#destination = destination;
     this.#preflight = preflight;
-    this.#failed.promise.catch(() => undefined);
+    this.#failed = this.#lost.promise.then(() => Promise.reject(this.#failure));
+    this.#failed.catch(() => undefined);
   }
 
   async run(asked: AbortSignal): Promise<MigrationReport> {
     const signal = AbortSignal.any([asked, this.#steering.cancelled]);
+    this.#endpoints = await endpointsOf(this.#options, this.#id, this.#source, this.#destination);
+    const custody = await this.#takeCustody();
+    const folder = mkdtempSync(path.join(os.tmpdir(), 'godwit-'));
+    const ready = readyMemory(this.#options, this.#preflight);
+    const cancel = () => this.#lose(cancelledError());
     let control: ControlServer | null = null;
-    let journal: Journal | null = null;
-    let guardian: Guardian | null = null;
-    const cancel = () => this.#onFailure(cancelledError());
     try {
-      journal = new Journal(journalPathOf(this.#options.stateDirectory, this.#id));
-      // First, so that no moment is without it; until the first line it finds nothing to do.
-      guardian = startGuardian(journal.path);
-      this.#ready = readyMemory(this.#options, this.#preflight);
-      await this.#begin(journal);
-      control = await openControl(path.dirname(journal.path), this.#steering).catch((error: unknown) => {
-        this.#note(`other terminals cannot reach this migration: ${errorMessage(error)}`);
-        return null;
-      });
+      this.#step('begin');
+      control = await this.#openControl(custody);
       signal.addEventListener('abort', cancel, { once: true });
       if (signal.aborted) cancel();
-      const outcome = await this.#attempt(journal, guardian, signal);
-      journal.write({ step: 'end', outcome: outcome.recovery.outcome, text: outcome.recovery.text });
+      const outcome = await this.#attempt({ custody, folder, ready, signal });
       this.#step('end');
-      this.#way?.close();
-      await sayEnded(this.#options.far?.reach.listener, outcome.recovery.outcome);
       return this.#report(outcome);
     } finally {
       signal.removeEventListener('abort', cancel);
-      this.#ready?.end();
+      ready?.end();
       this.#drive?.close();
-      this.#gateway?.close();
-      this.#way?.close();
-      await this.#recording?.close().catch((error: unknown) => this.#note(errorMessage(error)));
-      guardian?.dismiss();
+      this.#stream.close();
+      await this.#stream.recording?.close().catch((error: unknown) => this.#note(errorMessage(error)));
       control?.close();
-      journal?.close();
-      rmSync(this.#folder, { recursive: true, force: true });
+      removeFolder(folder);
     }
   }
 
-  async #begin(journal: Journal): Promise<void> {
-    this.#endpoints = await endpointsOf(this.#options, this.#source, this.#destination);
-    journal.write({
-      step: 'begin',
+  #takeCustody(): Promise<Custody> {
+    return Custody.take({
       migrationId: this.#id,
-      controller: await processIdentity(process.pid),
-      ...this.#endpoints,
+      stateDirectory: this.#options.stateDirectory,
+      endpoints: this.#endpoints,
       sourceAfter: this.#options.sourceAfter,
       guestWasRunning: this.#guestWasRunning,
+      onEnd: this.#options.onEnd ?? null,
+      source: this.#source,
+      destination: this.#destination,
     });
-    this.#step('begin');
+  }
+
+  #openControl({ journal }: Custody): Promise<ControlServer | null> {
+    return openControl(path.dirname(journal.path), this.#steering).catch((error: unknown) => {
+      this.#note(`other terminals cannot reach this migration: ${errorMessage(error)}`);
+      return null;
+    });
   }
 
   get #guestWasRunning(): boolean {
     return this.#preflight.source.status.running;
   }
 
-  /** The migration, and whatever happens its end: never rejects once something may have been changed. */
-  async #attempt(journal: Journal, guardian: Guardian, signal: AbortSignal): Promise<Outcome> {
+  /** The migration, and whatever happens its end: never rejects, since something may have been changed. */
+  async #attempt(held: Held): Promise<Outcome> {
+    const { custody } = held;
+    const ends = {
+      source: new QmpMachine(this.#endpoints.source, this.#source),
+      destination: new QmpMachine(this.#endpoints.destination, this.#destination),
+    };
     let ending: Ending | null = null;
+    let end: HandoverEnd;
     try {
-      const gateway = await this.#prepare(journal, signal);
+      const gateway = await prepare(this.#stream, { ...held, ...this.#prepareOptions() }, held.signal);
       // Before `migrate`, while the machine is idle: beside a busy migration its start took seconds.
-      await Promise.race([guardian.watching, this.#failed.promise]);
-      const drive = await this.#start(journal, gateway);
+      await Promise.race([custody.guardian.watching, this.#failed]);
+      const drive = await this.#start(gateway, held.folder);
       ending = await drive.run();
-      if (ending.kind === 'abort') return await this.#undo(journal, ending.error, ending);
+      if (ending.kind === 'abort') throw ending.error;
       this.#step('decision');
       this.#note(`${ending.kind}: ${ending.decision.text}`);
-      const times = await this.#handOver(ending.kind, journal, gateway, signal);
-      await tidyDestination(this.#destination, this.#preflight.settings, (text) => this.#note(text));
-      const text = 'the VM is at the destination; never continue the source';
-      return { recovery: { outcome: 'completed', text }, ending, times, error: null };
+      end = await this.#handOver(ending.kind, gateway, custody, ends);
     } catch (error) {
-      return await this.#undo(journal, asGodwitError(error), ending);
+      end = await this.#undo(asGodwitError(error), custody, ends, null);
     }
+    this.#stream.close();
+    if (end.outcome.outcome === 'completed') {
+      await tidyDestination(this.#destination, this.#preflight.settings, (text) => this.#note(text));
+    }
+    const untold = await custody.end(end.outcome, [ends.source, ends.destination]);
+    for (const text of untold) this.#note(text);
+    await sayEnded(this.#options.far?.reach.listener, end.outcome.outcome);
+    await Promise.allSettled([ends.source.close(), ends.destination.close()]);
+    return { recovery: end.outcome, ending, times: end.times, error: this.#failure ?? end.error };
   }
 
-  async #handOver(
-    kind: Ending['kind'],
-    journal: Journal,
-    gateway: SourceGateway,
-    signal: AbortSignal,
-  ): Promise<HandoverTimes> {
-    this.#handingOver = true;
-    const { downtimeMsMax } = this.#steering.limits;
-    const watch = this.#way!.watchStopped(downtimeMsMax, (error) => this.#onFailure(error));
-    const options: HandoverOptions = {
+  #prepareOptions() {
+    return {
+      options: this.#options,
+      preflight: this.#preflight,
       source: this.#source,
       destination: this.#destination,
-      gateway,
-      journal,
-      guestWasRunning: this.#guestWasRunning,
-      sourceAfter: this.#options.sourceAfter,
-      stoppedAtMs: () => this.#stoppedAtMs,
-      failed: this.#failed.promise,
-      signal,
-      onNote: (text) => this.#note(text),
-      onStep: (step) => {
-        if (step === 'prepared') watch.close();
-        this.#step(step);
-      },
+      onLayout: (pageCount: number) => this.#layout.resolve(pageCount),
+      onError: (error: Error) => this.#lose(asGodwitError(error)),
+      onNote: (text: string) => this.#note(text),
+      onStep: (step: MigrateStep) => this.#step(step),
     };
-    try {
-      return (kind === 'post-copy' ? await postCopy(options) : null) ?? (await handOver(options));
-    } finally {
-      watch.close();
-    }
-  }
-
-  /** Both QEMUs are set up and the gateway stands between them; the VM has not been touched. */
-  async #prepare(journal: Journal, signal: AbortSignal): Promise<SourceGateway> {
-    const { features, gate } = this.#preflight;
-    const ackGate = gate.kind === 'ack';
-    if (!ackGate)
-      this.#note(`without switchover-ack QEMU may stop the VM by itself once that fits: ${gate.why}`);
-    const settings = sourceSettings(features, ackGate, this.#options.strategy.mechanism);
-    const guard = new ParameterGuard(this.#source, {
-      record: (previous) => journal.write({ step: 'settings', ...previous }),
-    });
-    await guard.setCapabilities(settings.capabilities);
-    await guard.setParameters(settings.parameters);
-    this.#step('settings');
-    await new ParameterGuard(this.#destination).setCapabilities(
-      sharedCapabilities(ackGate, this.#options.strategy.mechanism),
-    );
-    // In its incoming state `stop` only means: do not start by yourself (qmp_stop). Only our `cont` starts the VM there.
-    await stop(this.#destination);
-    const fail = (error: Error) => this.#onFailure(asGodwitError(error));
-    this.#way = await openWay(
-      {
-        options: this.#options,
-        destination: this.#destination,
-        folder: this.#folder,
-        exitOnError: !this.#preflight.destinationTellsWhy,
-        events: {
-          onRoom: () => this.#gateway?.pump(),
-          onReturnPath: (message, raw) => this.#gateway?.onReturnPath(message, raw),
-          onError: fail,
-        },
-        onNote: (text) => this.#note(text),
-        onIncoming: () => this.#step('incoming'),
-      },
-      signal,
-    );
-    this.#step('connected');
-    const enabled = [...(await queryMigrateCapabilities(this.#source))]
-      .filter(([, on]) => on)
-      .map(([name]) => name);
-    this.#recording = openRecording(this.#options.recordPath ?? null);
-    this.#gateway = new SourceGateway(
-      this.#way.output,
-      {
-        listenPath: path.join(this.#folder, 'stream.sock'),
-        ownerOf: this.#options.sourceQmpPath,
-        capabilities: new Set(enabled),
-        clock: systemClock,
-        memoryBytesMax: storeBytesMax(this.#options),
-        readyChunk: () => this.#ready?.take() ?? null,
-        absorb: this.#options.strategy.absorb,
-        deltas: this.#options.strategy.delta,
-        record: this.#recording?.write ?? null,
-        ackGate,
-        bandwidthBytesPerSecondMax: this.#options.bandwidthBytesPerSecondMax,
-      },
-      {
-        onLayout: (setup) => this.#layout.resolve(setup.layout.pageCount),
-        onError: fail,
-      },
-    );
-    await this.#gateway.listen();
-    this.#step('listening');
-    return this.#gateway;
   }
 
   /** `migrate` is sent and the stream has begun. */
-  async #start(journal: Journal, gateway: SourceGateway): Promise<Drive> {
-    const ackGate = this.#preflight.gate.kind === 'ack';
-    const { strategy, parameters, limits, linkBytesPerSecond } = this.#options;
-    this.#source.on((event) => this.#onSourceEvent(journal, event));
-    void this.#source.closed.then((cause) => this.#onFailure(gone('source', cause)));
-    void this.#destination.closed.then((cause) => this.#onFailure(gone('destination', cause)));
+  async #start(gateway: SourceGateway, folder: string): Promise<Drive> {
+    this.#watch = this.#watchSource();
+    void this.#source.closed.then((cause) => this.#lose(gone('source', cause)));
+    void this.#destination.closed.then((cause) => this.#lose(gone('destination', cause)));
     this.#startMs = systemClock.nowMs();
-    await startMigration(this.#source, `unix:${path.join(this.#folder, 'stream.sock')}`);
+    await startMigration(this.#source, `unix:${streamPath(folder)}`);
     this.#step('migrate');
-    const pageCount = await Promise.race([this.#layout.promise, this.#failed.promise]);
+    const pageCount = await Promise.race([this.#layout.promise, this.#failed]);
     this.#step('layout');
+    const { strategy, parameters, limits, linkBytesPerSecond } = this.#options;
     this.#drive = new Drive({
       gateway,
       source: this.#source,
@@ -303,9 +214,9 @@ class Migration {
         pageCount,
         linkBytesPerSecondConfigured: linkBytesPerSecond,
         fixedDowntimeMs: FIXED_DOWNTIME_MS,
-        ackGate,
+        ackGate: this.#preflight.gate.kind === 'ack',
       }),
-      isLinkSilent: () => this.#way?.isSilent() ?? false,
+      isLinkSilent: () => this.#stream.way?.isSilent() ?? false,
       onProgress: (view) => {
         this.#steering.see(view);
         this.#hooks.onProgress(view);
@@ -319,55 +230,111 @@ class Migration {
     return this.#drive;
   }
 
-  #onSourceEvent(journal: Journal, event: QmpEvent): void {
-    if (event.name === 'STOP') this.#stoppedAtMs = event.receivedAtMs;
-    if (event.name === 'RESUME') this.#stoppedAtMs = null;
-    // A stopped guest ends no more; its QEMU may, and recovery knows which copy is whole then.
-    const isStopped = this.#stoppedAtMs !== null || !this.#guestWasRunning;
-    const end = this.#handingOver && isStopped ? null : guestEnd(event);
-    if (end !== null) this.#onGuestEnd(journal, end);
-    else if (!this.#handingOver) this.#passOn(journal, event);
+  #watchSource(): SourceWatch {
+    return new SourceWatch({
+      source: this.#source,
+      guestWasRunning: this.#guestWasRunning,
+      onEvent: (event) => this.#drive?.onSourceEvent(event),
+      onUnaskedStop: () => this.#drive?.onUnaskedStop(),
+      onReset: () => this.#note('the guest was reset; the migration goes on'),
+      onGuestEnd: (text) => {
+        const safe = 'the source VM is as it was left; the destination was removed';
+        this.#guestEnded ??= text;
+        this.#lose(new GodwitError('GUEST_ENDED', text, { safe }));
+      },
+    });
   }
 
-  #passOn(journal: Journal, event: QmpEvent): void {
-    if (event.name === 'RESET') this.#note('the guest was reset; the migration goes on');
-    if (event.name === 'STOP') void this.#onUnaskedStop(journal, event);
-    else this.#drive?.onSourceEvent(event);
+  async #handOver(
+    kind: Ending['kind'],
+    gateway: SourceGateway,
+    custody: Custody,
+    ends: Ends,
+  ): Promise<HandoverEnd> {
+    const watch = this.#watch!;
+    watch.beginHandover();
+    const silence = this.#stream.way!.watchStopped(this.#steering.limits.downtimeMsMax, (error) =>
+      this.#lose(error),
+    );
+    const options: HandoverOptions = {
+      ...this.#endingOptions(custody, ends),
+      source: this.#source,
+      destination: this.#destination,
+      gateway,
+      guestWasRunning: this.#guestWasRunning,
+      sourceAfter: this.#options.sourceAfter,
+      stoppedAtMs: () => watch.stoppedAtMs,
+      sourceTouched: () => watch.touched,
+      lost: this.#lost.promise,
+      onStep: (step) => {
+        if (step === 'prepared') silence.close();
+        this.#step(step);
+      },
+      explain: async (error) => {
+        const told = await withLoadError(this.#failure ?? error, this.#destination, this.#preflight);
+        // What ends because of it later is no reason.
+        this.#failure = told;
+        return told;
+      },
+    };
+    const stage: PostCopyStage = { committed: false };
+    try {
+      const times = kind === 'post-copy' ? await postCopy(options, stage) : null;
+      if (times === null) return await handOver(options);
+      const text = 'the VM is at the destination; never continue the source';
+      return { outcome: { outcome: 'completed', text }, times, error: null };
+    } catch (error) {
+      return await this.#undo(asGodwitError(error), custody, ends, stage);
+    } finally {
+      silence.close();
+    }
   }
 
-  /** QEMU's own final stage is the engine's to judge; any other stop ends the migration. */
-  async #onUnaskedStop(journal: Journal, event: QmpEvent): Promise<void> {
-    this.#drive?.onUnaskedStop();
-    const { status } = await queryStatus(this.#source).catch(() => ({ status: 'gone' }));
-    const end = foreignStop(status);
-    if (end === null) this.#drive?.onSourceEvent(event);
-    else this.#onGuestEnd(journal, end);
+  #endingOptions({ journal }: Custody, { source, destination }: Ends): EndingOptions {
+    return {
+      sourceMachine: source,
+      destinationMachine: destination,
+      journal,
+      settings: () => this.#stream.settings,
+      linkTimeoutMs: this.#options.far?.linkTimeoutMs ?? 0,
+      downtimeMsMax: () => this.#steering.limits.downtimeMsMax,
+      closeStream: () => {
+        this.#watch?.endHandover();
+        this.#drive?.close();
+        this.#stream.close();
+      },
+      onNote: (text) => this.#note(text),
+    };
   }
 
-  #onGuestEnd(journal: Journal, text: string): void {
-    if (this.#failure) return;
-    journal.write({ step: 'guest-ended', text });
-    const safe = 'the source VM is as it was left; the destination was removed';
-    this.#onFailure(new GodwitError('GUEST_ENDED', text, { safe }));
-  }
-
-  #onFailure(error: GodwitError): void {
-    this.#failure ??= error;
-    this.#failed.reject(error);
-    this.#drive?.fail(error);
-  }
-
-  /** Back to one running VM, the way the journal says. */
-  async #undo(journal: Journal, error: GodwitError, ending: Ending | null): Promise<Outcome> {
+  /** Outside of the handover: back to one running VM by what is known here, whether or not the journal can still be read. */
+  async #undo(
+    error: GodwitError,
+    custody: Custody,
+    ends: Ends,
+    stage: PostCopyStage | null,
+  ): Promise<HandoverEnd> {
     const told = await withLoadError(this.#failure ?? error, this.#destination, this.#preflight);
-    this.#drive?.close();
-    this.#gateway?.close();
-    this.#way?.close();
-    const source = new QmpMachine(this.#endpoints!.source, this.#source);
-    const destination = new QmpMachine(this.#endpoints!.destination, this.#destination);
-    const recovery = await recover(readJournal(journal.path), source, destination, sleep);
-    await Promise.all([source.close(), destination.close()]);
-    return { recovery, ending, times: null, error: told };
+    const options = this.#endingOptions(custody, ends);
+    if (stage === null) options.closeStream();
+    const known = {
+      guestWasRunning: this.#guestWasRunning,
+      sourceAfter: this.#options.sourceAfter,
+      stopIsOurs: stage !== null,
+      prepared: false,
+      commit: stage?.committed ? ('yes' as const) : ('no' as const),
+      postCopy: stage !== null,
+      guestEnded: this.#guestEnded,
+    };
+    const outcome: End = await undo(known, told.message, options);
+    return { outcome, times: null, error: told };
+  }
+
+  #lose(error: GodwitError): void {
+    if (this.#failure !== null) return;
+    this.#failure = error;
+    this.#lost.resolve({ why: error.message, guestEnded: this.#guestEnded });
+    this.#drive?.fail(error);
   }
 
   #step(step: MigrateStep): void {
@@ -386,10 +353,39 @@ class Migration {
       migrationId: this.#id,
       options: this.#options,
       preflight: this.#preflight,
-      output: this.#way?.output.facts ?? null,
+      output: this.#stream.way?.output.facts ?? null,
       startMs: this.#startMs,
       iterations: this.#iterations,
       notes: this.#notes,
     });
   }
+}
+
+/** What is left over tells nothing about the VM. */
+function removeFolder(folder: string): void {
+  try {
+    rmSync(folder, { recursive: true, force: true });
+  } catch {
+    // No descriptors, a disk that went away: the system's own cleaning takes it.
+  }
+}
+
+/** What `run` holds for an attempt and lets go of after it. */
+interface Held {
+  readonly custody: Custody;
+  /** Private; for sockets. */
+  readonly folder: string;
+  readonly ready: ReadyMemory | null;
+  readonly signal: AbortSignal;
+}
+
+interface Ends {
+  readonly source: QmpMachine;
+  readonly destination: QmpMachine;
+}
+
+export function cancelledError(): GodwitError {
+  return new GodwitError('CANCELLED', 'the operator cancelled', {
+    safe: 'the source VM runs; nothing was lost',
+  });
 }

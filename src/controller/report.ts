@@ -2,7 +2,7 @@
 
 import { GodwitError } from '../base/index.ts';
 import type { LinkFacts, OutputFacts } from '../gateway/index.ts';
-import type { Recovery } from '../recovery/index.ts';
+import type { Outcome as End } from '../handover/index.ts';
 import type { Arrangement, Decision, IterationStats } from '../vm/index.ts';
 import type { Ending } from './drive.ts';
 import type { HandoverTimes } from './handover/handover.ts';
@@ -81,7 +81,7 @@ export function reportIteration(stats: IterationStats): IterationReport {
 
 /** How a migration ended, before it is told. */
 export interface Outcome {
-  readonly recovery: Recovery;
+  readonly recovery: End;
   readonly ending: Ending | null;
   /** null when it did not complete by itself: then nobody measured. */
   readonly times: HandoverTimes | null;
@@ -134,7 +134,8 @@ export function composeReport(facts: ReportFacts): MigrationReport {
   });
 }
 
-/** What went wrong, then what became of the VM; recovery may have said the first already. */
-function failureText(why: GodwitError, { text }: Recovery): string {
-  return text.startsWith(why.message) ? text : `${why.message}; ${text}`;
+/** What went wrong, then what became of the VM; the end may have said the first already, without QEMU's own reasons. */
+function failureText(why: GodwitError, { text }: End): string {
+  const first = why.cause instanceof GodwitError ? why.cause.message : why.message;
+  return `${why.message}${text.startsWith(first) ? text.slice(first.length) : `; ${text}`}`;
 }

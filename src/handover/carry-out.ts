@@ -5,7 +5,7 @@
 
 import { errorMessage } from '../base/index.ts';
 import { step } from './step.ts';
-import type { Effect, EndedHow, Ends, Fact, HandoverState, Outcome } from './types.ts';
+import type { Effect, EndedHow, Ends, Fact, HandoverState, Loss, Outcome } from './types.ts';
 
 /** Must settle soon after `signal` aborts, and asks it before each command that cannot be taken back. */
 export type Act<Kind extends Effect['do'] = Effect['do']> = (
@@ -19,12 +19,14 @@ export interface CarryOutOptions {
   readonly acts: Acts;
   /** An error of an act that is the end's own answer: the effect surely did not happen. */
   readonly isRefusal: (error: unknown) => boolean;
+  /** What the guest itself brought about, of an act's error; null: nothing. */
+  readonly guestEndOf: (error: unknown) => string | null;
   /** null: the act keeps its own time. */
   readonly deadlineMsOf: (effect: Effect) => number | null;
   /** Resolves after `ms`, or never where `signal` aborts before. */
   readonly wait: (ms: number, signal: AbortSignal) => Promise<void>;
   /** Resolves with why, when the operator cancels or something fails; heeded until COMMIT is being recorded. */
-  readonly lost: Promise<string> | null;
+  readonly lost: Promise<Loss> | null;
   readonly onState?: (state: HandoverState) => void;
 }
 
@@ -34,7 +36,7 @@ export async function carryOut(
   options: CarryOutOptions,
 ): Promise<HandoverState & { outcome: Outcome }> {
   let state = begin;
-  let lost: Promise<Fact> | null = options.lost?.then((why) => ({ fact: 'lost', why })) ?? null;
+  let lost: Promise<Fact> | null = options.lost?.then((loss) => ({ fact: 'lost', ...loss })) ?? null;
   let current = step(state, { fact: 'begin' });
   for (;;) {
     state = current.state;

@@ -9,6 +9,7 @@ export type {
   Fact,
   HandoverState,
   Known,
+  Loss,
   Outcome,
   Phase,
   Recorded,

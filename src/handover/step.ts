@@ -5,7 +5,7 @@
 
 import { assert } from '../base/index.ts';
 import { forward } from './forward.ts';
-import { stay } from './moves.ts';
+import { stay, withKnown } from './moves.ts';
 import type { Fact, HandoverState, Phase, Step } from './types.ts';
 import { wayBack } from './undo.ts';
 
@@ -21,7 +21,9 @@ const HEEDS_LOSS: ReadonlySet<Phase> = new Set<Phase>([
   'looking',
 ]);
 
-export function step(state: HandoverState, fact: Fact): Step {
+export function step(before: HandoverState, fact: Fact): Step {
+  const guestEnded = 'guestEnded' in fact ? (fact.guestEnded ?? null) : null;
+  const state = guestEnded === null ? before : withKnown(before, { guestEnded });
   if (fact.fact === 'lost') return lose(state, fact.why);
   if (state.phase === 'ended') return stay(state);
   assert((fact.fact === 'begin') === (state.phase === 'ready'), 'a handover begins once');

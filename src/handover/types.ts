@@ -54,8 +54,19 @@ export type Fact =
   | { readonly fact: 'begin' }
   | { readonly fact: 'done'; readonly ends?: Ends; readonly ended?: EndedHow }
   /** `refused`: the end answered with an error, which proves that the effect did not happen. Without it the answer is lost. */
-  | { readonly fact: 'failed'; readonly why: string; readonly refused?: boolean }
-  | { readonly fact: 'lost'; readonly why: string };
+  | {
+      readonly fact: 'failed';
+      readonly why: string;
+      readonly refused?: boolean;
+      readonly guestEnded?: string | null;
+    }
+  | ({ readonly fact: 'lost' } & Loss);
+
+/** `guestEnded`: the guest, or whoever else has a hand on its QEMU, ended or stopped the VM: it is left as it is. */
+export interface Loss {
+  readonly why: string;
+  readonly guestEnded?: string | null;
+}
 
 /** How `end-destination` went: only `gone` proves that no copy is left there. */
 export type EndedHow = 'gone' | 'silent' | 'stays';

@@ -1,3 +1,4 @@
+export { type Claim, claimedError, claimQemu, readClaim, releaseClaim } from './claim.ts';
 export {
   COMMAND_TIMEOUT_MS,
   COMMANDS_WAITING_MAX,
@@ -45,5 +46,5 @@ export {
 export type { RamBlockFacts } from './monitor-text.ts';
 export { type PciFunction, queryPci } from './pci.ts';
 export { type AckEvidence, type AckOwed, judgeAck, probeQemu, type QemuFeatures } from './probe.ts';
-export { isAlive, processIdentity, qemuIdentity } from './process-identity.ts';
+export { isAlive, processIdentity, processNamespace, qemuIdentity } from './process-identity.ts';
 export { type QmpSchema, queryQmpSchema } from './schema.ts';

@@ -1,10 +1,21 @@
 /** Names a process so that a later one with the same number is told apart. Linux only; null where /proc does not show it. */
 
-import { readFile } from 'node:fs/promises';
+import { readFile, readlink } from 'node:fs/promises';
 import type { QmpExecutor } from './client.ts';
 import { hostProcess } from './host.ts';
 
-/** "PID@START": its number and its start in clock ticks since boot (proc_pid_stat(5), field 22). null for one that has ended. */
+let bootId: Promise<string> | null = null;
+
+/** Differs after every start of this host: process numbers and clock ticks begin anew then. */
+function bootIdOfHost(): Promise<string> {
+  bootId ??= readFile('/proc/sys/kernel/random/boot_id', 'utf8').then((text) => text.trim());
+  return bootId;
+}
+
+/**
+ * "PID@START@BOOT": its number, its start in clock ticks since boot (proc_pid_stat(5), field 22), and the boot id of its host.
+ * null for one that has ended.
+ */
 export async function processIdentity(processId: number): Promise<string | null> {
   try {
     const text = await readFile(`/proc/${processId}/stat`, 'utf8');
@@ -13,10 +24,16 @@ export async function processIdentity(processId: number): Promise<string | null>
     const state = fields[0];
     const start = fields[22 - 3];
     // A zombie has let go of its files and locks; only its parent has not looked yet.
-    return start === undefined || state === 'Z' || state === 'X' ? null : `${processId}@${start}`;
+    const hasEnded = start === undefined || state === 'Z' || state === 'X';
+    return hasEnded ? null : `${processId}@${start}@${await bootIdOfHost()}`;
   } catch {
     return null;
   }
+}
+
+/** Numbers of processes mean something only within one of these; null where the system has none. */
+export async function processNamespace(): Promise<string | null> {
+  return readlink('/proc/self/ns/pid').catch(() => null);
 }
 
 /** The process behind a QMP connection; null where it runs out of sight. */

@@ -10,8 +10,8 @@ import { type TestContext, test } from 'node:test';
 import tls from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { errorCode, sleep } from '../base/index.ts';
+import { QmpMachine } from '../machines/index.ts';
 import { connectQmp, FakeQmpServer, fakeReturn, queryStatus } from '../qmp/index.ts';
-import { QmpMachine } from '../recovery/machine.ts';
 import { FarSide } from '../remote/far-side.ts';
 import { forwardListener, type ListenerReach, sayEnded } from '../remote/listener.ts';
 import { LINE_BYTES_MAX } from '../remote/messages.ts';
@@ -182,16 +182,19 @@ test('a lost source: QMP stays within reach for --linger, the newest connection 
   await sleep(600);
   const machine = new QmpMachine({
     qmpPath: 'tls://far',
-    identity: null,
+    ...{ identity: null, claim: null },
     reach: { command: [], host: '127.0.0.1', linkTimeoutMs: 1000, listener: far.reach() },
   });
-  assert.deepEqual(await machine.status(), { state: 'answers', runState: 'inmigrate' });
+  assert.deepEqual(await machine.status(2000), { state: 'answers', runState: 'inmigrate' });
   await hanging.closed;
   await hanging.close();
   forward.close();
   // With its QEMU gone the listener can tell, and that is no silence.
   await far.qemu[Symbol.asyncDispose]();
-  assert.deepEqual(await machine.status(), { state: 'gone' });
+  assert.deepEqual(await machine.status(2000), {
+    state: 'gone',
+    why: 'its process has ended',
+  });
   await machine.close();
   await assert.rejects(far.ended, { code: 'CHANNEL_CLOSED' });
 });

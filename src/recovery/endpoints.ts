@@ -1,9 +1,9 @@
-/** Both ends as the journal names them, so that whoever finds it can reach them. Not responsible for reaching them (machine.ts). */
+/** Both ends as the journal names them, so that whoever finds it can reach them. Not responsible for reaching them (src/machines). */
 
+import type { Endpoint } from '../machines/index.ts';
 import type { QmpClient } from '../qmp/index.ts';
 import { qemuIdentity } from '../qmp/index.ts';
 import type { ReachSpec } from '../remote/index.ts';
-import type { Endpoint } from './journal.ts';
 
 export interface Endpoints {
   readonly source: Endpoint;
@@ -19,6 +19,7 @@ export interface EndPaths {
 
 export async function endpointsOf(
   { sourceQmpPath, destinationQmpPath, far }: EndPaths,
+  migrationId: string,
   source: QmpClient,
   destination: QmpClient,
 ): Promise<Endpoints> {
@@ -31,10 +32,12 @@ export async function endpointsOf(
           linkTimeoutMs: far.linkTimeoutMs,
           listener: far.reach.listener,
         };
-  // Process numbers of another host mean nothing here.
-  const identity = reach?.host == null ? await qemuIdentity(destination) : null;
+  // Process numbers of another host mean nothing here; it is asked for them later.
+  const isFar = reach?.host != null || reach?.listener != null;
+  const identity = isFar ? null : await qemuIdentity(destination);
+  const claim = migrationId;
   return {
-    source: { qmpPath: sourceQmpPath, identity: await qemuIdentity(source), reach: null },
-    destination: { qmpPath: destinationQmpPath, identity, reach },
+    source: { qmpPath: sourceQmpPath, identity: await qemuIdentity(source), claim, reach: null },
+    destination: { qmpPath: destinationQmpPath, identity, claim, reach },
   };
 }

@@ -1,20 +1,23 @@
 /**
  * The guardian: a small process that outlives the controller. It holds one end of a pipe; when the other end closes
- * without a word, the controller is gone, and the guardian ends the migration by its journal.
- * Entry point of its own process: `node guardian.ts JOURNAL`.
+ * without a word, the controller is gone, and the guardian ends the migration by its journal, which it has open.
+ * Entry point of its own process: `node guardian.ts JOURNAL`, the journal's descriptor being number 3.
  */
 
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { GodwitError, sleep } from '../base/index.ts';
+import { errorMessage, GodwitError } from '../base/index.ts';
 import { sayEnded } from '../remote/index.ts';
-import { Journal, readJournal } from './journal.ts';
-import { QmpMachine } from './machine.ts';
-import { recover } from './recover.ts';
+import { hasEnded } from './entries.ts';
+import { finishOpen, lockPathOf, log } from './finish.ts';
+import { Journal, readOpenJournal } from './journal.ts';
+import { takeLock } from './lock.ts';
 
 export interface Guardian {
   /** Resolves when it watches; from then on a controller may die. Errors: GUARDIAN_START. */
   readonly watching: Promise<void>;
+  /** Its process; null where it did not start. */
+  readonly processId: number | null;
   /** The controller has ended the migration itself: the guardian leaves. */
   dismiss(): void;
 }
@@ -22,33 +25,38 @@ export interface Guardian {
 const START_TIMEOUT_MS = 10_000;
 const WATCHING = 'watching';
 const DISMISSED = 'done';
+const JOURNAL_DESCRIPTOR = 3;
 
 /** Starts the guardian in a session of its own, so that what kills the controller's group does not reach it. */
-export function startGuardian(journalPath: string): Guardian {
-  const child = spawn(process.execPath, ['--no-warnings', fileURLToPath(import.meta.url), journalPath], {
+export function startGuardian(journal: Journal): Guardian {
+  const child = spawn(process.execPath, ['--no-warnings', fileURLToPath(import.meta.url), journal.path], {
     detached: true,
-    stdio: ['pipe', 'pipe', 'ignore'],
+    // Its verdict is for whoever still reads the controller's standard error.
+    stdio: ['pipe', 'pipe', 'inherit', journal.descriptor],
   });
+  const stdin = child.stdin!;
+  const stdout = child.stdout!;
   const watching = new Promise<void>((resolve, reject) => {
     const fail = (cause: unknown) => reject(startError(cause));
     const timer = setTimeout(
       () => fail(new Error(`not ready after ${START_TIMEOUT_MS} ms`)),
       START_TIMEOUT_MS,
     );
-    child.stdout.once('data', () => resolve());
+    stdout.once('data', () => resolve());
     child.once('error', fail);
     child.once('exit', (code, signal) => fail(new Error(`it ended with ${signal ?? `code ${code}`}`)));
     child.once('exit', () => clearTimeout(timer));
-    child.stdout.once('data', () => clearTimeout(timer));
+    stdout.once('data', () => clearTimeout(timer));
   });
   watching.catch(() => undefined);
-  child.stdin.on('error', () => undefined);
+  stdin.on('error', () => undefined);
   child.unref();
   return {
     watching,
+    processId: child.pid ?? null,
     dismiss() {
-      child.stdin.end(`${DISMISSED}\n`);
-      child.stdout.destroy();
+      stdin.end(`${DISMISSED}\n`);
+      stdout.destroy();
     },
   };
 }
@@ -67,26 +75,38 @@ async function watch(journalPath: string): Promise<void> {
   for await (const chunk of process.stdin) {
     if (String(chunk).includes(DISMISSED)) dismissed = true;
   }
-  if (dismissed) return;
-  const state = readJournal(journalPath);
-  const { listener } = state.begin.destination.reach ?? {};
-  // It died between the end and saying so.
-  if (state.end && state.end.outcome !== 'in-doubt') return sayEnded(listener, state.end.outcome);
-  const source = new QmpMachine(state.begin.source);
-  const destination = new QmpMachine(state.begin.destination);
-  const recovery = await recover(state, source, destination, (delayMs) => sleep(delayMs));
-  const journal = new Journal(journalPath);
-  journal.write({ step: 'end', outcome: recovery.outcome, text: `guardian: ${recovery.text}` });
-  journal.close();
-  await source.close();
-  await destination.close();
-  await sayEnded(listener, recovery.outcome);
+  if (!dismissed) await end(journalPath);
+}
+
+/** What cannot be ended here stays for `godwit resolve`; it is told all the same. */
+async function end(journalPath: string): Promise<void> {
+  let verdict: string;
+  try {
+    const state = readOpenJournal(JOURNAL_DESCRIPTOR, journalPath);
+    if (hasEnded(state)) {
+      // The controller died between the end and saying so.
+      if (state.end.outcome === 'forgotten') return;
+      return await sayEnded(state.begin.destination.reach?.listener, state.end.outcome);
+    }
+    // Its folder may be gone: then nobody else finds the journal either.
+    const lock = await takeLock(lockPathOf(journalPath)).catch((error: unknown) => {
+      if (error instanceof GodwitError) throw error;
+      return null;
+    });
+    const journal = Journal.continueOpen(JOURNAL_DESCRIPTOR, journalPath);
+    const { outcome, text } = await finishOpen(state, journal, lock, { by: 'guardian' });
+    verdict = `${outcome}: ${text}`;
+  } catch (error) {
+    verdict = `not ended: ${errorMessage(error)}. Run "godwit resolve ${journalPath}"`;
+  }
+  process.stderr.write(`godwit guardian: the controller of this migration is gone; ${verdict}\n`);
+  await log(`guardian of ${journalPath}: ${verdict}`);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   // A terminal's Ctrl-C or hang-up is for the controller; the guardian must outlive it.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
-  // The controller's end of this pipe may be gone before the first word.
-  process.stdout.on('error', () => undefined);
+  // The controller's end of this pipe, and whoever read its standard error, may be gone before the first word.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   await watch(process.argv[2] ?? '');
 }

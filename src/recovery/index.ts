@@ -1,15 +1,23 @@
 export { type Endpoints, endpointsOf } from './endpoints.ts';
-export { type Guardian, startGuardian } from './guardian.ts';
 export {
-  type Endpoint,
   foldJournal,
-  Journal,
+  hasEnded,
   type JournalEntry,
   type JournalState,
+  knownOf,
+} from './entries.ts';
+export { announceEnd, type FinishOptions, finish, lockPathOf, log, releaseClaims } from './finish.ts';
+export { makeFolder } from './folder.ts';
+export { type Guardian, startGuardian } from './guardian.ts';
+export { Journal, readJournal } from './journal.ts';
+export {
+  type FoundJournal,
   journalPathOf,
+  laterJournal,
   listJournals,
-  readJournal,
+  namesSameVm,
+  pruneJournals,
   stateDirectory,
-} from './journal.ts';
-export { QmpMachine } from './machine.ts';
-export { type Machine, type MachineStatus, type Recovery, recover } from './recover.ts';
+} from './journals.ts';
+export { type Lock, takeLock } from './lock.ts';
+export { deadlineMsOf, endActs, endBy, isRefusal, recover } from './recover.ts';

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import {
   appendFileSync,
+  mkdirSync,
   mkdtempSync,
   readFileSync,
   rmSync,
@@ -13,31 +14,32 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import {
-  Journal,
-  type JournalEntry,
-  journalPathOf,
-  listJournals,
-  readJournal,
-  stateDirectory,
-} from './journal.ts';
+import { crc32 } from 'node:zlib';
+import type { JournalEntry } from './entries.ts';
+import { Journal, readJournal } from './journal.ts';
+import { journalPathOf, listJournals, stateDirectory } from './journals.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'godwit-journal-test-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-const begin: JournalEntry = {
+const end = { claim: 'one', reach: null };
+const begin = {
   step: 'begin',
   migrationId: 'one',
-  controller: '12@34',
-  source: { qmpPath: '/run/a', identity: '5@6', reach: null },
-  destination: { qmpPath: '/run/b', identity: null, reach: null },
+  startedAtMs: 7,
+  controller: '12@34@x',
+  controllerNamespace: null,
+  source: { qmpPath: '/run/a', identity: '5@6@x', ...end },
+  destination: { qmpPath: '/run/b', identity: null, ...end },
   sourceAfter: 'keep',
   guestWasRunning: true,
-};
+  vm: null,
+  onEnd: null,
+} as const;
 
 function written(id: string, ...lines: JournalEntry[]): string {
   const path = journalPathOf(folder, id);
-  const journal = new Journal(path);
+  const journal = Journal.begin(path, begin);
   for (const line of lines) journal.write(line);
   journal.close();
   return path;
@@ -46,7 +48,6 @@ function written(id: string, ...lines: JournalEntry[]): string {
 test('steps come back folded, the last word of a kind counts', () => {
   const path = written(
     'one',
-    begin,
     { step: 'settings', capabilities: {}, parameters: {} },
     { step: 'settings', capabilities: { events: false }, parameters: { 'downtime-limit': 300 } },
     { step: 'stop' },
@@ -59,49 +60,84 @@ test('steps come back folded, the last word of a kind counts', () => {
   assert.deepEqual(state.settings?.parameters, { 'downtime-limit': 300 });
   assert.deepEqual(
     [state.stopSent, state.prepared, state.committed, state.running],
-    [true, true, false, false],
+    [true, true, 'no', false],
   );
   assert.deepEqual([state.end?.outcome, state.end?.text], ['aborted', 'y']);
 });
 
-test('cut at any byte it reads as a prefix of what was written, or as none', () => {
-  const path = written('cut', begin, { step: 'stop' }, { step: 'prepared' }, { step: 'commit' });
-  const size = statSync(path).size;
-  const first = readFileSync(path).indexOf('\n');
-  let steps = 4;
-  for (let length = size; length >= 0; length--) {
+test('cut at any byte it says a prefix of what was written, and that a step may have followed', () => {
+  const path = written('cut', { step: 'stop' }, { step: 'prepared' }, { step: 'commit' });
+  const text = readFileSync(path, 'utf8');
+  const ends = [...text.matchAll(/\n/g)].map(({ index }) => index + 1);
+  for (let length = text.length; length >= 0; length--) {
     truncateSync(path, length);
-    if (length < first) {
+    const whole = ends.filter((end) => end <= length).length;
+    if (whole === 0) {
       assert.throws(() => readJournal(path), { code: 'JOURNAL_READ' });
       continue;
     }
     const { stopSent, prepared, committed } = readJournal(path);
-    const now = [true, stopSent, prepared, committed].filter(Boolean).length;
-    assert.ok(now <= steps, 'a shorter file never says more');
-    assert.ok(!(committed && !prepared) && !(prepared && !stopSent));
-    steps = now;
+    assert.deepEqual([stopSent, prepared], [whole > 1, whole > 2]);
+    const isTorn = !ends.includes(length);
+    assert.equal(committed, whole > 3 ? 'yes' : whole === 3 && isTorn ? 'perhaps' : 'no');
   }
 });
 
-test('lines that are no steps are ignored, another file is no journal', () => {
-  const path = written('odd', begin);
-  appendFileSync(path, 'null\n{"step":"commit","x":\n{"step":"unheard-of"}\n');
-  assert.equal(readJournal(path).committed, false);
-  writeFileSync(join(folder, 'other'), 'hello\n');
-  assert.throws(() => readJournal(join(folder, 'other')), { code: 'JOURNAL_READ' });
+test('who writes on after a torn line cuts it off and keeps the doubt', () => {
+  const path = written('torn', { step: 'stop' }, { step: 'prepared' });
+  appendFileSync(path, '{"n":3,"step":"com');
+  const journal = Journal.continue(path);
+  journal.write({ step: 'end', outcome: 'in-doubt', text: 'x' });
+  journal.close();
+  const state = readJournal(path);
+  assert.deepEqual([state.committed, state.end?.outcome], ['perhaps', 'in-doubt']);
+});
+
+test('a byte that changed anywhere is noticed, and nobody acts on what is left', () => {
+  const path = written('flipped', { step: 'stop' }, { step: 'prepared' });
+  const bytes = readFileSync(path);
+  for (let index = 0; index < bytes.length; index++) {
+    const flipped = Buffer.from(bytes);
+    flipped[index]! ^= 1;
+    writeFileSync(path, flipped);
+    // Without its end the last line is torn: a step that may have happened.
+    if (index === bytes.length - 1) assert.equal(readJournal(path).prepared, false);
+    else assert.throws(() => readJournal(path), { code: /^JOURNAL_(DAMAGED|READ)$/ }, `byte ${index}`);
+  }
+});
+
+test('steps of a newer version, missing and repeated lines are in doubt; another file is no journal', () => {
+  const path = written('odd', { step: 'stop' }, { step: 'prepared' });
+  const lines = readFileSync(path, 'utf8').split('\n');
+  const newer = '{"n":3,"step":"unheard-of"}';
+  const sum = crc32(newer).toString(16).padStart(8, '0');
+  for (const [text, code] of [
+    [`${lines.join('\n')}${newer.slice(0, -1)},"crc":"${sum}"}\n`, 'JOURNAL_NEWER'],
+    [[lines[0], lines[2], ''].join('\n').concat(`${lines[2]}\n`), 'JOURNAL_DAMAGED'],
+    [[lines[0], lines[1], lines[1], lines[2], ''].join('\n'), 'JOURNAL_DAMAGED'],
+    ['', 'JOURNAL_READ'],
+    ['hello\n', 'JOURNAL_DAMAGED'],
+  ] as const) {
+    writeFileSync(path, text);
+    assert.throws(() => readJournal(path), { code }, text.slice(0, 40));
+  }
   assert.throws(() => readJournal(join(folder, 'none')), { code: 'JOURNAL_READ' });
 });
 
 test('a folder that cannot be written refuses before the step is taken', () => {
   writeFileSync(join(folder, 'file'), '');
-  assert.throws(() => new Journal(join(folder, 'file', 'journal.jsonl')), { code: 'JOURNAL_WRITE' });
+  for (const at of [join(folder, 'file', 'journal.jsonl'), '/proc/nowhere/migrations/one/journal.jsonl']) {
+    assert.throws(() => Journal.begin(at, begin), { code: 'JOURNAL_WRITE' });
+  }
 });
 
-test('journals are listed, empty ones left out; they are private', () => {
-  new Journal(journalPathOf(folder, 'empty')).close();
-  const ids = listJournals(folder).map(({ path }) => path);
-  assert.ok(ids.includes(journalPathOf(folder, 'one')));
-  assert.ok(!ids.includes(journalPathOf(folder, 'empty')));
+test('journals are listed, unreadable ones too, those that never began are not; they are private', () => {
+  mkdirSync(join(folder, 'migrations', 'never'));
+  const found = listJournals(folder);
+  const named = (id: string) => found.find(({ migrationId }) => migrationId === id);
+  assert.equal(named('one')?.state?.begin.migrationId, 'one');
+  assert.equal(named('odd')?.error?.code, 'JOURNAL_DAMAGED');
+  assert.equal(named('never'), undefined);
   assert.equal(statSync(journalPathOf(folder, 'one')).mode & 0o077, 0);
   assert.deepEqual(listJournals(join(folder, 'nowhere')), []);
 });

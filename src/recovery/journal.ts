@@ -1,135 +1,128 @@
 /**
- * The handover journal: one JSON line a step, on disk before the step it announces. Whoever finds it (the guardian,
- * `godwit resolve`) can finish the migration one way. Not responsible for deciding: see recover.ts.
+ * The handover journal: one line a step, on disk before the step it announces. Each line has a number and a checksum, so that a line
+ * that is torn, damaged or missing is noticed. Whoever finds it (the guardian, `godwit resolve`) can finish the migration one way.
+ * Not responsible for deciding (src/handover) nor for which journals there are (journals.ts).
  */
 
 import {
   closeSync,
+  fstatSync,
   fsyncSync,
-  mkdirSync,
+  ftruncateSync,
   openSync,
-  readdirSync,
-  readFileSync,
-  statSync,
+  readSync,
+  renameSync,
+  rmSync,
   writeSync,
 } from 'node:fs';
 import path from 'node:path';
-import { z } from 'zod';
-import { GodwitError } from '../base/index.ts';
+import { crc32 } from 'node:zlib';
+import { errorMessage, GodwitError } from '../base/index.ts';
+import { entrySchema, foldJournal, type JournalEntry, type JournalState } from './entries.ts';
+import { makeFolder, syncFolder } from './folder.ts';
 
-const endpoint = z.object({
-  qmpPath: z.string(),
-  /** Its process, as process-identity.ts names it: another QEMU may listen at that path later. null: not visible from here. */
-  identity: z.string().nullable().default(null),
-  /** How to reach its host; null: this one. */
-  reach: z
-    .object({
-      command: z.array(z.string()),
-      host: z.string().nullable(),
-      linkTimeoutMs: z.number().default(60_000),
-      /** A far side that was started by hand; its TLS files by their paths. */
-      listener: z
-        .object({
-          host: z.string(),
-          port: z.number(),
-          session: z.string(),
-          tls: z
-            .object({
-              certPath: z.string(),
-              keyPath: z.string(),
-              caPath: z.string(),
-              serverName: z.string().nullish(),
-            })
-            .nullable(),
-        })
-        .nullish(),
-    })
-    .nullable()
-    .default(null),
-});
-export type Endpoint = z.infer<typeof endpoint>;
+type Begin = Extract<JournalEntry, { step: 'begin' }>;
 
-const entry = z.discriminatedUnion('step', [
-  z.object({
-    step: z.literal('begin'),
-    migrationId: z.string(),
-    /** The controller's process: while it lives, the migration is under way and not unfinished. */
-    controller: z.string().nullable().default(null),
-    source: endpoint,
-    destination: endpoint,
-    sourceAfter: z.enum(['keep', 'quit']),
-    /** The guest was running when the migration began: only then is it started again, on whichever side. */
-    guestWasRunning: z.boolean(),
-  }),
-  /** Settings of the source before we changed them; restored if the migration does not complete. */
-  z.object({
-    step: z.literal('settings'),
-    capabilities: z.record(z.string(), z.boolean()),
-    parameters: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
-  }),
-  /** The guest ended by itself: nothing is left to be started, on either side. */
-  z.object({ step: z.literal('guest-ended'), text: z.string() }),
-  /** Written before `stop` is sent to the source. */
-  z.object({ step: z.literal('stop') }),
-  /** Written before QEMU is told to go on in post-copy: only QEMU knows how far that came. */
-  z.object({ step: z.literal('post-copy') }),
-  /** The destination answered our nonce: RAM and every device are loaded. */
-  z.object({ step: z.literal('prepared') }),
-  /** Written before `cont` is sent to the destination: from here on the destination may have run. */
-  z.object({ step: z.literal('commit') }),
-  /** Seen: the destination runs (or is paused on purpose, as the guest was). */
-  z.object({ step: z.literal('running') }),
-  /** The end, either way. */
-  z.object({
-    step: z.literal('end'),
-    outcome: z.enum(['completed', 'aborted', 'in-doubt']),
-    text: z.string(),
-  }),
-]);
-
-export type JournalEntry = z.infer<typeof entry>;
-
-/** Everything a recovery needs to know, folded from the entries. */
-export interface JournalState {
-  readonly begin: Extract<JournalEntry, { step: 'begin' }>;
-  readonly settings: Extract<JournalEntry, { step: 'settings' }> | null;
-  readonly guestEnded: Extract<JournalEntry, { step: 'guest-ended' }> | null;
-  readonly stopSent: boolean;
-  readonly postCopy: boolean;
-  readonly prepared: boolean;
-  readonly committed: boolean;
-  readonly running: boolean;
-  readonly end: Extract<JournalEntry, { step: 'end' }> | null;
-}
+/** A journal has a dozen lines; a file of this size is none. */
+const JOURNAL_BYTES_MAX = 1024 * 1024;
+/** `{"n":3,"step":"stop","crc":"0a1b2c3d"}`: the checksum is of the line without its own member. */
+const LINE = /^(\{"n":(\d+),.*),"crc":"([0-9a-f]{8})"\}$/s;
 
 export class Journal {
   readonly path: string;
   readonly #file: number;
+  #lines: number;
+  /** What is whole on disk; a write that failed halfway is cut off before the next. */
+  #bytes: number;
 
-  /** Errors: JOURNAL_WRITE. */
-  constructor(journalPath: string) {
+  private constructor(journalPath: string, file: number, lines: number, bytes: number) {
     this.path = journalPath;
+    this.#file = file;
+    this.#lines = lines;
+    this.#bytes = bytes;
+  }
+
+  /** A journal that exists says whose it is: it gets its name once its first line is on disk. Errors: JOURNAL_WRITE. */
+  static begin(journalPath: string, begin: Begin): Journal {
+    const unnamed = `${journalPath}.new`;
     try {
-      mkdirSync(path.dirname(journalPath), { recursive: true, mode: 0o700 });
-      this.#file = openSync(journalPath, 'a', 0o600);
-    } catch (cause) {
-      throw writeError(journalPath, cause);
+      makeFolder(path.dirname(journalPath));
+      const journal = new Journal(journalPath, openSync(unnamed, 'wx+', 0o600), 0, 0);
+      try {
+        journal.write(begin);
+        renameSync(unnamed, journalPath);
+        syncFolder(path.dirname(journalPath));
+      } catch (error) {
+        journal.close();
+        rmSync(unnamed, { force: true });
+        throw error;
+      }
+      return journal;
+    } catch (error) {
+      if (error instanceof GodwitError) throw error;
+      throw writeError(journalPath, error);
     }
   }
 
-  /** On disk when it returns. Errors: JOURNAL_WRITE (a full disk): the step must then not be taken. */
-  write(line: JournalEntry): void {
+  /** To write on in one that is there; a torn last line is replaced by the word that it was torn. Errors: JOURNAL_READ, JOURNAL_WRITE. */
+  static continue(journalPath: string): Journal {
+    let file: number;
     try {
-      writeSync(this.#file, `${JSON.stringify(line)}\n`);
+      file = openSync(journalPath, 'r+');
+    } catch (cause) {
+      throw writeError(journalPath, cause);
+    }
+    return Journal.continueOpen(file, journalPath);
+  }
+
+  /** As `continue`, in a file that is open and may have no name any more. */
+  static continueOpen(file: number, name: string): Journal {
+    const { entries, wholeBytes, isTorn } = parse(textOf(file, name), name);
+    const journal = new Journal(name, file, entries.length, wholeBytes);
+    if (isTorn) journal.write({ step: 'torn' });
+    return journal;
+  }
+
+  /** The open file, for a guardian that must read it whatever becomes of its folder. */
+  get descriptor(): number {
+    return this.#file;
+  }
+
+  /** On disk when it returns. Errors: JOURNAL_WRITE (a full disk): the step must then not be taken. */
+  write(entry: JournalEntry): void {
+    const text = JSON.stringify({ n: this.#lines, ...entry });
+    const line = Buffer.from(`${text.slice(0, -1)},"crc":"${checksum(text)}"}\n`);
+    try {
+      // Also what another process, or a failed write, has left behind the last whole line.
+      ftruncateSync(this.#file, this.#bytes);
+      for (let done = 0; done < line.length; ) {
+        done += writeSync(this.#file, line, done, line.length - done, this.#bytes + done);
+      }
       fsyncSync(this.#file);
     } catch (cause) {
       throw writeError(this.path, cause);
+    }
+    this.#bytes += line.length;
+    this.#lines++;
+  }
+
+  /** For what is only told: the VM is where it is, whether that can be written or not. Returns why it could not. */
+  tryWrite(entry: JournalEntry): string | null {
+    try {
+      this.write(entry);
+      return null;
+    } catch (error) {
+      return errorMessage(error);
     }
   }
 
   close(): void {
     closeSync(this.#file);
   }
+}
+
+function checksum(text: string): string {
+  return crc32(text).toString(16).padStart(8, '0');
 }
 
 function writeError(journalPath: string, cause: unknown): GodwitError {
@@ -140,100 +133,92 @@ function writeError(journalPath: string, cause: unknown): GodwitError {
   });
 }
 
-/** Reads what is there; a torn last line is what a crash leaves and is ignored. Errors: JOURNAL_READ. */
+/** Errors: JOURNAL_READ (no such file, no beginning), JOURNAL_DAMAGED, JOURNAL_NEWER. */
 export function readJournal(journalPath: string): JournalState {
-  const entries: JournalEntry[] = [];
-  for (const line of textOf(journalPath).split('\n')) {
-    const parsed = parseLine(line);
-    if (parsed) entries.push(parsed);
-  }
-  return foldJournal(entries, journalPath);
-}
-
-/** A journal has a dozen lines; a file of this size is none. */
-const JOURNAL_BYTES_MAX = 1024 * 1024;
-
-function textOf(journalPath: string): string {
+  let file: number;
   try {
-    if (statSync(journalPath).size > JOURNAL_BYTES_MAX)
-      throw new Error(`larger than ${JOURNAL_BYTES_MAX} bytes`);
-    return readFileSync(journalPath, 'utf8');
+    file = openSync(journalPath, 'r');
   } catch (cause) {
-    throw new GodwitError('JOURNAL_READ', `cannot read the journal ${journalPath}`, {
-      cause,
-      safe: 'nothing was changed',
-      hint: 'godwit resolve without a name lists the journals there are',
-    });
+    throw readError(journalPath, cause);
   }
-}
-
-function parseLine(line: string): JournalEntry | null {
-  if (line === '') return null;
   try {
-    return entry.parse(JSON.parse(line));
-  } catch {
-    return null;
+    return readOpenJournal(file, journalPath);
+  } finally {
+    closeSync(file);
   }
 }
 
-export function foldJournal(entries: readonly JournalEntry[], name: string): JournalState {
-  const find = <Step extends JournalEntry['step']>(step: Step) =>
-    (entries.findLast((line) => line.step === step) ?? null) as Extract<JournalEntry, { step: Step }> | null;
-  const begin = find('begin');
-  if (!begin) {
-    throw new GodwitError('JOURNAL_READ', `${name} is not the journal of a migration`, {
-      hint: 'the migration had not begun: the source VM was not touched',
-    });
-  }
-  return {
-    begin,
-    settings: find('settings'),
-    guestEnded: find('guest-ended'),
-    stopSent: find('stop') !== null,
-    postCopy: find('post-copy') !== null,
-    prepared: find('prepared') !== null,
-    committed: find('commit') !== null,
-    running: find('running') !== null,
-    end: find('end'),
-  };
+/** As readJournal, of a file that is open and may have no name any more. */
+export function readOpenJournal(file: number, name: string): JournalState {
+  const { entries, isTorn } = parse(textOf(file, name), name);
+  return foldJournal(entries, name, isTorn);
 }
 
-export function journalPathOf(stateFolder: string, migrationId: string): string {
-  return path.join(stateFolder, 'migrations', migrationId, 'journal.jsonl');
-}
-
-/** Every journal of a state folder that can be read, oldest first. An empty one belongs to a migration that never began. */
-export function listJournals(stateFolder: string): { readonly path: string; readonly state: JournalState }[] {
-  const journals: { path: string; state: JournalState; atMs: number }[] = [];
-  for (const migrationId of namesIn(path.join(stateFolder, 'migrations'))) {
-    const journalPath = journalPathOf(stateFolder, migrationId);
-    try {
-      journals.push({
-        path: journalPath,
-        state: readJournal(journalPath),
-        atMs: statSync(journalPath).mtimeMs,
-      });
-    } catch (error) {
-      if (!(error instanceof GodwitError)) throw error;
+function textOf(file: number, name: string): string {
+  try {
+    const sizeBytes = fstatSync(file).size;
+    if (sizeBytes > JOURNAL_BYTES_MAX) throw new Error(`larger than ${JOURNAL_BYTES_MAX} bytes`);
+    const bytes = Buffer.alloc(sizeBytes);
+    let done = 0;
+    for (let count = -1; count !== 0 && done < sizeBytes; done += count) {
+      count = readSync(file, bytes, done, sizeBytes - done, done);
     }
-  }
-  return journals.sort((one, other) => one.atMs - other.atMs);
-}
-
-function namesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
+    return bytes.toString('utf8', 0, done);
+  } catch (cause) {
+    throw readError(name, cause);
   }
 }
 
-/** Where journals, control sockets and reports of this user live: GODWIT_STATE_DIR, else the customary place. */
-export function stateDirectory(environment: NodeJS.ProcessEnv = process.env): string {
-  if (environment['GODWIT_STATE_DIR']) return environment['GODWIT_STATE_DIR'];
-  if (process.getuid?.() === 0) return '/var/lib/godwit';
-  return path.join(
-    environment['XDG_STATE_HOME'] ?? path.join(environment['HOME'] ?? '/tmp', '.local/state'),
-    'godwit',
+function readError(name: string, cause: unknown): GodwitError {
+  return new GodwitError('JOURNAL_READ', `cannot read the journal ${name}`, {
+    cause,
+    safe: 'nothing was changed',
+    hint: 'godwit resolve without a name lists the journals there are',
+  });
+}
+
+interface Parsed {
+  readonly entries: readonly JournalEntry[];
+  /** Up to the end of the last whole line. */
+  readonly wholeBytes: number;
+  readonly isTorn: boolean;
+}
+
+/** Only the last line may be torn, as a crash leaves it: without its end. Anything else is damage, and nobody may act on it. */
+function parse(text: string, name: string): Parsed {
+  const lines = text.split('\n');
+  const tail = lines.pop()!;
+  const entries: JournalEntry[] = [];
+  let wholeBytes = 0;
+  for (const [index, line] of lines.entries()) {
+    const entry = parseLine(line, index, name);
+    if (entry === null) throw damagedError(name, index + 1);
+    entries.push(entry);
+    wholeBytes += Buffer.byteLength(line) + 1;
+  }
+  return { entries, wholeBytes, isTorn: tail !== '' };
+}
+
+/** null: not a whole line of this journal. Errors: JOURNAL_NEWER. */
+function parseLine(line: string, index: number, name: string): JournalEntry | null {
+  const match = LINE.exec(line);
+  const text = `${match?.[1]}}`;
+  if (match === null || Number(match[2]) !== index || checksum(text) !== match[3]) return null;
+  const parsed = entrySchema.safeParse(JSON.parse(text));
+  if (parsed.success) return parsed.data;
+  throw new GodwitError(
+    'JOURNAL_NEWER',
+    `line ${index + 1} of ${name} is whole and not of this version of godwit`,
+    {
+      safe: 'nothing was changed: what it says may matter',
+      hint: 'resolve it with the version that wrote it',
+    },
   );
+}
+
+function damagedError(name: string, line: number): GodwitError {
+  return new GodwitError('JOURNAL_DAMAGED', `line ${line} of the journal ${name} is damaged`, {
+    safe: 'nothing was changed: the step it named is not known',
+    hint: 'look at both VMs and end the one that should not live; then godwit resolve --forget',
+  });
 }

@@ -1,3 +1,4 @@
+export { farProcessIdentity, isFarProcessAlive } from './far-process.ts';
 export { FarSide, parseDataAddress } from './far-side.ts';
 export type { Forward } from './forward.ts';
 export { LINK_SILENCE_MS_MAX } from './limits.ts';

@@ -234,8 +234,8 @@ async function migrateUntil(step: MigrateStep, address: string): Promise<Command
 async function endOf(): Promise<{ id: string; outcome: string; text: string }> {
   for (let waitedMs = 0; ; waitedMs += 50) {
     const journal = listJournals(state()).at(-1);
-    const end = journal?.state.end;
-    if (end) return { ...end, id: journal.state.begin.migrationId };
+    const end = journal?.state?.end;
+    if (end) return { ...end, id: journal!.migrationId };
     assert.ok(waitedMs < 60_000, 'the guardian ended it');
     await sleep(50);
   }

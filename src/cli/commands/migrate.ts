@@ -4,7 +4,7 @@
  */
 
 import { writeFileSync } from 'node:fs';
-import { GodwitError, systemClock } from '../../base/index.ts';
+import { errorMessage, GodwitError, systemClock } from '../../base/index.ts';
 import {
   type MigrateHooks,
   type MigrateOptions,
@@ -99,6 +99,7 @@ interface MoveOptions {
 }
 
 async function move(context: CommandContext, options: MigrateOptions, how: MoveOptions): Promise<number> {
+  checkReportPath(how.reportPath);
   const screen = new MoveScreen(how.json ? context.err : context.out, options);
   const onInterrupt = () => screen.interrupted();
   context.interrupted.addEventListener('abort', onInterrupt, { once: true });
@@ -109,7 +110,7 @@ async function move(context: CommandContext, options: MigrateOptions, how: MoveO
     context.interrupted.removeEventListener('abort', onInterrupt);
     screen.close();
   }
-  if (how.reportPath !== null) writeFileSync(how.reportPath, `${JSON.stringify(report, null, 2)}\n`);
+  if (how.reportPath !== null) writeReport(how.reportPath, report, context.err);
   if (how.json) context.out.write(`${JSON.stringify(report)}\n`);
   else screen.summary(report);
   if (report.success) return EXIT.ok;
@@ -117,6 +118,28 @@ async function move(context: CommandContext, options: MigrateOptions, how: MoveO
   // Ended as asked: main turns the reason into the exit code of the signal.
   if (report.failure?.code === 'CANCELLED' && context.interrupted.aborted) throw context.interrupted.reason;
   return EXIT.failed;
+}
+
+/** Found out before anything is touched. Errors: USAGE_REPORT. */
+function checkReportPath(reportPath: string | null): void {
+  if (reportPath === null) return;
+  try {
+    writeFileSync(reportPath, '', { flag: 'a' });
+  } catch (cause) {
+    throw new GodwitError('USAGE_REPORT', `the report cannot be written to ${reportPath}`, {
+      cause,
+      safe: 'nothing was started or changed',
+    });
+  }
+}
+
+/** The exit code says where the VM is, whether or not that can be written down. */
+function writeReport(reportPath: string, report: MigrationReport, err: Output): void {
+  try {
+    writeFileSync(reportPath, `${JSON.stringify(report, null, 2)}\n`);
+  } catch (error) {
+    err.write(`the report could not be written to ${reportPath}: ${errorMessage(error)}\n`);
+  }
 }
 
 const COLUMNS_DEFAULT = 100;

@@ -1,7 +1,7 @@
 /** `godwit resolve` against fake QEMUs: what it lists, what it ends, and how it exits. */
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
@@ -44,19 +44,25 @@ async function qemu(name: string, runState: string): Promise<FakeQmpServer & { s
   return Object.assign(fake, { state: () => status });
 }
 
-function journal(id: string, ...steps: JournalEntry[]): string {
-  const path = journalPathOf(folder, id);
-  const file = new Journal(path);
-  const begin: JournalEntry = {
+function beginOf(id: string, controller: string | null = null) {
+  const end = { identity: null, claim: null, reach: null };
+  return {
     step: 'begin',
     migrationId: id,
-    controller: null,
-    source: { qmpPath: join(folder, 'a'), identity: null, reach: null },
-    destination: { qmpPath: join(folder, 'b'), identity: null, reach: null },
+    startedAtMs: 0,
+    ...{ controller, controllerNamespace: null, vm: null, onEnd: null },
+    source: { qmpPath: join(folder, 'a'), ...end },
+    destination: { qmpPath: join(folder, 'b'), ...end },
     sourceAfter: 'keep',
     guestWasRunning: true,
-  };
-  for (const line of [begin, ...steps]) file.write(line);
+  } as const;
+}
+
+function journal(id: string, ...steps: JournalEntry[]): string {
+  const path = journalPathOf(folder, id);
+  rmSync(path, { force: true });
+  const file = Journal.begin(path, beginOf(id));
+  for (const line of steps) file.write(line);
   file.close();
   return path;
 }
@@ -117,12 +123,46 @@ test('a destination that is gone after COMMIT is in doubt: exit code 3, nothing 
 test('a migration whose controller lives is left alone', async () => {
   const controller = await processIdentity(process.pid);
   const path = journalPathOf(folder, 'live');
-  const file = new Journal(path);
-  file.write({ ...readJournal(journal('other')).begin, migrationId: 'live', controller });
-  file.close();
+  Journal.begin(path, beginOf('live', controller)).close();
   const { code, out } = await run('live');
   assert.equal(code, 1);
   assert.match(out, /MIGRATION_UNDER_WAY/);
+});
+
+test('a damaged journal is listed, never acted on, and closed only by its operator', async () => {
+  const path = journal('damaged', { step: 'stop' }, { step: 'prepared' });
+  const text = readFileSync(path, 'utf8');
+  writeFileSync(path, text.replace('"stop"', '"stxp"'));
+  assert.match((await run()).out, /damaged.*unreadable/);
+  const { code, out } = await run('damaged');
+  assert.deepEqual([code, /JOURNAL_DAMAGED/.test(out)], [1, true]);
+  assert.equal((await run('damaged', '--forget')).code, 0);
+  assert.doesNotMatch((await run()).out, /damaged/);
+});
+
+test('a journal is history once a later one names the VM', async () => {
+  await using source = await qemu('a', 'paused');
+  await using destination = await qemu('b', 'paused');
+  for (const [id, startedAtMs] of [
+    ['early', 1],
+    ['late', 2],
+  ] as const) {
+    const file = Journal.begin(journalPathOf(folder, id), { ...beginOf(id), vm: 'one VM', startedAtMs });
+    file.write({ step: 'stop' });
+    file.close();
+  }
+  const { code, out } = await run('early');
+  assert.deepEqual([code, /late took this VM on later/.test(out)], [3, true]);
+  assert.deepEqual([source.state(), destination.state()], ['paused', 'paused']);
+  assert.equal((await run('late')).code, 0);
+});
+
+test('an end that the operator vouches for is not asked', async () => {
+  journal('fenced', { step: 'stop' }, { step: 'prepared' });
+  await using source = await qemu('a', 'paused');
+  await using destination = await qemu('b', 'paused');
+  assert.equal((await run('fenced', '--fenced', 'destination')).code, 0);
+  assert.deepEqual([source.state(), destination.state()], ['running', 'paused']);
 });
 
 test('what is no journal is an error', async () => {

@@ -1,22 +1,26 @@
 /**
  * `godwit resolve [ID|JOURNAL]`: ends a migration that nobody ended, by its journal and what both QEMUs answer, or lists
- * those there are. Not responsible for the decision (src/controller, recover).
+ * those there are. Not responsible for the decision (src/handover) nor for carrying it out (src/recovery).
  */
 
-import { existsSync } from 'node:fs';
-import { GodwitError, sleep } from '../../base/index.ts';
-import { isAlive } from '../../qmp/index.ts';
+import { existsSync, renameSync } from 'node:fs';
+import { GodwitError } from '../../base/index.ts';
+import type { Outcome } from '../../handover/index.ts';
+import { isAlive, processNamespace } from '../../qmp/index.ts';
 import {
+  type FoundJournal,
+  finish,
+  hasEnded,
   Journal,
   type JournalState,
   journalPathOf,
+  laterJournal,
   listJournals,
-  QmpMachine,
+  lockPathOf,
   readJournal,
-  recover,
   stateDirectory,
+  takeLock,
 } from '../../recovery/index.ts';
-import { sayEnded } from '../../remote/index.ts';
 import type { CommandDefinition, Output } from '../command.ts';
 import { EXIT } from '../exit.ts';
 import { painter, printable, wantsColour } from '../screen/output.ts';
@@ -33,91 +37,177 @@ export const command: CommandDefinition = {
         '[migration]',
         'a migration id, or the path of its journal; without it, unfinished ones are listed',
       )
+      .option('--fenced <end>', 'source or destination: this end has surely ended, you answer for it')
+      .option('--forget', 'close a journal that nobody can end; touches no VM')
       .option('--json', 'JSON instead of text');
   },
   async run({ out }, [name], options) {
     const json = options['json'] === true;
-    return name === undefined ? list(out, json) : resolve(out, name, json);
+    const fenced = readFenced(options['fenced']);
+    const forgets = options['forget'] === true;
+    if (name === undefined && (fenced !== null || forgets)) {
+      throw new GodwitError('USAGE_RESOLVE', '--fenced and --forget need the migration they are about');
+    }
+    if (name === undefined) return list(out, json);
+    return forgets ? forget(out, name, json) : resolve(out, name, fenced, json);
   },
 };
 
-type Standing = 'ended' | 'under-way' | 'in-doubt' | 'unfinished';
+function readFenced(value: unknown): 'source' | 'destination' | null {
+  if (value === undefined) return null;
+  if (value === 'source' || value === 'destination') return value;
+  throw new GodwitError('USAGE_RESOLVE', `--fenced is source or destination, not "${String(value)}"`, {
+    safe: 'nothing was changed',
+  });
+}
 
-async function standingOf(state: JournalState): Promise<Standing> {
-  if (state.end !== null && state.end.outcome !== 'in-doubt') return 'ended';
-  const { controller } = state.begin;
-  if (state.end === null && controller !== null && (await isAlive(controller))) return 'under-way';
+type Standing = 'ended' | 'under-way' | 'in-doubt' | 'unfinished' | 'void' | 'unreadable';
+
+async function standingOf(found: FoundJournal, all: readonly FoundJournal[]): Promise<Standing> {
+  const { state } = found;
+  if (state === null) return 'unreadable';
+  if (hasEnded(state)) return 'ended';
+  if (await isUnderWay(state)) return 'under-way';
+  if (laterJournal({ ...found, state }, all) !== null) return 'void';
   return state.end === null ? 'unfinished' : 'in-doubt';
 }
 
-function lastStep(state: JournalState): string {
+async function isUnderWay(state: JournalState): Promise<boolean> {
+  const { controller } = state.begin;
+  return state.end === null && controller !== null && (await isAlive(controller));
+}
+
+function lastStep(state: JournalState | null): string {
+  if (state === null) return 'cannot be read';
   if (state.running) return 'running at the destination';
-  if (state.committed) return 'committed';
+  if (state.committed !== 'no') return state.committed === 'yes' ? 'committed' : 'perhaps committed';
   if (state.prepared) return 'loaded at the destination';
   return state.stopSent ? 'source stopped' : 'source running';
 }
 
 async function list(out: Output, json: boolean): Promise<number> {
-  const found: { migrationId: string; journal: string; standing: Standing; state: JournalState }[] = [];
-  for (const { path, state } of listJournals(stateDirectory())) {
-    const standing = await standingOf(state);
-    if (standing !== 'ended')
-      found.push({ migrationId: state.begin.migrationId, journal: path, standing, state });
-  }
-  const isOpen = found.some(({ standing }) => standing !== 'under-way');
+  const all = listJournals(stateDirectory());
+  const standings = await Promise.all(all.map((found) => standingOf(found, all)));
+  const found = all.map((one, index) => ({ ...one, standing: standings[index]! }));
+  const shown = found.filter(({ standing }) => standing !== 'ended');
+  const isOpen = shown.some(({ standing }) => standing !== 'under-way');
   if (json) {
-    const migrations = found.map(({ state, ...rest }) => ({
-      ...rest,
+    const migrations = shown.map(({ migrationId, path, standing, state, error }) => ({
+      migrationId,
+      journal: path,
+      standing,
       lastStep: lastStep(state),
-      source: state.begin.source.qmpPath,
-      destination: state.begin.destination.qmpPath,
+      source: state?.begin.source.qmpPath ?? null,
+      destination: state?.begin.destination.qmpPath ?? null,
+      error: error === null ? null : { code: error.code, text: error.message },
     }));
     out.write(`${JSON.stringify({ schema: RESOLVE_SCHEMA, migrations })}\n`);
-  } else if (found.length === 0) {
+  } else if (shown.length === 0) {
     out.write(`no unfinished migration in ${stateDirectory()}\n`);
   } else {
-    const columns = ['migration', 'is', 'journal says', 'source', 'destination'].map((title) => ({ title }));
-    const rows = found.map(({ migrationId, standing, state }) => [
-      migrationId,
-      standing,
-      lastStep(state),
-      printable(state.begin.source.qmpPath),
-      printable(state.begin.destination.qmpPath),
-    ]);
-    out.write(`${formatTable(columns, rows).join('\n')}\n`);
+    out.write(`${tableOf(shown).join('\n')}\n`);
     if (isOpen) out.write('end one with: godwit resolve MIGRATION\n');
   }
   return isOpen ? EXIT.inDoubt : EXIT.ok;
 }
 
-async function resolve(out: Output, name: string, json: boolean): Promise<number> {
-  const path = journalPath(name);
-  const state = readJournal(path);
-  if ((await standingOf(state)) === 'under-way') {
-    throw new GodwitError('MIGRATION_UNDER_WAY', 'the controller of this migration still runs', {
-      safe: 'nothing was changed',
-      hint: `wait for it, or end it: process ${state.begin.controller?.split('@')[0]}`,
-    });
-  }
-  const { source, destination } = state.begin;
-  const here = new QmpMachine(source);
-  const there = new QmpMachine(destination);
-  const recovery = await recover(state, here, there, (delayMs) => sleep(delayMs));
-  await here.close();
-  await there.close();
-  if (state.end === null || state.end.outcome === 'in-doubt') {
-    const journal = new Journal(path);
-    journal.write({ step: 'end', ...recovery });
-    journal.close();
-  }
-  await sayEnded(destination.reach?.listener, recovery.outcome);
-  const { migrationId } = state.begin;
-  if (json) out.write(`${JSON.stringify({ schema: RESOLVE_SCHEMA, migrationId, ...recovery })}\n`);
-  else out.write(`${resultText(recovery, out)}\n`);
-  return recovery.outcome === 'in-doubt' ? EXIT.inDoubt : EXIT.ok;
+function tableOf(shown: readonly (FoundJournal & { standing: Standing })[]): string[] {
+  const columns = ['migration', 'is', 'journal says', 'source', 'destination'].map((title) => ({ title }));
+  const rows = shown.map(({ migrationId, standing, state, error }) => [
+    migrationId,
+    standing,
+    error === null ? lastStep(state) : error.message,
+    printable(state?.begin.source.qmpPath ?? '?'),
+    printable(state?.begin.destination.qmpPath ?? '?'),
+  ]);
+  return formatTable(columns, rows);
 }
 
-function resultText({ outcome, text }: { outcome: string; text: string }, out: Output): string {
+async function resolve(
+  out: Output,
+  name: string,
+  fenced: 'source' | 'destination' | null,
+  json: boolean,
+): Promise<number> {
+  const path = journalPath(name);
+  const state = readJournal(path);
+  await refuseUnderWay(state);
+  const refuse = async (now: JournalState) => voidBy(path, now);
+  const outcome = hasEnded(state) ? endedAs(state) : await finish(path, { by: 'resolve', fenced, refuse });
+  return tell(out, state.begin.migrationId, outcome, json);
+}
+
+function endedAs({ end }: JournalState): Outcome {
+  return { outcome: end!.outcome === 'completed' ? 'completed' : 'aborted', text: end!.text };
+}
+
+async function refuseUnderWay(state: JournalState): Promise<void> {
+  const { controller, controllerNamespace } = state.begin;
+  if (
+    controller !== null &&
+    controllerNamespace !== null &&
+    controllerNamespace !== (await processNamespace())
+  ) {
+    throw new GodwitError('MIGRATION_UNSEEN', 'its controller ran in another process namespace', {
+      safe: 'nothing was changed: it may still run there',
+      hint: 'run godwit resolve there (the host itself, or that container)',
+    });
+  }
+  if (!(await isUnderWay(state))) return;
+  throw new GodwitError('MIGRATION_UNDER_WAY', 'the controller of this migration still runs', {
+    safe: 'nothing was changed',
+    hint: `wait for it, or end it: process ${controller?.split('@')[0]}`,
+  });
+}
+
+/** What a later migration did to the VM is not this one's to undo. */
+async function voidBy(path: string, state: JournalState): Promise<string | null> {
+  const all = listJournals(stateDirectory());
+  const own = all.find((found) => found.path === path || found.migrationId === state.begin.migrationId);
+  const later = own?.state == null ? null : laterJournal({ ...own, state: own.state }, all);
+  if (later === null) return null;
+  return `migration ${later.migrationId} took this VM on later, so this journal is history and nothing was done. Close it with "godwit resolve --forget ${state.begin.migrationId}"`;
+}
+
+/** Closes it for the lists and for later migrations; where it cannot even be read, it is put aside. */
+async function forget(out: Output, name: string, json: boolean): Promise<number> {
+  const path = journalPath(name);
+  const lock = await takeLock(lockPathOf(path));
+  const text = 'forgotten by the operator; no VM was touched';
+  try {
+    const state = readableOrNull(path);
+    if (state !== null) await refuseUnderWay(state);
+    if (state === null) renameSync(path, `${path}.forgotten`);
+    else if (!hasEnded(state)) {
+      const journal = Journal.continue(path);
+      journal.write({ step: 'end', outcome: 'forgotten', text });
+      journal.close();
+    }
+  } finally {
+    lock.release();
+  }
+  if (json)
+    out.write(`${JSON.stringify({ schema: RESOLVE_SCHEMA, journal: path, outcome: 'forgotten', text })}\n`);
+  else out.write(`${text}\n`);
+  return EXIT.ok;
+}
+
+function readableOrNull(path: string): JournalState | null {
+  try {
+    return readJournal(path);
+  } catch (error) {
+    if (error instanceof GodwitError && existsSync(path)) return null;
+    throw error;
+  }
+}
+
+function tell(out: Output, migrationId: string, outcome: Outcome, json: boolean): number {
+  if (json) out.write(`${JSON.stringify({ schema: RESOLVE_SCHEMA, migrationId, ...outcome })}\n`);
+  else out.write(`${resultText(outcome, out)}\n`);
+  return outcome.outcome === 'in-doubt' ? EXIT.inDoubt : EXIT.ok;
+}
+
+function resultText({ outcome, text }: Outcome, out: Output): string {
   const paint = painter(wantsColour(out));
   const style = outcome === 'in-doubt' ? 'red' : 'green';
   return `${paint(style, outcome)}: ${printable(text)}`;

@@ -53,6 +53,7 @@ export function declareOptions(command: Command): void {
     .option('--force <code>', `override a refusal: ${[...FORCEABLE].join(', ')}; repeatable`, collect, [])
     .option('--dry-run', 'check both ends, say what would be done, and change nothing')
     .option('--report <file>', 'write the report (JSON) to this file too')
+    .option('--on-end <command>', 'run this once it has ended, whoever ends it (GODWIT_OUTCOME says how)')
     .option(
       '--record <file>',
       'write which pages were dirtied when (a trace for godwit simulate) to this file',
@@ -109,6 +110,7 @@ export function readMigrateOptions(
     ackGate: oneOf('--ack-gate', text(options, 'ackGate'), ['auto', 'off']),
     force: readForce(options['force'] as string[]),
     stateDirectory: stateDirectory(),
+    onEnd: (options['onEnd'] as string | undefined) ?? null,
     recordPath: options['record'] === undefined ? null : String(options['record']),
   };
 }

@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { GIB } from '../../base/index.ts';
 import { type FakeHandler, FakeQmpServer, fakeError, fakeReturn } from '../../qmp/index.ts';
-import { type AssessOptions, assess } from './assess.ts';
+import { assess } from './assess.ts';
+import type { AssessOptions } from './types.ts';
 
 let folder = '';
 before(() => {

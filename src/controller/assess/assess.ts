@@ -17,14 +17,13 @@ import {
   sleep,
   systemClock,
 } from '../../base/index.ts';
-import { type ContentCost, NullOutput, SourceGateway } from '../../gateway/index.ts';
+import { NullOutput, SourceGateway } from '../../gateway/index.ts';
 import {
   connectQmp,
   migrate,
   migrateCancel,
   ParameterGuard,
   probeQemu,
-  processIdentity,
   type QemuFeatures,
   type QmpClient,
   type QmpEvent,
@@ -34,53 +33,16 @@ import {
   queryMigrateCapabilities,
   queryStatus,
   refuseLibvirtSocket,
+  releaseClaim,
 } from '../../qmp/index.ts';
-import { Journal, journalPathOf, startGuardian } from '../../recovery/index.ts';
 import { readRecording, type Recording as Trace } from '../../trace/index.ts';
 import { PAGE_SIZE_BYTES } from '../../vm/index.ts';
+import { Custody } from '../custody.ts';
 import { asGodwitError, gone } from '../handover/failures.ts';
 import { sourceSettings } from '../preflight/settings.ts';
 import { sampleDirtyRate } from './dirty-rate.ts';
 import { openRecording } from './recording.ts';
-
-export interface AssessOptions {
-  readonly sourceQmpPath: string;
-  /** From `migrate` to `migrate_cancel`, the first pass included. */
-  readonly durationMs: number;
-  /** Also where QEMU may stop the VM for a moment because it knows no switchover-ack. */
-  readonly acceptPause: boolean;
-  /** `off`: as if QEMU knew no ack; for tests. */
-  readonly ackGate: 'auto' | 'off';
-  /** The trace as a file too. */
-  readonly recordPath: string | null;
-  readonly stateDirectory: string;
-}
-
-export interface AssessHooks {
-  onProgress(view: AssessView): void;
-  onNote(text: string): void;
-}
-
-export interface AssessView {
-  readonly elapsedMs: number;
-  /** QEMU's dirty syncs so far. */
-  readonly passes: number;
-  readonly traceBytes: number;
-}
-
-export interface Assessment {
-  /** Its last set is whole: what a cancelled pass left is cut off. */
-  readonly trace: Trace;
-  readonly cost: ContentCost | null;
-  readonly durationMs: number;
-  readonly passes: number;
-  /** `quiet`, without the ack: it writes too little to be held any longer without being stopped. */
-  readonly endedBy: 'duration' | 'trace-full' | 'quiet' | 'pause';
-  /** How long QEMU stopped the VM: 0 with the ack. */
-  readonly pausedMs: number;
-  readonly qemuVersion: string;
-  readonly accelerator: 'kvm' | 'tcg';
-}
+import type { AssessHooks, Assessment, AssessOptions } from './types.ts';
 
 export const ASSESS_DURATION_MS = 20_000;
 /** Runs of pages take a few bytes; more than this does not fit the memory that a replay takes. */
@@ -202,41 +164,49 @@ class Session {
   }
 
   async run(signal: AbortSignal): Promise<Assessment> {
-    const journal = new Journal(journalPathOf(this.#options.stateDirectory, this.#id));
-    const guardian = startGuardian(journal.path);
+    const custody = await this.#takeCustody();
     const guard = new ParameterGuard(this.#source, {
-      record: (previous) => journal.write({ step: 'settings', ...previous }),
+      record: (previous) => custody.journal.write({ step: 'settings', ...previous }),
     });
     const file = openRecording(this.#options.recordPath);
     const onAbort = () => this.#over.reject(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
     try {
       signal.throwIfAborted();
-      await this.#begin(journal, guard);
-      await guardian.watching;
+      await this.#begin(guard);
+      await custody.guardian.watching;
       return await this.#measure(file?.write ?? null);
     } finally {
       signal.removeEventListener('abort', onAbort);
-      await this.#undo(guard, journal);
-      guardian.dismiss();
-      journal.close();
+      await this.#undo(guard, custody);
       await file?.close();
       rmSync(this.#folder, { recursive: true, force: true });
     }
   }
 
-  async #begin(journal: Journal, guard: ParameterGuard): Promise<void> {
-    const { sourceQmpPath } = this.#options;
-    journal.write({
-      step: 'begin',
+  async #takeCustody(): Promise<Custody> {
+    const { sourceQmpPath, stateDirectory } = this.#options;
+    const claim = this.#id;
+    return Custody.take({
       migrationId: this.#id,
-      controller: await processIdentity(process.pid),
-      source: { qmpPath: sourceQmpPath, identity: await qemuIdentity(this.#source), reach: null },
-      // There is none: recovery finds nobody there, cancels, and puts the settings back.
-      destination: { qmpPath: path.join(this.#folder, 'no-destination'), identity: null, reach: null },
+      stateDirectory,
+      endpoints: {
+        source: { qmpPath: sourceQmpPath, identity: await qemuIdentity(this.#source), claim, reach: null },
+        // There is none: recovery finds nobody there, cancels, and puts the settings back.
+        destination: {
+          qmpPath: path.join(this.#folder, 'no-destination'),
+          ...{ identity: null, claim: null, reach: null },
+        },
+      },
       sourceAfter: 'keep',
       guestWasRunning: true,
+      onEnd: null,
+      source: this.#source,
+      destination: null,
     });
+  }
+
+  async #begin(guard: ParameterGuard): Promise<void> {
     const { capabilities } = this.#features;
     const off = SWITCHED_OFF.filter((name) => capabilities.has(name)).map((name) => [name, false]);
     const settings = sourceSettings(this.#features, this.#ackGate, 'gateway');
@@ -365,14 +335,15 @@ class Session {
     this.#gateway.close();
   }
 
-  async #undo(guard: ParameterGuard, journal: Journal): Promise<void> {
+  async #undo(guard: ParameterGuard, custody: Custody): Promise<void> {
     try {
       await this.#cancel();
       await guard.restore();
     } finally {
       this.#gateway?.close();
+      const source = { releaseClaim: () => releaseClaim(this.#source, this.#id) };
+      await custody.end({ outcome: 'aborted', text: 'the VM was measured and runs on' }, [source]);
     }
-    journal.write({ step: 'end', outcome: 'aborted', text: 'the VM was measured and runs on' });
   }
 
   /** Errors: ASSESS_TOO_SHORT when no pass after the first was seen whole. */

@@ -1,48 +1,59 @@
 /**
- * The handover: one running VM, always. The VM is stopped by command, so that nothing starts by itself; the rest flows;
- * the destination proves that it loaded everything; COMMIT goes to the journal; `cont` on the destination is the act.
- * Before COMMIT the source is released: its migration completes, it lets go of the disks, and from there on only a command
- * starts it, also where QEMU stopped the VM by itself. The destination never starts by itself: migrate.ts sends it `stop`
- * before it loads. Not responsible for undoing: it throws, and recover.ts ends what the journal shows.
+ * The live handover: runs the handover's machine (src/handover) with the stream, both QEMUs and the journal, measures it, and ends in one
+ * running VM or in doubt. The destination never starts by itself: prepare.ts sends it `stop` before it loads. Not responsible for the
+ * order of things, which is the machine's.
  */
 
-import { GodwitError, sleep, systemClock } from '../../base/index.ts';
-import { HURRY_MS_MAX, HurriedPasses, heldOutlastsHurry } from '../../engine/index.ts';
+import { errorMessage, GodwitError, sleep, systemClock } from '../../base/index.ts';
 import type { SourceGateway } from '../../gateway/index.ts';
 import {
-  cont,
-  migrateSetParameters,
-  type QmpClient,
-  queryMigrate,
-  queryStatus,
-  quit,
-  stop,
-} from '../../qmp/index.ts';
-import type { Journal } from '../../recovery/index.ts';
-import { DRAIN_STOPPED_BYTES_PER_SECOND } from '../preflight/settings.ts';
+  type Acts,
+  beginHandover,
+  beginUndo,
+  carryOut,
+  type HandoverState,
+  type Known,
+  type Loss,
+  type Outcome,
+  type RecordedStep,
+} from '../../handover/index.ts';
+import type { Machine } from '../../machines/index.ts';
+import type { PreviousSettings, QmpClient } from '../../qmp/index.ts';
+import { deadlineMsOf, endActs, isRefusal, type Journal } from '../../recovery/index.ts';
 import type { MigrateStep } from '../steps.ts';
+import { asGodwitError } from './failures.ts';
+import { SILENCE_MS_MIN } from './link-watch.ts';
+import { streamActs } from './stream-acts.ts';
 
-/** An event that QEMU emits with a command's answer. */
-const EVENT_TIMEOUT_MS = 5_000;
-/** With RAM and devices loaded, what is left is opening the disks. */
-const ACTIVATE_TIMEOUT_MS = 5_000;
-const RELEASE_TIMEOUT_MS = 5_000;
+/** Both ends and what is known of them, from before the first change to the end. */
+export interface EndingOptions {
+  /** The same QEMUs as the clients, found again where a connection breaks. */
+  readonly sourceMachine: Machine;
+  readonly destinationMachine: Machine;
+  readonly journal: Journal;
+  readonly settings: () => PreviousSettings | null;
+  readonly linkTimeoutMs: number;
+  readonly downtimeMsMax: () => number;
+  /** Nothing more is sent or read: the source QEMU's migration fails. */
+  readonly closeStream: () => void;
+  readonly onNote: (text: string) => void;
+}
 
-export interface HandoverOptions {
+export interface HandoverOptions extends EndingOptions {
   readonly source: QmpClient;
   readonly destination: QmpClient;
   readonly gateway: SourceGateway;
-  readonly journal: Journal;
   readonly guestWasRunning: boolean;
   readonly sourceAfter: 'keep' | 'quit';
   /** When the source's last STOP event came; null while it runs. */
   readonly stoppedAtMs: () => number | null;
-  /** Rejects when a gateway or a QEMU fails. */
-  readonly failed: Promise<never>;
-  /** The operator's cancel; heeded until COMMIT. */
-  readonly signal: AbortSignal;
-  readonly onNote: (text: string) => void;
+  /** A third party continued the source since; null: not seen. */
+  readonly sourceTouched: () => string | null;
+  /** Resolves when the operator cancels, a gateway or a QEMU fails, or the guest ends; heeded until COMMIT. */
+  readonly lost: Promise<Loss>;
   readonly onStep: (step: MigrateStep) => void;
+  /** What a failed act is told as; asked while the destination may still say more. */
+  readonly explain: (error: GodwitError) => Promise<GodwitError>;
 }
 
 export interface HandoverTimes {
@@ -53,169 +64,210 @@ export interface HandoverTimes {
   readonly steps: Readonly<Record<string, number>>;
 }
 
-export async function handOver(options: HandoverOptions): Promise<HandoverTimes> {
-  const { source, destination, gateway, journal, guestWasRunning, onStep } = options;
-  const heed = heedUntilCommit(options);
-  const beforeCommit = heed.step;
+export interface HandoverEnd {
+  readonly outcome: Outcome;
+  /** null when the VM did not arrive. */
+  readonly times: HandoverTimes | null;
+  /** The first act that failed; null: none did, or the operator cancelled. */
+  readonly error: GodwitError | null;
+}
+
+/** Never rejects: see HandoverEnd. */
+export async function handOver(options: HandoverOptions): Promise<HandoverEnd> {
+  const { guestWasRunning, sourceAfter } = options;
+  const timing = new Timing(options);
+  const live = liveActs(options);
+  const stream = streamActs(options);
+  const acts: Acts = {
+    ...live.acts,
+    ...stream,
+    drain: explained(stream.drain, options),
+    prove: explained(stream.prove, options),
+    record: async (effect, signal) => {
+      await live.acts.record(effect, signal);
+      options.onStep(STEP_OF_RECORD[effect.step]);
+    },
+    'start-destination': explained(async (effect, signal) => {
+      const started = live.acts['start-destination'](effect, signal).catch((cause: unknown) => {
+        throw notStarted(cause);
+      });
+      options.onStep('cont-sent');
+      await started;
+      options.onStep('cont-answered');
+    }, options),
+  };
+  const begin = beginHandover({ guestWasRunning, sourceAfter });
   try {
-    const startMs = systemClock.nowMs();
-    const stoppedMs = await beforeCommit(stopSource(options));
-    const steps: Record<string, number> = {};
-    const note = (name: string) => {
-      steps[name] = Math.round((systemClock.nowMs() - stoppedMs) * 10) / 10;
-    };
-    onStep('stopped');
-    gateway.enterStopAndCopy();
-    onStep('stop-and-copy');
-    await beforeCommit(gateway.drained());
-    note('drainedMs');
-    onStep('drained');
-    await beforeCommit(gateway.complete());
-    onStep('loaded');
-    journal.write({ step: 'prepared' });
-    note('loadedMs');
-    onStep('prepared');
-    await beforeCommit(release(options));
-    note('releasedMs');
-    onStep('released');
-    // The last look; a connection that has just ended is heard of meanwhile.
-    await beforeCommit(untilLoaded(destination));
-    heed.look();
-    journal.write({ step: 'commit' });
-    note('commitMs');
-    onStep('commit');
-    const resumedMs = guestWasRunning ? await startDestination(options) : systemClock.nowMs();
-    journal.write({ step: 'running' });
-    onStep('running');
-    options.onNote('the VM is at the destination; never continue the source');
-    if (options.sourceAfter === 'quit') await quit(source).catch(() => undefined);
-    steps['stopAskedMs'] = Math.round((stoppedMs - startMs) * 10) / 10;
-    return { endMs: resumedMs, downtimeMs: guestWasRunning ? resumedMs - stoppedMs : null, steps };
+    const ended = await run(begin, {
+      acts,
+      ending: options,
+      lost: options.lost,
+      onState: (state) => timing.see(state),
+    });
+    return { ...ended, times: ended.outcome.outcome === 'completed' ? timing.times() : null };
   } finally {
-    heed.release();
+    timing.close();
+    live.close();
   }
 }
 
-/** `stop`, unless QEMU already stopped the VM by itself or the guest was paused. Returns when it stopped. Errors: GUEST_ENDED. */
-async function stopSource(options: HandoverOptions): Promise<number> {
-  const { source, journal, onStep } = options;
-  const alreadyMs = options.stoppedAtMs();
-  if (alreadyMs !== null) return alreadyMs;
-  await migrateSetParameters(source, new Map([['max-bandwidth', DRAIN_STOPPED_BYTES_PER_SECOND]]));
-  if (!options.guestWasRunning) return systemClock.nowMs();
-  await untilPassesAreShort(options);
-  journal.write({ step: 'stop' });
-  onStep('stopping');
-  await stop(source);
-  // QEMU emits STOP before it answers.
-  const { status } = await queryStatus(source);
-  const atMs = options.stoppedAtMs() ?? systemClock.nowMs();
-  // "finish-migrate": QEMU began its final stage in the moment before our command.
-  if (status === 'paused' || status === 'finish-migrate') return atMs;
-  throw new GodwitError('GUEST_ENDED', `the source VM is "${status}" instead of stopped`, {
-    safe: 'the source VM is as its guest left it',
-  });
+/** Back to one running VM by what is known; for a migration that ends outside of its handover. Never rejects. */
+export async function undo(known: Known, why: string, options: EndingOptions): Promise<Outcome> {
+  const absent = () => Promise.reject(new Error('there is no stream any more'));
+  const { acts } = endingActs(options, () => null);
+  const streamless = { hurry: absent, drain: absent, prove: absent, 'release-source': absent };
+  return (await run(beginUndo(known, why), { acts: { ...acts, ...streamless }, ending: options, lost: null }))
+    .outcome;
 }
 
-/** Nobody has to wait for what passes kept apart leave: see HurriedPasses. */
-async function untilPassesAreShort({ source, gateway }: HandoverOptions): Promise<void> {
-  const snapshot = gateway.snapshot();
-  if (!gateway.hurryPasses(snapshot !== null && heldOutlastsHurry(snapshot))) return;
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const passes = new HurriedPasses();
-  const ignore = source.on(({ name, receivedAtMs }) => {
-    if (name === 'MIGRATION_PASS' && passes.begin(receivedAtMs, gateway.restPages)) resolve();
-  });
-  await Promise.race([promise, sleep(HURRY_MS_MAX)]);
-  ignore();
-}
+type VoidAct<Effect> = (effect: Effect, signal: AbortSignal) => Promise<void>;
 
-/** The run state says that the VM waits for `cont`. Errors: DESTINATION_NOT_STARTED. */
-async function untilLoaded(destination: QmpClient): Promise<void> {
-  let deadlineMs: number | null = null;
-  for (;;) {
-    const { status } = await queryStatus(destination);
-    if (status !== 'inmigrate') return;
-    // A broken link may have kept the first answer back for long.
-    deadlineMs ??= systemClock.nowMs() + ACTIVATE_TIMEOUT_MS;
-    if (systemClock.nowMs() >= deadlineMs) break;
-    await sleep(1);
-  }
-  throw new GodwitError(
-    'DESTINATION_NOT_STARTED',
-    'the destination loaded the VM but stays in its migration',
-    {
-      safe: 'it never ran',
-      hint: 'its log names the reason, usually a disk image that another process has locked',
-    },
-  );
-}
-
-/** SHUT(0) reaches the source, whose migration completes. Errors: SOURCE_NOT_RELEASED. */
-async function release({ gateway, source }: HandoverOptions): Promise<void> {
-  gateway.releaseSource();
-  const deadlineMs = systemClock.nowMs() + RELEASE_TIMEOUT_MS;
-  for (;;) {
-    const { status } = await queryMigrate(source);
-    if (status === 'completed') return;
-    const ended = status === 'failed' || status === 'cancelled';
-    if (ended || systemClock.nowMs() >= deadlineMs) {
-      throw new GodwitError(
-        'SOURCE_NOT_RELEASED',
-        `the source's migration is "${status}" and does not complete`,
-        {
-          safe: 'the destination has not run',
-        },
-      );
+function explained<Effect>(act: VoidAct<Effect>, { explain }: HandoverOptions): VoidAct<Effect> {
+  return async (effect, signal) => {
+    try {
+      await act(effect, signal);
+    } catch (error) {
+      throw await explain(asGodwitError(error));
     }
-    await sleep(1);
-  }
-}
-
-/** Errors: DESTINATION_NOT_STARTED when `cont` is refused (a disk that is locked elsewhere) or changes nothing. */
-async function startDestination({ destination, onStep }: HandoverOptions): Promise<number> {
-  const mark = destination.eventMark();
-  try {
-    const answer = cont(destination);
-    onStep('cont-sent');
-    await answer;
-    onStep('cont-answered');
-    const { status } = await queryStatus(destination);
-    if (status !== 'running') throw new Error(`it is "${status}" after "cont"`);
-    // QEMU emits RESUME before it answers.
-    return (await destination.waitEvent('RESUME', { since: mark, timeoutMs: EVENT_TIMEOUT_MS })).receivedAtMs;
-  } catch (cause) {
-    throw new GodwitError(
-      'DESTINATION_NOT_STARTED',
-      'the destination QEMU loaded the VM but was not seen to start it',
-      { cause, hint: 'its log names the reason, usually a disk image that another process has locked' },
-    );
-  }
-}
-
-export function cancelledError(): GodwitError {
-  return new GodwitError('CANCELLED', 'the operator cancelled', {
-    safe: 'the source VM runs; nothing was lost',
-  });
-}
-
-/** Failures and the operator's cancel end a step that is taken before COMMIT; none of them ends one after it. */
-export function heedUntilCommit({ failed, signal }: Pick<HandoverOptions, 'failed' | 'signal'>) {
-  const cancelled = rejectOnAbort(signal);
-  return {
-    step: <Value>(step: Promise<Value>) => Promise.race([step, failed, cancelled.promise]),
-    look() {
-      if (signal.aborted) throw cancelledError();
-    },
-    release: cancelled.release,
   };
 }
 
-function rejectOnAbort(signal: AbortSignal) {
-  const { promise, reject } = Promise.withResolvers<never>();
-  promise.catch(() => undefined);
-  const onAbort = () => reject(cancelledError());
-  signal.addEventListener('abort', onAbort, { once: true });
-  if (signal.aborted) onAbort();
-  return { promise, release: () => signal.removeEventListener('abort', onAbort) };
+function notStarted(cause: unknown): GodwitError {
+  return new GodwitError(
+    'DESTINATION_NOT_STARTED',
+    `the destination QEMU loaded the VM but does not start it: ${errorMessage(cause)}`,
+    { cause, hint: 'the usual reason is a disk image that another process has locked' },
+  );
+}
+
+const STEP_OF_RECORD: Readonly<Record<RecordedStep, MigrateStep>> = {
+  stop: 'stopping',
+  prepared: 'prepared',
+  commit: 'commit',
+  running: 'running',
+};
+
+/** A destination that was left behind never ran; it is ended once it answers again, for so long. */
+const LATE_END_MS_MAX = 60_000;
+
+interface RunOptions {
+  readonly acts: Acts;
+  readonly ending: EndingOptions;
+  readonly lost: Promise<Loss> | null;
+  readonly onState?: (state: HandoverState) => void;
+}
+
+async function run(
+  begin: HandoverState,
+  { acts, ending, lost, onState }: RunOptions,
+): Promise<{ outcome: Outcome; error: GodwitError | null }> {
+  let error: GodwitError | null = null;
+  const state = await carryOut(begin, {
+    acts,
+    isRefusal,
+    guestEndOf: (cause) => {
+      error ??= asGodwitError(cause);
+      return error.code === 'GUEST_ENDED' ? error.message : null;
+    },
+    deadlineMsOf: (effect) => deadlineMsOf(effect, ending.linkTimeoutMs),
+    wait: (ms, signal) => sleep(ms, signal).catch(() => new Promise<never>(() => undefined)),
+    lost,
+    onState: (now) => {
+      if (now.phase === 'asking') ending.closeStream();
+      onState?.(now);
+    },
+  });
+  if (state.leftBehind === null) return { outcome: state.outcome, error };
+  ending.onNote(state.leftBehind);
+  const ended = await ending.destinationMachine.end(Math.min(ending.linkTimeoutMs, LATE_END_MS_MAX));
+  const told = ended === 'gone' ? 'the destination answered later and was ended' : state.leftBehind;
+  return { outcome: { ...state.outcome, text: state.outcome.text.replace(state.leftBehind, told) }, error };
+}
+
+/** An end that was silent once is not waited for as long again while the VM stands still. */
+const SILENT_AGAIN_MS = 300;
+
+function endingActs(options: EndingOptions, touched: () => string | null) {
+  const silent = { source: false, destination: false };
+  const acts = endActs({
+    source: options.sourceMachine,
+    destination: options.destinationMachine,
+    linkTimeoutMs: options.linkTimeoutMs,
+    journal: options.journal,
+    settings: options.settings,
+    wait: (ms) => sleep(ms),
+    touched,
+    silenceMs: (end) => (silent[end] ? SILENT_AGAIN_MS : Math.max(SILENCE_MS_MIN, options.downtimeMsMax())),
+  });
+  const look: Acts['look'] = async (effect, signal) => {
+    const ends = await acts.look(effect, signal);
+    silent.source = ends.source === 'silent';
+    silent.destination = ends.destination === 'silent';
+    return ends;
+  };
+  return { acts: { ...acts, look } };
+}
+
+/** What a third party does at the destination after it has loaded: it then is not what was proven. */
+const TOUCHING: ReadonlySet<string> = new Set(['RESET', 'RESUME', 'SHUTDOWN', 'POWERDOWN', 'GUEST_PANICKED']);
+
+function liveActs(options: HandoverOptions) {
+  let destinationTouched: string | null = null;
+  let isOurs = false;
+  const ignore = options.destination.on(({ name }) => {
+    if (!isOurs && TOUCHING.has(name))
+      destinationTouched ??= `another client touched the destination (${name})`;
+  });
+  const { acts } = endingActs(options, () => options.sourceTouched() ?? destinationTouched);
+  const start: Acts['start-destination'] = (effect, signal) => {
+    isOurs = true;
+    return acts['start-destination'](effect, signal);
+  };
+  return { acts: { ...acts, 'start-destination': start }, close: ignore };
+}
+
+/** When each step was over, counted from the stop. */
+class Timing {
+  readonly #options: HandoverOptions;
+  readonly #steps: Record<string, number> = {};
+  readonly #ignore: () => void;
+  readonly #startMs = systemClock.nowMs();
+  #stoppedMs: number | null = null;
+  #resumedMs: number | null = null;
+
+  constructor(options: HandoverOptions) {
+    this.#options = options;
+    this.#ignore = options.destination.on(({ name, receivedAtMs }) => {
+      if (name === 'RESUME') this.#resumedMs ??= receivedAtMs;
+    });
+  }
+
+  see({ phase }: HandoverState): void {
+    if (phase === 'draining') {
+      this.#stoppedMs = this.#options.stoppedAtMs() ?? systemClock.nowMs();
+      this.#steps['stopAskedMs'] = rounded(this.#stoppedMs - this.#startMs);
+    }
+    if (phase === 'proving') this.#note('drainedMs');
+    if (phase === 'recording-prepared') this.#note('loadedMs');
+    if (phase === 'looking') this.#note('releasedMs');
+    if (phase === 'starting') this.#note('commitMs');
+  }
+
+  #note(name: string): void {
+    this.#steps[name] = rounded(systemClock.nowMs() - (this.#stoppedMs ?? this.#startMs));
+  }
+
+  times(): HandoverTimes {
+    const endMs = this.#resumedMs ?? systemClock.nowMs();
+    const downtimeMs = this.#options.guestWasRunning ? endMs - (this.#stoppedMs ?? endMs) : null;
+    return { endMs, downtimeMs, steps: this.#steps };
+  }
+
+  close(): void {
+    this.#ignore();
+  }
+}
+
+function rounded(ms: number): number {
+  return Math.round(ms * 10) / 10;
 }

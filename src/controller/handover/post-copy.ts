@@ -1,58 +1,70 @@
 /**
- * Post-copy through the gateway: QEMU starts the VM at the destination before its memory is there. Everything that waits here goes first; from
- * QEMU's first RAM_DISCARD on its bytes pass as they are, both ways. The commit point is letting them go: the RUN among them starts the VM.
- * Not responsible for undoing: recover.ts looks at what QEMU had begun.
+ * Post-copy through the gateway: QEMU starts the VM at the destination before its memory is there. Everything that waits here goes first;
+ * from QEMU's first RAM_DISCARD on its bytes pass as they are, both ways. The commit point is letting them go: the RUN among them starts
+ * the VM. Not responsible for undoing: the handover's machine looks at what QEMU had begun.
  */
 
 import { formatBytes, GodwitError, sleep, systemClock } from '../../base/index.ts';
+import type { Loss } from '../../handover/index.ts';
 import { cont, migrateStartPostcopy, queryMigrate } from '../../qmp/index.ts';
-import { type HandoverOptions, type HandoverTimes, heedUntilCommit } from './handover.ts';
+import type { HandoverOptions, HandoverTimes } from './handover.ts';
 
 /** The machine state is small and all there is before the VM runs. */
 const RUN_TIMEOUT_MS = 30_000;
 const POLL_MS = 20;
 const NOTE_EVERY_MS = 1000;
 
-/** null: QEMU had so little left that it ended as pre-copy does, with the VM stopped; the usual handover follows. */
-export async function postCopy(options: HandoverOptions): Promise<HandoverTimes | null> {
+/** `stage`: how far it came, also where it threw. */
+export interface PostCopyStage {
+  committed: boolean;
+}
+
+/** null: QEMU had so little left that it ended as pre-copy does, with the VM stopped; the usual handover follows. Errors: what was lost. */
+export async function postCopy(
+  options: HandoverOptions,
+  stage: PostCopyStage,
+): Promise<HandoverTimes | null> {
   const { source, destination, gateway, journal, guestWasRunning, onStep } = options;
-  const heed = heedUntilCommit(options);
-  try {
-    journal.write({ step: 'post-copy' });
-    onStep('stopping');
-    await heed.step(migrateStartPostcopy(source));
-    gateway.invitePostCopy();
-    await heed.step(gateway.drained());
-    if (!gateway.isInPostCopy) return null;
-    const stoppedMs = options.stoppedAtMs() ?? systemClock.nowMs();
-    const drainedMs = systemClock.nowMs() - stoppedMs;
-    onStep('drained');
-    heed.look();
-    journal.write({ step: 'commit' });
-    onStep('commit');
-    const mark = destination.eventMark();
-    // While it is loading, `cont` only means: start by yourself when RUN comes (qmp_cont, autostart).
-    if (guestWasRunning) await cont(destination);
-    gateway.passOn();
-    const resumedMs = guestWasRunning
-      ? (await destination.waitEvent('RESUME', { since: mark, timeoutMs: RUN_TIMEOUT_MS })).receivedAtMs
-      : systemClock.nowMs();
-    options.onNote('the VM runs at the destination; its remaining pages follow');
-    const endMs = await untilWhole(options);
-    journal.write({ step: 'running' });
-    onStep('running');
-    const downtimeMs = guestWasRunning ? resumedMs - stoppedMs : null;
-    return { endMs, downtimeMs, steps: { drainedMs, resumedMs: resumedMs - stoppedMs } };
-  } finally {
-    heed.release();
-  }
+  const lost = options.lost.then(throwLoss);
+  lost.catch(() => undefined);
+  journal.write({ step: 'post-copy' });
+  onStep('stopping');
+  await Promise.race([migrateStartPostcopy(source), lost]);
+  gateway.invitePostCopy();
+  await Promise.race([gateway.drained(), lost]);
+  if (!gateway.isInPostCopy) return null;
+  const stoppedMs = options.stoppedAtMs() ?? systemClock.nowMs();
+  const drainedMs = systemClock.nowMs() - stoppedMs;
+  onStep('drained');
+  // The last moment at which a cancel is heeded.
+  await Promise.race([lost, Promise.resolve()]);
+  stage.committed = true;
+  journal.write({ step: 'commit' });
+  onStep('commit');
+  const mark = destination.eventMark();
+  // While it is loading, `cont` only means: start by yourself when RUN comes (qmp_cont, autostart).
+  if (guestWasRunning) await cont(destination);
+  gateway.passOn();
+  const resumedMs = guestWasRunning
+    ? (await destination.waitEvent('RESUME', { since: mark, timeoutMs: RUN_TIMEOUT_MS })).receivedAtMs
+    : systemClock.nowMs();
+  options.onNote('the VM runs at the destination; its remaining pages follow');
+  const endMs = await untilWhole(options, lost);
+  journal.tryWrite({ step: 'running' });
+  onStep('running');
+  const downtimeMs = guestWasRunning ? resumedMs - stoppedMs : null;
+  return { endMs, downtimeMs, steps: { drainedMs, resumedMs: resumedMs - stoppedMs } };
+}
+
+function throwLoss({ why }: Loss): never {
+  throw new GodwitError('POST_COPY_LOST', why);
 }
 
 /** Until the last page has come. Errors: POST_COPY_BROKEN. */
-async function untilWhole({ source, onNote, failed }: HandoverOptions): Promise<number> {
+async function untilWhole({ source, onNote }: HandoverOptions, lost: Promise<never>): Promise<number> {
   let notedMs = systemClock.nowMs();
   for (;;) {
-    const { status, ram, errorDesc } = await Promise.race([queryMigrate(source), failed]);
+    const { status, ram, errorDesc } = await Promise.race([queryMigrate(source), lost]);
     if (status === 'completed') return systemClock.nowMs();
     if (!['active', 'device', 'postcopy-device', 'postcopy-active'].includes(status)) {
       throw new GodwitError(

@@ -1,0 +1,200 @@
+/** One QEMU through its QMP socket; connects when asked and again after a failure. Not responsible for which command is right. */
+
+import { errorCode, errorMessage, GodwitError, sleep, systemClock } from '../base/index.ts';
+import type { EndedHow } from '../handover/index.ts';
+import {
+  connectQmp,
+  type ExecuteOptions,
+  isAlive,
+  type JsonObject,
+  type PreviousSettings,
+  type QmpClient,
+  type QmpExecutor,
+  qemuIdentity,
+  readClaim,
+  releaseClaim,
+  restoreSettings,
+} from '../qmp/index.ts';
+import { type Forward, forwardSocket, isFarProcessAlive } from '../remote/index.ts';
+import type { Endpoint } from './endpoint.ts';
+import type { Machine, MachineStatus } from './types.ts';
+
+const POLL_MS = 10;
+const FORWARD_TIMEOUT_MS = 10_000;
+/** Another ssh session only to ask for a process: not before the ordinary way has failed. */
+const PROOF_TIMEOUT_MS = 5_000;
+/** No ssh answers sooner. */
+const PROOF_MS_MIN = 200;
+/** The far side's word may come after the connection's end. */
+const REFUSAL_DELAY_MS = 100;
+const CANCEL_TIMEOUT_MS = 10_000;
+const MIGRATION_ENDED: ReadonlySet<string> = new Set(['none', 'completed', 'failed', 'cancelled']);
+
+/** Nobody listens on a socket of this host any more. */
+function isRefused(error: unknown): boolean {
+  const code = errorCode((error as { cause?: unknown }).cause);
+  return code === 'ECONNREFUSED' || code === 'ENOENT';
+}
+
+export class QmpMachine implements Machine, QmpExecutor {
+  readonly #endpoint: Endpoint;
+  #client: QmpClient | null;
+  #forward: Forward | null = null;
+  /** The end was asked to quit and said that it will. */
+  #quits = false;
+  #refusalsSeen = 0;
+
+  constructor(endpoint: Endpoint, existing: QmpClient | null = null) {
+    this.#endpoint = endpoint;
+    this.#client = existing;
+  }
+
+  async status(withinMs: number): Promise<MachineStatus> {
+    const deadlineMs = systemClock.nowMs() + withinMs;
+    for (;;) {
+      try {
+        const leftMs = Math.max(POLL_MS, deadlineMs - systemClock.nowMs());
+        const reply = (await this.execute('query-status', {}, { timeoutMs: leftMs })) as { status: string };
+        return { state: 'answers', runState: reply.status };
+      } catch (error) {
+        if (await this.#isGone(error, deadlineMs)) return { state: 'gone', why: 'its process has ended' };
+        // Refused although its process lives: it is on its way out, or its socket is busy for a moment.
+        if (systemClock.nowMs() >= deadlineMs) return { state: 'silent', why: errorMessage(error) };
+        await sleep(POLL_MS);
+      }
+    }
+  }
+
+  async start(): Promise<void> {
+    await this.execute('cont');
+  }
+
+  async stop(): Promise<void> {
+    await this.execute('stop');
+  }
+
+  async end(withinMs: number): Promise<EndedHow> {
+    const deadlineMs = systemClock.nowMs() + withinMs;
+    let answered = false;
+    for (;;) {
+      try {
+        await this.execute('quit', {}, { timeoutMs: Math.max(POLL_MS, deadlineMs - systemClock.nowMs()) });
+        answered = true;
+        this.#quits = true;
+      } catch (error) {
+        if (await this.#isGone(error, deadlineMs)) return 'gone';
+      }
+      if (systemClock.nowMs() >= deadlineMs) return answered ? 'stays' : 'silent';
+      await sleep(POLL_MS);
+    }
+  }
+
+  async migrationStatus(): Promise<string> {
+    const { status } = (await this.execute('query-migrate')) as { status?: string };
+    return status ?? 'none';
+  }
+
+  /** QEMU refuses `cont` and new settings while a migration is still ending. */
+  async cancelMigration(): Promise<void> {
+    const deadlineMs = systemClock.nowMs() + CANCEL_TIMEOUT_MS;
+    for (;;) {
+      const status = await this.migrationStatus();
+      if (MIGRATION_ENDED.has(status)) return;
+      if (systemClock.nowMs() >= deadlineMs) throw new Error(`its migration stays "${status}"`);
+      if (status !== 'cancelling') await this.execute('migrate_cancel').catch(() => undefined);
+      await sleep(POLL_MS);
+    }
+  }
+
+  async restoreSettings(previous: PreviousSettings): Promise<void> {
+    await restoreSettings(this, previous);
+  }
+
+  async releaseClaim(): Promise<void> {
+    const { claim } = this.#endpoint;
+    if (claim !== null) await releaseClaim(this, claim);
+  }
+
+  /** One command over whichever connection there is; a connection that ends leaves the way free for the next. */
+  async execute(command: string, args?: JsonObject, options?: ExecuteOptions): Promise<unknown> {
+    const qemu = await this.#open(options?.timeoutMs ?? null);
+    try {
+      return await qemu.execute(command, args, options);
+    } catch (error) {
+      if (errorCode(error) !== 'QMP_COMMAND') await this.#drop();
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#drop();
+    this.#closeForward();
+  }
+
+  #closeForward(): void {
+    this.#forward?.close();
+    this.#forward = null;
+  }
+
+  get #isFar(): boolean {
+    const { reach } = this.#endpoint;
+    return reach?.host != null || reach?.listener != null;
+  }
+
+  async #open(timeoutMs: number | null): Promise<QmpExecutor> {
+    if (this.#client) return this.#client;
+    const { qmpPath, reach } = this.#endpoint;
+    const waitMs = Math.min(FORWARD_TIMEOUT_MS, timeoutMs ?? FORWARD_TIMEOUT_MS);
+    if (this.#forward?.alive === false) this.#closeForward();
+    this.#forward ??=
+      reach === null ? null : await forwardSocket(reach, qmpPath, AbortSignal.timeout(waitMs));
+    this.#refusalsSeen = this.#forward?.refusals ?? 0;
+    const opened = await connectQmp({ path: this.#forward?.path ?? qmpPath, timeoutMs: waitMs });
+    if (!(await this.#recognises(opened))) {
+      await opened.close();
+      throw new GodwitError('QEMU_REPLACED', `another QEMU listens on ${qmpPath} now`, {
+        safe: 'nothing was asked of it',
+      });
+    }
+    this.#client = opened;
+    return opened;
+  }
+
+  /** By its process where that can be seen, else by the claim that the migration put into it. */
+  async #recognises(opened: QmpClient): Promise<boolean> {
+    const { identity, claim } = this.#endpoint;
+    const found = identity === null || this.#isFar ? null : await qemuIdentity(opened);
+    if (found !== null) return found === identity;
+    if (claim === null) return true;
+    return (await readClaim(opened))?.migrationId === claim;
+  }
+
+  async #drop(): Promise<void> {
+    const dropped = this.#client;
+    this.#client = null;
+    await dropped?.close();
+  }
+
+  /**
+   * Only proof is proof. Here the process decides: one on its way out has closed its socket and not yet its disks. Of another host its own
+   * system is asked; that nobody took a connection there is silence, whoever says so.
+   */
+  async #isGone(error: unknown, deadlineMs: number): Promise<boolean> {
+    const { identity, reach } = this.#endpoint;
+    if (!this.#isFar) return identity === null ? isRefused(error) : !(await isAlive(identity));
+    // It had answered that it ends, and its connection has ended.
+    if (this.#quits && this.#forward?.alive === true && errorCode(error) === 'QMP_CLOSED') return true;
+    if (reach?.listener != null) return this.#isRefusedThere();
+    if (identity === null || reach === null || reach.host === null) return false;
+    const leftMs = Math.min(PROOF_TIMEOUT_MS, deadlineMs - systemClock.nowMs());
+    if (leftMs < PROOF_MS_MIN) return false;
+    return (await isFarProcessAlive(reach, identity, AbortSignal.timeout(leftMs))) === false;
+  }
+
+  /** `godwit receive` over there tried the socket itself and found nobody: that is its host's word, unlike what ssh says of a forward. */
+  async #isRefusedThere(): Promise<boolean> {
+    if (this.#client !== null || this.#forward === null) return false;
+    await sleep(REFUSAL_DELAY_MS);
+    return this.#forward.alive && this.#forward.refusals > this.#refusalsSeen;
+  }
+}

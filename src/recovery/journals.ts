@@ -1,0 +1,87 @@
+/** The journals of a state folder: which there are, which name a VM, which are old enough to go. Not responsible for what one says. */
+
+import { readdirSync, rmSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { GodwitError } from '../base/index.ts';
+import { hasEnded, type JournalState } from './entries.ts';
+import { readJournal } from './journal.ts';
+
+/** Enough to look back at; a preference. */
+const ENDED_KEPT_MAX = 100;
+const ENDED_KEPT_DAYS = 30;
+const DAY_MS = 86_400_000;
+
+export type FoundJournal = { readonly path: string; readonly migrationId: string; readonly atMs: number } & (
+  | { readonly state: JournalState; readonly error: null }
+  | { readonly state: null; readonly error: GodwitError }
+);
+
+export function journalPathOf(stateFolder: string, migrationId: string): string {
+  return path.join(stateFolder, 'migrations', migrationId, 'journal.jsonl');
+}
+
+/** Every journal there is, oldest first, unreadable ones too. A folder without one belongs to a migration that never began. */
+export function listJournals(stateFolder: string): FoundJournal[] {
+  const folder = path.join(stateFolder, 'migrations');
+  const found = namesIn(folder).flatMap((migrationId): FoundJournal[] => {
+    const journalPath = journalPathOf(stateFolder, migrationId);
+    const changedAtMs = statSync(journalPath, { throwIfNoEntry: false })?.mtimeMs;
+    if (changedAtMs === undefined) return [];
+    const place = { path: journalPath, migrationId };
+    try {
+      const state = readJournal(journalPath);
+      return [{ ...place, atMs: state.begin.startedAtMs, state, error: null }];
+    } catch (error) {
+      if (!(error instanceof GodwitError)) throw error;
+      return [{ ...place, atMs: changedAtMs, state: null, error }];
+    }
+  });
+  return found.sort((one, other) => one.atMs - other.atMs);
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
+/** The same QEMU process or the same VM, at either end. */
+export function namesSameVm(one: JournalState, other: JournalState): boolean {
+  const processes = ({ begin }: JournalState) => [begin.source.identity, begin.destination.identity];
+  const seen = new Set(processes(other).filter((identity) => identity !== null));
+  if (processes(one).some((identity) => identity !== null && seen.has(identity))) return true;
+  return one.begin.vm !== null && one.begin.vm === other.begin.vm;
+}
+
+/** The first later journal that names the same VM: what `journal` says of it is history. null: there is none. */
+export function laterJournal(
+  journal: FoundJournal & { state: JournalState },
+  all: readonly FoundJournal[],
+): FoundJournal | null {
+  const index = all.findIndex(({ path }) => path === journal.path);
+  return (
+    all.slice(index + 1).find(({ state }) => state !== null && namesSameVm(state, journal.state)) ?? null
+  );
+}
+
+/** Ended ones that nobody will look at again. `nowMs`: milliseconds since 1970. Best effort. */
+export function pruneJournals(stateFolder: string, nowMs: number): void {
+  const ended = listJournals(stateFolder).filter(({ state }) => state !== null && hasEnded(state));
+  const oldestMs = nowMs - ENDED_KEPT_DAYS * DAY_MS;
+  for (const [index, { path: journalPath, atMs }] of ended.entries()) {
+    if (ended.length - index <= ENDED_KEPT_MAX && atMs >= oldestMs) continue;
+    rmSync(path.dirname(journalPath), { recursive: true, force: true });
+  }
+}
+
+/** Where journals, control sockets and reports of this user live: GODWIT_STATE_DIR, else the customary place. */
+export function stateDirectory(environment: NodeJS.ProcessEnv = process.env): string {
+  if (environment['GODWIT_STATE_DIR']) return environment['GODWIT_STATE_DIR'];
+  if (process.getuid?.() === 0) return '/var/lib/godwit';
+  return path.join(
+    environment['XDG_STATE_HOME'] ?? path.join(environment['HOME'] ?? '/tmp', '.local/state'),
+    'godwit',
+  );
+}
