@@ -185,13 +185,13 @@ test('a lost source: QMP stays within reach for --linger, the newest connection 
     ...{ identity: null, claim: null },
     reach: { command: [], host: '127.0.0.1', linkTimeoutMs: 1000, listener: far.reach() },
   });
-  assert.deepEqual(await machine.status(2000), { state: 'answers', runState: 'inmigrate' });
+  assert.deepEqual(await machine.status(10_000), { state: 'answers', runState: 'inmigrate' });
   await hanging.closed;
   await hanging.close();
   forward.close();
   // With its QEMU gone the listener can tell, and that is no silence.
   await far.qemu[Symbol.asyncDispose]();
-  assert.deepEqual(await machine.status(2000), {
+  assert.deepEqual(await machine.status(10_000), {
     state: 'gone',
     why: 'its process has ended',
   });
