@@ -21,10 +21,11 @@ export function applyVerdict(turn: Turn, verdict: Verdict<unknown>): void {
   if (verdict.decision.action === 'continue') {
     turn.state = { ...turn.state, refusedSince: null };
     explain(turn, verdict.decision);
-  } else carryOut(turn, verdict.decision, 'STRATEGY_GAVE_UP');
+  } else carryOut(turn, verdict.decision, { code: 'STRATEGY_GAVE_UP' });
 }
 
-export function explain(turn: Turn, decision: Decision): void {
+/** `isRefusal`: the strategy wants to stop, and the engine does not let it. */
+export function explain(turn: Turn, decision: Decision, isRefusal = false): void {
   const { state, nowMs } = turn;
   const key = `${decision.action} ${decision.rule}`;
   const last = state.explained;
@@ -35,19 +36,33 @@ export function explain(turn: Turn, decision: Decision): void {
   ) {
     return;
   }
-  turn.state = { ...state, explained: { atMs: nowMs, key, text: decision.text } };
+  turn.state = { ...state, explained: { atMs: nowMs, key, text: decision.text, isRefusal } };
   const downtimePredictedMs = predictionOf(state)?.downtimeMs ?? null;
   turn.commands.push({ kind: 'explain', decision, downtimePredictedMs });
 }
 
-/** Running -> stopping for a stop or post-copy, any -> ended for an abort; `code` names an abort. */
-export function carryOut(turn: Turn, decision: Decision, code = 'ABORTED'): void {
+export interface CarryOutOptions {
+  /** Names an abort in the report. */
+  readonly code?: string;
+  /**
+   * The operator has waived the downtime limit, or the VM has stopped already: a stop is carried out even if the last burst does not fit the
+   * gateway's memory. QMP is answered while the gateway pushes back, so the burst may take as long as it takes.
+   */
+  readonly waivesLimit?: boolean;
+}
+
+/** Running -> stopping for a stop or post-copy, any -> ended for an abort. */
+export function carryOut(
+  turn: Turn,
+  decision: Decision,
+  { code = 'ABORTED', waivesLimit = false }: CarryOutOptions = {},
+): void {
   switch (decision.action) {
     case 'continue':
       explain(turn, decision);
       return;
     case 'stop-and-copy':
-      stopAndCopy(turn, decision);
+      stopAndCopy(turn, decision, waivesLimit);
       return;
     case 'throttle':
       throttle(turn, decision);
@@ -65,24 +80,19 @@ export function carryOut(turn: Turn, decision: Decision, code = 'ABORTED'): void
   }
 }
 
-/** Rules by which the operator has waived the downtime limit: the burst may take as long as it takes, QMP stays answered under back-pressure. */
-// An uninvited stop has already happened: refusing it would not bring the VM back.
-const WAIVES_LIMIT: readonly string[] = ['operator', 'timeout', 'iterations-max', 'uninvited'];
+/** A pass or two may make the burst fit. Where the hot set is larger than the gateway's memory, no waiting does. */
+const ITERATIONS_REFUSED_MAX = 3;
 
-/** A pass or two may make the burst fit; where the hot set is larger than the gateway's memory, no waiting will. */
-const ITERATIONS_REFUSED = 3;
-
-function stopAndCopy(turn: Turn, decision: Decision): void {
-  const refusal = WAIVES_LIMIT.includes(decision.rule) ? null : memoryRefusal(turn);
+function stopAndCopy(turn: Turn, decision: Decision, waivesLimit: boolean): void {
+  const refusal = waivesLimit ? null : memoryRefusal(turn);
   const refusedSince = turn.state.refusedSince ?? turn.state.iterationsTotal;
   const waits =
     turn.state.options.strategy.promisesDowntimeLimit ||
-    turn.state.iterationsTotal - refusedSince < ITERATIONS_REFUSED;
+    turn.state.iterationsTotal - refusedSince < ITERATIONS_REFUSED_MAX;
   if (refusal !== null && waits) {
     turn.state = { ...turn.state, refusedSince };
-    const changed = turn.state.explained?.key !== 'continue memory';
-    if (changed) record(turn, decision, refusal, turn.state.phase);
-    explain(turn, { action: 'continue', rule: 'memory', text: refusal });
+    if (turn.state.explained?.isRefusal !== true) record(turn, decision, refusal, turn.state.phase);
+    explain(turn, { action: 'continue', rule: 'memory', text: refusal }, true);
     return;
   }
   const downtimePredictedMs = predictionOf(turn.state)?.downtimeMs ?? null;

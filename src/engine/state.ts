@@ -82,7 +82,13 @@ export interface EngineState {
   readonly progressMs: number;
   readonly progressMark: number;
   readonly operatorSwitch: boolean;
-  readonly explained: { readonly atMs: number; readonly key: string; readonly text: string } | null;
+  /** What the live view was told last; `key` is action and rule. */
+  readonly explained: {
+    readonly atMs: number;
+    readonly key: string;
+    readonly text: string;
+    readonly isRefusal: boolean;
+  } | null;
   readonly decisions: readonly DecisionRecord[];
   /** Iterations there were when the strategy's wish to stop was refused first; null: it does not want to, or may. */
   readonly refusedSince: number | null;

@@ -162,7 +162,8 @@ function atDeadlines(turn: Turn): boolean {
   const { state, nowMs } = turn;
   if (state.phase !== 'running') return false;
   if (state.operatorSwitch) {
-    carryOut(turn, { action: 'stop-and-copy', rule: 'operator', text: 'the operator asked to switch now' });
+    const text = 'the operator asked to switch now';
+    carryOut(turn, { action: 'stop-and-copy', rule: 'operator', text }, { waivesLimit: true });
     return true;
   }
   const { timeoutMs } = state.limits;
@@ -186,7 +187,7 @@ function followOnTimeout(turn: Turn, rule: string, code: string, text: string): 
   const last = turn.state.explained === null ? '' : `; last: ${turn.state.explained.text}`;
   const switching = turn.state.limits.onTimeout === 'switch';
   const decision: Decision = { action: switching ? 'stop-and-copy' : 'abort', rule, text: `${text}${last}` };
-  carryOut(turn, decision, code);
+  carryOut(turn, decision, { code, waivesLimit: true });
   return true;
 }
 
@@ -239,13 +240,14 @@ function onStopped(turn: Turn, invited: boolean, snapshot: Snapshot): void {
   const { fits, why } = judgeStop(gateOf(turn.state), snapshot);
   const text = `QEMU stopped the VM by itself: ${why}`;
   if (fits) {
-    carryOut(turn, { action: 'stop-and-copy', rule: 'uninvited', text });
+    carryOut(turn, { action: 'stop-and-copy', rule: 'uninvited', text }, { waivesLimit: true });
     turn.state = { ...turn.state, phase: 'stopped' };
-  } else carryOut(turn, { action: 'abort', rule: 'gate-lost', text }, 'GATE_LOST');
+  } else carryOut(turn, { action: 'abort', rule: 'gate-lost', text }, { code: 'GATE_LOST' });
 }
 
 /** Any phase -> ended. Whether COMMIT is already out only the controller knows; it then ignores the command. */
 function onCancel(turn: Turn): void {
   if (turn.state.phase === 'ended') return;
-  carryOut(turn, { action: 'abort', rule: 'operator', text: 'the operator cancelled' }, 'CANCELLED');
+  const decision: Decision = { action: 'abort', rule: 'operator', text: 'the operator cancelled' };
+  carryOut(turn, decision, { code: 'CANCELLED' });
 }

@@ -80,6 +80,9 @@ export function iterationByBacklog(outlook: Outlook, parameters: ParameterValues
   return Math.min(max, Math.max(min, (remainingBytes(outlook) * 1000) / link));
 }
 
+/** Why a threshold of `frs` and `mp` is what it is: both were published as ideas. */
+export const OUR_DEFINITION = 'our definition; the published description gives the idea, not the threshold';
+
 /** Every pass is an iteration, as in the systems that have no other notion of it. */
 export function iterationIsPass(): number {
   return 0;

@@ -92,6 +92,20 @@ export function measured(history: readonly IterationStats[]): readonly Iteration
   return history.length > 0 && history[0]!.index === 0 ? history.slice(1) : history;
 }
 
+/** With this many iterations after the first pass, rewrite rates tell pages apart. */
+const ITERATIONS_TO_LEARN = 2;
+
+export function ratesAreKnown(history: readonly IterationStats[]): boolean {
+  return measured(history).length >= ITERATIONS_TO_LEARN;
+}
+
+/** As little as ever before, as far as predictions and backlogs tell: they swing by some percent with QEMU's passes. */
+const LEAST_TOLERANCE = 1.05;
+
+export function isNearLeast(amount: number, least: number): boolean {
+  return amount <= LEAST_TOLERANCE * least;
+}
+
 export function lastIteration(outlook: Outlook): IterationStats | null {
   const last = outlook.history.at(-1);
   return last === undefined || last.index === 0 ? null : last;
@@ -109,6 +123,11 @@ export function dirtyPagesPerSecond(stats: IterationStats): number {
 /** Middle of rewrite class `index`, per second (classes are powers of two, see IterationStats). */
 export function rateOfClass(index: number): number {
   return 2 ** (index - 15.5);
+}
+
+/** Lower bound of rewrite class `index`, per second. */
+export function floorOfClass(index: number): number {
+  return 2 ** (index - 16);
 }
 
 /** Page rewrites a second, from the classes: counts a page as often as it is thought to be written. */

@@ -46,7 +46,10 @@ export interface ParameterSpec {
 /** F: the rule was read in a source. R: reconstructed from descriptions. O: ours. */
 export type StrategyLabel = 'F' | 'R' | 'O';
 
-/** What carries the pages. `gateway` strategies run through us; the others use QEMU's own mechanism, gateway transparent. */
+/**
+ * What carries the pages. `gateway`: ours. `model-only`: nothing real, it exists in the simulator. The others are QEMU's own mechanisms, to
+ * which the gateway is transparent.
+ */
 export type Mechanism = 'gateway' | 'qemu-precopy' | 'qemu-auto-converge' | 'qemu-postcopy' | 'model-only';
 
 export interface Strategy<Memory = unknown> {
@@ -55,6 +58,8 @@ export interface Strategy<Memory = unknown> {
   readonly source: string;
   readonly label: StrategyLabel;
   readonly mechanism: Mechanism;
+  /** Why it cannot move a real VM; it is refused live, and the simulator runs it. null: it can. */
+  readonly simulatorOnly: string | null;
   /** Drain QEMU faster than the link, up to the memory cap, keeping the newest copy of each page. false: back-pressure at link rate. */
   readonly absorb: boolean;
   /** The strategy promises `--downtime-limit`; otherwise it promises its own prediction. */

@@ -12,6 +12,7 @@ import { novaGib, novaLimitMs, OVIRT_STEPS, ovirtLimitMs, rampLimitMs } from '..
 const BASE = {
   label: 'F',
   mechanism: 'gateway',
+  simulatorOnly: null,
   absorb: false,
   promisesDowntimeLimit: false,
   delta: false,

@@ -8,6 +8,7 @@ const BASE = {
   source: 'QEMU migration.c: pending < measured bandwidth x downtime-limit',
   label: 'F',
   mechanism: 'qemu-precopy',
+  simulatorOnly: null,
   absorb: false,
   delta: false,
   start: () => null,

@@ -28,6 +28,7 @@ export const postcopy: Strategy<null> = {
   ...BASE,
   name: 'postcopy',
   mechanism: 'qemu-postcopy',
+  simulatorOnly: null,
   idea: "QEMU's post-copy: the VM moves after a pass, its remaining pages follow on demand. A failure in that phase loses the VM.",
   source: 'Hines and Gopalan 2009; QEMU migrate-start-postcopy',
   parameters: [
@@ -49,6 +50,7 @@ export const threeStage: Strategy<null> = {
   ...BASE,
   name: 'three-stage',
   mechanism: 'qemu-postcopy',
+  simulatorOnly: null,
   idea: 'One full pass, stop, send state and dirty bitmap, resume at the destination, push and fetch what is dirty.',
   source: 'TSMC 2014, three-stage memory copy; carried out by QEMU post-copy (RAM_DISCARD is the bitmap)',
   parameters: [],
@@ -84,6 +86,7 @@ export const autoConverge: Strategy<Converge> = {
   ...BASE,
   name: 'auto-converge',
   mechanism: 'qemu-auto-converge',
+  simulatorOnly: null,
   idea: "QEMU's throttle, for comparison: it slows the guest until pre-copy converges.",
   source: 'QEMU migration/ram.c migration_trigger_throttle',
   promisesDowntimeLimit: true,

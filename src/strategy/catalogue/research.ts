@@ -19,6 +19,7 @@ import { roundText, stopByRounds } from '../switchover/rounds.ts';
 const BASE = {
   label: 'R',
   mechanism: 'gateway',
+  simulatorOnly: null,
   absorb: false,
   promisesDowntimeLimit: false,
   delta: false,

@@ -7,16 +7,14 @@
 
 import { type Order, type Outlook, regionPagesOf } from '../../vm/index.ts';
 import { COLDEST_FIRST } from '../common.ts';
-import { lastIteration, measured } from '../measures.ts';
+import { lastIteration, ratesAreKnown } from '../measures.ts';
 
 const CLASSES = 8;
-/** With this many iterations past the first pass, pages are told apart by their own heat. */
-const ITERATIONS_TO_LEARN = 2;
 
 export function learningOrder(outlook: Outlook): Order {
   const last = lastIteration(outlook);
   if (last === null && !outlook.snapshot.firstPassDone) return scattered(outlook.pageCount);
-  if (last === null || measured(outlook.history).length >= ITERATIONS_TO_LEARN) return COLDEST_FIRST;
+  if (last === null || ratesAreKnown(outlook.history)) return COLDEST_FIRST;
   const classOfRegion = Uint8Array.from(last.regionHistogram, (dirty) =>
     dirty === 0 ? 0 : Math.max(1, CLASSES + Math.floor(Math.log2(Math.min(0.99, dirty / last.regionPages)))),
   );

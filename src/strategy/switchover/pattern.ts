@@ -16,6 +16,7 @@ import {
   dirtyBytesPerSecond,
   downtimeText,
   formatMs,
+  isNearLeast,
   lastIteration,
   measured,
   rateText,
@@ -39,8 +40,6 @@ export interface PatternMemory {
   readonly trim: Trim | null;
 }
 
-/** The backlog counts as at its least within this share. */
-const LEAST_TOLERANCE = 1.05;
 /** A quiet phase is used up to this share: later, the next busy one may begin before the VM has stopped. */
 const TROUGH_SHARE = 0.7;
 
@@ -137,7 +136,7 @@ function sweep(
   const waitingSinceMs = memory.waitingSinceMs ?? outlook.nowMs;
   const waited = measured(outlook.history).filter((stats) => stats.startMs >= waitingSinceMs).length;
   const least = Math.min(...measured(outlook.history).map(backlogBytes));
-  if (remainingBytes(outlook) <= LEAST_TOLERANCE * least) {
+  if (isNearLeast(remainingBytes(outlook), least)) {
     return { decision: stop('mp-sweep', `backlog at its least; ${rest.text}; ${tail}`), waitingSinceMs };
   }
   if (waited >= patience) {

@@ -1,14 +1,9 @@
 /**
- * What a population of pages with known rewrite rates will look like: how much a link can keep current, and what stays dirty for ever. Pure
- * arithmetic on the rewrite histogram; not responsible for what to do about it.
+ * What becomes of pages with known rewrite rates on a given link: how many the link keeps current, and how many stay dirty whatever is
+ * sent. Pure arithmetic on the rewrite histogram; not responsible for what to do about it.
  */
 
-import { rateOfClass } from './measures.ts';
-
-/** Lower bound of class `index`, per second. */
-function floorOfClass(index: number): number {
-  return 2 ** (index - 16);
-}
+import { floorOfClass, rateOfClass } from './measures.ts';
 
 /** U(T) = sum n (1 - exp(-r T)): distinct pages expected dirty after `seconds`. */
 export function dirtyAfter(histogram: Float64Array, seconds: number): number {
@@ -23,23 +18,24 @@ export function dirtyAfter(histogram: Float64Array, seconds: number): number {
 export function plateauPages(histogram: Float64Array, linkPagesPerSecond: number): number {
   let pages = 0;
   for (const count of histogram) pages += count;
-  // From above the map is monotone, so this only ever falls; 64 rounds reach well below a page.
+  // The map is monotone and begins above its fixed point, so it only falls; 64 rounds reach well below a page.
   for (let round = 0; round < 64; round++) pages = dirtyAfter(histogram, pages / linkPagesPerSecond);
   return pages;
 }
 
-export interface Share {
-  /** Pages rewritten faster than this cannot be kept current; Infinity when all can. */
-  readonly perSecondMax: number;
-  /** How many those are: irreducible with whole pages. */
+/** Where the pages that a link keeps current end, and those that it cannot keep current begin. */
+export interface HotBoundary {
+  /** Pages that are rewritten faster than this cannot be kept current; Infinity when all can. */
+  readonly rewritesPerSecondMax: number;
+  /** How many those are. With whole pages no rule gets below them. */
   readonly hotterPages: number;
 }
 
 /**
- * The coldest pages whose rewrite rates sum to `pagesPerSecond`: only those can be kept current by a link that spends that much on resending.
+ * The coldest pages whose rewrite rates sum to `pagesPerSecond` are those that a link keeps current when it spends that much on resending.
  * Classes are a factor of two wide; within one, rates are taken as evenly spread on the log scale.
  */
-export function keptCurrent(histogram: Float64Array, pagesPerSecond: number): Share {
+export function keptCurrent(histogram: Float64Array, pagesPerSecond: number): HotBoundary {
   let load = 0;
   let hotter = 0;
   for (const count of histogram) hotter += count;
@@ -48,10 +44,11 @@ export function keptCurrent(histogram: Float64Array, pagesPerSecond: number): Sh
     const classLoad = count * rateOfClass(index);
     if (load + classLoad > pagesPerSecond) {
       const fraction = Math.max(0, (pagesPerSecond - load) / classLoad);
-      return { perSecondMax: floorOfClass(index) * 2 ** fraction, hotterPages: hotter - fraction * count };
+      const rewritesPerSecondMax = floorOfClass(index) * 2 ** fraction;
+      return { rewritesPerSecondMax, hotterPages: hotter - fraction * count };
     }
     load += classLoad;
     hotter -= count;
   }
-  return { perSecondMax: Number.POSITIVE_INFINITY, hotterPages: 0 };
+  return { rewritesPerSecondMax: Number.POSITIVE_INFINITY, hotterPages: 0 };
 }
