@@ -6,7 +6,7 @@ import type { Decision, Hold, Order, Verdict } from '../vm/index.ts';
 import { DECISIONS_KEPT, type EnginePhase } from './state.ts';
 import { linkOf, predictionOf, type Turn } from './turn.ts';
 
-/** The live view is told at once when the rule changes, and at most this often when only numbers do. */
+/** The live view is told at once when the rule changes, and this often at most when only its numbers do. */
 const EXPLAIN_EVERY_MS = 1000;
 
 export function applyVerdict(turn: Turn, verdict: Verdict<unknown>): void {
@@ -101,9 +101,9 @@ function stopAndCopy(turn: Turn, decision: Decision, waivesLimit: boolean): void
 }
 
 /**
- * What QEMU hands over after the stop must fit the gateway's memory or cross the link within the limit; otherwise the gateway would push back
- * on a QEMU in its last stage. A strategy that promises its own prediction may take as long again as what waits already takes, and is refused
- * for a few iterations only: its prediction has counted the burst.
+ * Why a stop is refused; null: it is not. What QEMU hands over after the stop must fit the gateway's memory or cross the link within the limit.
+ * Otherwise the gateway would push back on a QEMU in its last stage. For a strategy that promises its own prediction, the burst may take as
+ * long as what waits already takes, and the refusal lasts a few iterations only, because its prediction has counted the burst.
  */
 function memoryRefusal(turn: Turn): string | null {
   const { state } = turn;
@@ -149,7 +149,7 @@ function sameOrder(left: Order | null, right: Order): boolean {
   return left !== null && same(left, right);
 }
 
-/** Rules are flat values of numbers, bitmaps and byte arrays: field by field is enough. */
+/** Holds and orders are flat values of numbers, bitmaps and byte arrays: comparing them field by field is enough. */
 function same(left: Hold | Order, right: Hold | Order): boolean {
   if (left === right) return true;
   if (left.kind !== right.kind) return false;

@@ -62,8 +62,8 @@ test('many small pages take as long as the far side needs to apply them', () => 
   const quiet = { ...iteration(0), rewriteHistogram: new Float64Array(REWRITE_CLASSES) };
   const onLink = (9000 * 16 * 1000) / LINK + 80;
   assert.ok(Math.abs(downtimeMs(snapshot({ backlog }), quiet) - onLink) < 1);
-  assert.ok(Math.abs(downtimeMs(snapshot({ backlog, appliedPagesPerSecond: null }), quiet) - onLink) < 1);
-  assert.ok(Math.abs(downtimeMs(snapshot({ backlog, appliedPagesPerSecond: 60_000 }), quiet) - 230) < 1);
+  assert.ok(Math.abs(downtimeMs(snapshot({ backlog, slowerEndPagesPerSecond: null }), quiet) - onLink) < 1);
+  assert.ok(Math.abs(downtimeMs(snapshot({ backlog, slowerEndPagesPerSecond: 60_000 }), quiet) - 230) < 1);
 });
 
 test('what was dirtied since the last sync is predicted from rewrite rates', () => {

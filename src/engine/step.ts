@@ -19,7 +19,7 @@ export interface Step {
 
 /** QEMU counts as stalled after this many iteration lengths without a sync or a page. */
 const STALL_LENGTHS = 5;
-/** Strategies whose iterations are passes have no length; a stall still needs a scale. */
+/** Where an iteration is a pass it has no length, but a stall still needs a scale. */
 const STALL_LENGTH_MS_MIN = 1000;
 
 export function step(before: EngineState, fact: Fact, nowMs: number): Step {
@@ -90,7 +90,7 @@ function onTick(turn: Turn, snapshot: Snapshot): void {
   const verdict = outlook && strategy.atTick(outlook, turn.state.memory, parameters);
   if (verdict !== null) applyVerdict(turn, verdict);
   if (turn.state.phase !== 'running') return;
-  // A `pass` fact may be lost with a reconnect; the first pass must still end.
+  // A reconnect may lose a `pass` fact, and the first pass must still end.
   if (turn.state.iteration.index === 0 && snapshot.firstPassDone) endIteration(turn);
   atGate(turn);
   explainStall(turn);
@@ -136,7 +136,7 @@ function onIteration(turn: Turn, fact: Extract<Fact, { kind: 'iteration' }>): vo
   const lengthMs = strategy.iterationMs(outlook, parameters);
   assert(Number.isFinite(lengthMs) && lengthMs >= 0, `${strategy.name} gives an iteration a length`);
   const link = outlook.linkBytesPerSecond;
-  // While a queue longer than an iteration is being worked off, another iteration is not indecision.
+  // While a queue that takes longer than an iteration is being sent, going on is not indecision.
   const draining =
     link !== null && queuedBytes(outlook) > (link * Math.max(lengthMs, fact.stats.durationMs)) / 1000;
   const idle = fact.stats.index > 0 && !(draining && strategy.absorb);
@@ -191,7 +191,7 @@ function followOnTimeout(turn: Turn, rule: string, code: string, text: string): 
   return true;
 }
 
-/** A stalled QEMU ends no iterations; its silence counts instead, so that the cap is reached all the same. */
+/** A stalled QEMU ends no iterations. Its silence counts instead, so that the cap on iterations is reached all the same. */
 function stallsOf(turn: Turn): number {
   const { iteration, progressMs } = turn.state;
   if (iteration.lengthMs === null) return 0;
@@ -210,7 +210,7 @@ function explainStall(turn: Turn): void {
   explain(turn, { action: 'continue', rule: 'stalled', text });
 }
 
-/** A change of the link's measured rate smaller than this is not worth a command. */
+/** A smaller change of what may wait is not worth a command. */
 const GATE_CHANGE = 0.05;
 
 function atGate(turn: Turn): void {
@@ -229,7 +229,7 @@ function gateOf(state: EngineState): GateQuestion {
   return { limits, linkBytesPerSecond: linkOf(state), fixedDowntimeMs: options.fixedDowntimeMs };
 }
 
-/** Running | stopping -> stopped; running -> ended when QEMU stopped by itself and what waits does not fit: the source goes on. */
+/** Running | stopping -> stopped. Running -> ended when QEMU stopped by itself and what waits does not fit the limit: the source goes on. */
 function onStopped(turn: Turn, invited: boolean, snapshot: Snapshot): void {
   observe(turn, snapshot);
   if (turn.state.phase === 'ended') return;

@@ -6,6 +6,7 @@
 import { assert } from '../base/index.ts';
 import {
   type Command,
+  ENGINE_TICK_MS,
   type EngineState,
   engineReport,
   type Fact,
@@ -16,9 +17,8 @@ import type { Decision, ParameterValues } from '../vm/index.ts';
 import { MODEL, type SimulationOptions } from './types.ts';
 import { World } from './world.ts';
 
-export const TICK_MS = 50;
-
-export type Ending =
+/** How the run to the decision ended: with the engine's last command, or without one in time. */
+export type DriverResult =
   | {
       readonly kind: 'stop-and-copy' | 'post-copy' | 'abort';
       readonly decision: Decision;
@@ -30,7 +30,7 @@ export class Driver {
   readonly world: World;
   readonly #timeLimitMs: number;
   #engine: EngineState;
-  #ending: Ending | null = null;
+  #result: DriverResult | null = null;
   #throttleShareMax = 0;
   #passesAtIterationStart = 1;
 
@@ -57,12 +57,12 @@ export class Driver {
   }
 
   /** Runs to the decision. `onTick` sees every moment at which the VM might be stopped; true ends the run there. */
-  run(onTick?: (world: World) => boolean): Ending {
+  run(onTick?: (world: World) => boolean): DriverResult {
     const { world } = this;
-    while (this.#ending === null) {
+    while (this.#result === null) {
       if (world.nowMs >= this.#timeLimitMs) return { kind: 'timed-out' };
       const before = world.nowMs;
-      world.advance(TICK_MS);
+      world.advance(ENGINE_TICK_MS);
       assert(world.nowMs > before, 'time is monotone');
       if (world.passIsDue) {
         world.beginPass();
@@ -71,11 +71,11 @@ export class Driver {
       this.#tell({ kind: 'tick', snapshot: world.snapshot() });
       if (onTick?.(world)) return { kind: 'timed-out' };
     }
-    return this.#ending;
+    return this.#result;
   }
 
   #tell(fact: Fact): void {
-    if (this.#ending !== null) return;
+    if (this.#result !== null) return;
     const { state, commands } = step(this.#engine, fact, this.world.nowMs);
     this.#engine = state;
     for (const command of commands) this.#obey(command);
@@ -97,11 +97,11 @@ export class Driver {
         this.#throttleShareMax = Math.max(this.#throttleShareMax, command.share);
         return;
       case 'stop-and-copy':
-        this.#ending ??= command;
+        this.#result ??= command;
         return;
       case 'post-copy':
       case 'abort':
-        this.#ending ??= { kind: command.kind, decision: command.decision, downtimePredictedMs: null };
+        this.#result ??= { kind: command.kind, decision: command.decision, downtimePredictedMs: null };
         return;
       // The acknowledgement is the gate here, and nobody watches a live view.
       case 'waiting-max':

@@ -3,19 +3,14 @@
 import { assert } from '../base/index.ts';
 import { HURRY_MS_MAX, HurriedPasses, heldOutlastsHurry } from '../engine/index.ts';
 import { fixedDowntimeMs } from './driver.ts';
-import { MODEL, type SimulationOptions } from './types.ts';
+import { type MigrationTimes, MODEL, type SimulationOptions } from './types.ts';
 import type { World } from './world.ts';
-
-export interface Ended {
-  readonly totalMigrationTimeMs: number;
-  readonly downtimeMs: number;
-}
 
 /** A stretch while the VM is stopped: the last one is timed exactly by the link. */
 const STRETCH_MS = 10;
 
 /** Dirty set and rest of the pass arrive, held pages go last; the destination runs when all is loaded. */
-export function stopAndCopy(world: World, options: SimulationOptions): Ended {
+export function stopAndCopy(world: World, options: SimulationOptions): MigrationTimes {
   if (world.logBytesPerSecond !== null) return replayLastLog(world, options, world.logBytesPerSecond);
   if (world.gateway) hurry(world);
   const stoppedMs = world.nowMs;
@@ -41,7 +36,7 @@ function hurry(world: World): void {
 }
 
 /** The log that is left is that of the newest round: each is as long as shipping and replaying the one before took. */
-function replayLastLog(world: World, options: SimulationOptions, logBytesPerSecond: number): Ended {
+function replayLastLog(world: World, options: SimulationOptions, logBytesPerSecond: number): MigrationTimes {
   const stoppedMs = world.nowMs;
   const speed = Math.min(
     options.linkBytesPerSecond,
@@ -59,7 +54,7 @@ function replayLastLog(world: World, options: SimulationOptions, logBytesPerSeco
   return { totalMigrationTimeMs: stoppedMs + downtimeMs, downtimeMs };
 }
 
-function afterLastByte(world: World, options: SimulationOptions, stoppedMs: number): Ended {
+function afterLastByte(world: World, options: SimulationOptions, stoppedMs: number): MigrationTimes {
   world.link.send(MODEL.deviceBytes, stoppedMs);
   const endMs = Math.max(stoppedMs, world.link.freeAtMs) + fixedDowntimeMs(options);
   checkEnd(world);
@@ -67,7 +62,7 @@ function afterLastByte(world: World, options: SimulationOptions, stoppedMs: numb
 }
 
 /** The VM moves with its device state; its remaining pages follow, pushed and on demand: the migration ends with the last of them. */
-export function postCopy(world: World, options: SimulationOptions): Ended {
+export function postCopy(world: World, options: SimulationOptions): MigrationTimes {
   const stoppedMs = world.nowMs;
   world.link.send(MODEL.deviceBytes, stoppedMs);
   const downtimeMs = world.link.freeAtMs - stoppedMs + fixedDowntimeMs(options);

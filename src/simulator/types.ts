@@ -62,6 +62,12 @@ export const SIMULATION_DEFAULTS = {
   regret: true,
 } as const satisfies Omit<SimulationOptions, 'strategy' | 'parameters' | 'guest'>;
 
+/** What a stop comes to. */
+export interface MigrationTimes {
+  readonly totalMigrationTimeMs: number;
+  readonly downtimeMs: number;
+}
+
 export type Outcome = 'completed' | 'timed-out' | 'aborted';
 
 /** null: not known, or the run did not get there. */
@@ -99,8 +105,6 @@ export interface Bounds {
   readonly downtimeMsMin: number | null;
 }
 
-export interface ClairvoyantStop {
+export interface ClairvoyantStop extends MigrationTimes {
   readonly atMs: number;
-  readonly totalMigrationTimeMs: number;
-  readonly downtimeMs: number;
 }

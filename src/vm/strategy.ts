@@ -20,13 +20,13 @@ export interface Outlook {
 
 export const ITERATIONS_KEPT = 64;
 
-/** A rule's answer. `state` is the rule's own bounded memory; it comes back as `memory` with the next question. */
+/** A rule's answer. `memory` is the rule's own bounded state; it comes back with the next question. */
 export interface Verdict<Memory> {
   readonly hold: Hold;
   readonly order: Order;
   readonly decision: Decision;
   readonly memory: Memory;
-  /** What is dirty is wanted freshly: QEMU's passes follow each other closely, at the guest's cost. Default false. */
+  /** QEMU's passes follow each other closely, so that what is dirty is known freshly. This slows the guest. Default false. */
   readonly closePasses?: boolean;
 }
 
@@ -60,7 +60,7 @@ export interface Strategy<Memory = unknown> {
   readonly mechanism: Mechanism;
   /** Why it cannot move a real VM; it is refused live, and the simulator runs it. null: it can. */
   readonly simulatorOnly: string | null;
-  /** Drain QEMU faster than the link, up to the memory cap, keeping the newest copy of each page. false: back-pressure at link rate. */
+  /** QEMU is drained faster than the link, up to the memory cap, and the newest copy of each page is kept. false: back-pressure at link rate. */
   readonly absorb: boolean;
   /** The strategy promises `--downtime-limit`; otherwise it promises its own prediction. */
   readonly promisesDowntimeLimit: boolean;
@@ -72,6 +72,6 @@ export interface Strategy<Memory = unknown> {
   atIteration(outlook: Outlook, memory: Memory, parameters: ParameterValues): Verdict<Memory>;
   /** Asked at every tick (about 50 ms) between iterations. null: nothing changes. */
   atTick(outlook: Outlook, memory: Memory, parameters: ParameterValues): Verdict<Memory> | null;
-  /** Length of the iteration that begins now, ms (design: clamp((queue + held) / B, 1 s, 10 s)). */
+  /** Length of the iteration that begins now, ms; by definition clamp((queue + held) / B, 1 s, 10 s). */
   iterationMs(outlook: Outlook, parameters: ParameterValues): number;
 }

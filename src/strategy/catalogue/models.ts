@@ -1,5 +1,6 @@
 /**
- * What stock QEMU cannot do, for the simulator only: shipping execution logs instead of pages, and continuous checkpointing. Which bytes cross the link is the simulator's business.
+ * What stock QEMU cannot do, for the simulator only: shipping execution logs instead of pages, and continuous checkpointing. Not responsible
+ * for which bytes cross the link (src/simulator).
  */
 
 import type { Outlook, ParameterValues, Strategy, Verdict } from '../../vm/index.ts';

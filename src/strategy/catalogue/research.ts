@@ -1,4 +1,4 @@
-/** Relatives from the literature that work on holding and ordering: reconstructed from their descriptions, constants where they name them. */
+/** Published rules about holding and ordering, reconstructed from their descriptions. Constants are theirs where they name them. */
 
 import type {
   Decision,

@@ -1,8 +1,11 @@
 /**
- * The order while rewrite rates are not known yet: regions in which nothing was found dirty go first. One sync finds hardly a fifth of a hot
- * set, but nearly every region of it; a page sent from there is probably sent in vain. Before the first sync nothing is known at all, and QEMU
- * hands RAM over by address: then the freshest copies go (src/pages/send-queue.ts), and while QEMU is kept waiting pages from all over what has
- * arrived, so that of a hot set no more goes in vain than its share.
+ * Which page goes next, from knowing nothing to knowing rewrite rates, in three stages:
+ *
+ * 1. Before the first sync nothing is known, and QEMU hands RAM over by address. Regions go in a scattered order, so that of a hot set no more
+ *    is sent in vain than its share of RAM. While QEMU is not kept waiting, the freshest copies go first (src/pages/send-queue.ts).
+ * 2. After the first sync, regions in which nothing was found dirty go first. One sync finds hardly a fifth of a hot set, but nearly every
+ *    region of it, and a page sent from such a region is probably sent in vain.
+ * 3. Once rewrite rates are known, the coldest pages go first.
  */
 
 import { type Order, type Outlook, regionPagesOf } from '../../vm/index.ts';
@@ -21,7 +24,7 @@ export function learningOrder(outlook: Outlook): Order {
   return { kind: 'region', classOfRegion };
 }
 
-/** Golden ratio: neighbours fall into different classes, whatever the pattern of regions. */
+/** 2^32 over the golden ratio: neighbouring regions fall into different classes, whatever the pattern of hot regions. */
 const SCATTER = 0x9e3779b1;
 
 function scattered(pageCount: number): Order {
