@@ -1,3 +1,7 @@
+export { type Advice, adviceOf } from './assess/advice.ts';
+export { type Confidence, confidenceOf } from './assess/confidence.ts';
+export { type GuestFacts, guestFactsOf, type Measurement } from './assess/guest-facts.ts';
+export { type PredictedMove, type PredictOptions, predictMoves, REPLAYS } from './assess/predicted-moves.ts';
 export { sweepPage } from './page.ts';
 export { axesOf, type Picture, type PictureAxes, picture } from './picture.ts';
 export { type PlanVariant, variantsOf } from './ranges.ts';
