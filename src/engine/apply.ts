@@ -1,4 +1,6 @@
-/** Turns a strategy's verdict (or the engine's own decision) into commands. Not responsible for when to ask. */
+/**
+ * Turns a strategy's verdict (or the engine's own decision) into commands. Not responsible for when to ask.
+ */
 
 import { assert, Bitmap, formatBytes, formatMs, unreachable } from '../base/index.ts';
 import { backlogBytes } from '../strategy/index.ts';
@@ -45,8 +47,9 @@ export interface CarryOutOptions {
   /** Names an abort in the report. */
   readonly code?: string;
   /**
-   * The operator has waived the downtime limit, or the VM has stopped already: a stop is carried out even if the last burst does not fit the
-   * gateway's memory. QMP is answered while the gateway pushes back, so the burst may take as long as it takes.
+   * The operator has waived the downtime limit, or the VM has stopped already: a stop is carried out even if
+   * the last burst does not fit the gateway's memory. QMP is answered while the gateway pushes back, so the
+   * burst may take as long as it takes.
    */
   readonly waivesLimit?: boolean;
 }
@@ -80,7 +83,10 @@ export function carryOut(
   }
 }
 
-/** A pass or two may make the burst fit. Where the hot set is larger than the gateway's memory, no waiting does. */
+/**
+ * A pass or two may make the burst fit. Where the hot set is larger than the gateway's memory, no waiting
+ * does.
+ */
 const ITERATIONS_REFUSED_MAX = 3;
 
 function stopAndCopy(turn: Turn, decision: Decision, waivesLimit: boolean): void {
@@ -101,9 +107,10 @@ function stopAndCopy(turn: Turn, decision: Decision, waivesLimit: boolean): void
 }
 
 /**
- * Why a stop is refused; null: it is not. What QEMU hands over after the stop must fit the gateway's memory or cross the link within the limit.
- * Otherwise the gateway would push back on a QEMU in its last stage. For a strategy that promises its own prediction, the burst may take as
- * long as what waits already takes, and the refusal lasts a few iterations only, because its prediction has counted the burst.
+ * Why a stop is refused; null: it is not. What QEMU hands over after the stop must fit the gateway's memory
+ * or cross the link within the limit. Otherwise the gateway would push back on a QEMU in its last stage. For
+ * a strategy that promises its own prediction, the burst may take as long as what waits already takes, and
+ * the refusal lasts a few iterations only, because its prediction has counted the burst.
  */
 function memoryRefusal(turn: Turn): string | null {
   const { state } = turn;
@@ -149,7 +156,10 @@ function sameOrder(left: Order | null, right: Order): boolean {
   return left !== null && same(left, right);
 }
 
-/** Holds and orders are flat values of numbers, bitmaps and byte arrays: comparing them field by field is enough. */
+/**
+ * Holds and orders are flat values of numbers, bitmaps and byte arrays: comparing them field by field is
+ * enough.
+ */
 function same(left: Hold | Order, right: Hold | Order): boolean {
   if (left === right) return true;
   if (left.kind !== right.kind) return false;

@@ -1,7 +1,8 @@
 /**
- * Without `switchover-ack` QEMU stops the VM by itself at the end of a pass when its dirty sync finds nothing. No estimate can rule that out,
- * and not reading does not prevent it, because a small pass fits QEMU's socket. Therefore what waits between the two QEMUs is kept so small
- * that such a stop fits the limit whenever it comes. Not responsible for deciding to stop (the strategy).
+ * Without `switchover-ack` QEMU stops the VM by itself at the end of a pass when its dirty sync finds
+ * nothing. No estimate can rule that out, and not reading does not prevent it, because a small pass fits
+ * QEMU's socket. Therefore what waits between the two QEMUs is kept so small that such a stop fits the limit
+ * whenever it comes. Not responsible for deciding to stop (the strategy).
  */
 
 import { formatBytes, formatMs, KIB, MIB } from '../base/index.ts';
@@ -9,11 +10,14 @@ import { backlogBytes } from '../strategy/index.ts';
 import type { Limits, Snapshot } from '../vm/index.ts';
 
 /**
- * What a stopped QEMU still has for us: up to 208 KiB in its unix socket (Linux, net.core.wmem_default) and the pages below its completion
- * threshold, one millisecond's worth of what it measures (downtime-limit 1).
+ * What a stopped QEMU still has for us: up to 208 KiB in its unix socket (Linux, net.core.wmem_default) and
+ * the pages below its completion threshold, one millisecond's worth of what it measures (downtime-limit 1).
  */
 const INSIDE_QEMU_BYTES = 512 * KIB;
-/** The other half is for a link that slows down: on two busy cores it fell by a third while the last burst flowed (measured). */
+/**
+ * The other half is for a link that slows down: on two busy cores it fell by a third while the last burst
+ * flowed (measured).
+ */
 const SHARE_OF_LIMIT = 0.5;
 /** Less than this keeps no link busy. */
 const WAITING_BYTES_MIN = 256 * KIB;

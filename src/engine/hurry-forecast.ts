@@ -1,6 +1,6 @@
 /**
- * What the hurried passes before a stop (hurry.ts) will do to the pages that wait, so that the prediction counts only what is left of them.
- * Pure; not responsible for the prediction itself (predict.ts).
+ * What the hurried passes before a stop (hurry.ts) will do to the pages that wait, so that the prediction
+ * counts only what is left of them. Pure; not responsible for the prediction itself (predict.ts).
  */
 
 import { dirtiedMost, dirtiedWithin } from '../strategy/index.ts';
@@ -8,8 +8,9 @@ import type { IterationStats, Snapshot } from '../vm/index.ts';
 import { amountInHurry, HURRY_MS_MAX, heldOutlastsHurry, LOOK_EVERY_MS, SHORT_PASS_MS } from './hurry.ts';
 
 /**
- * Of `pages` that are dirty when the hurry begins, how many are when it ends. Each pass holds what the guest dirtied while the one before was
- * read. Where pages are read faster than the guest writes, few are left; where not, the VM is stopped in the midst of a pass.
+ * Of `pages` that are dirty when the hurry begins, how many are when it ends. Each pass holds what the guest
+ * dirtied while the one before was read. Where pages are read faster than the guest writes, few are left;
+ * where not, the VM is stopped in the midst of a pass.
  */
 export function pagesAfterHurry(pages: number, last: IterationStats, pagesPerSecond: number): number {
   let left = pages;
@@ -62,7 +63,10 @@ function comingPagesPerSecond(history: readonly IterationStats[], newShare: numb
   return (dirtiedWithin(last, seconds) / seconds) * outsideShare * newShare;
 }
 
-/** `idlePages` of the held set are sent once the rest has left; some of them the guest writes again before the stop. */
+/**
+ * `idlePages` of the held set are sent once the rest has left; some of them the guest writes again before the
+ * stop.
+ */
 function heldShareSent(idlePages: number, heldPages: number, history: readonly IterationStats[]): number {
   const last = history.at(-1);
   const writtenPages = dirtiedMost(history);

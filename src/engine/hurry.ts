@@ -1,8 +1,9 @@
 /**
- * How long QEMU's passes follow each other without a pause before the VM is stopped. With a pause between them, all that the guest writes
- * during the pause is read, sent and loaded while the VM is stopped. Without one, a pass holds only what the guest wrote during the pass
- * before. Where QEMU is read faster than the guest writes, each pass is shorter than the last, and after a few of them almost nothing is
- * dirty. Pure; not responsible for making QEMU hurry.
+ * How long QEMU's passes follow each other without a pause before the VM is stopped. With a pause between
+ * them, all that the guest writes during the pause is read, sent and loaded while the VM is stopped. Without
+ * one, a pass holds only what the guest wrote during the pass before. Where QEMU is read faster than the
+ * guest writes, each pass is shorter than the last, and after a few of them almost nothing is dirty. Pure;
+ * not responsible for making QEMU hurry.
  */
 
 import type { Snapshot } from '../vm/index.ts';
@@ -11,29 +12,39 @@ import type { Snapshot } from '../vm/index.ts';
 export const HURRY_MS_MAX = 2000;
 /** A pass that takes no longer than this found next to nothing dirty. */
 export const SHORT_PASS_MS = 25;
-/** While passes are short, the hurry looks this often at the rest: what waits, or is not loaded at the far end yet. */
+/**
+ * While passes are short, the hurry looks this often at the rest: what waits, or is not loaded at the far end
+ * yet.
+ */
 export const LOOK_EVERY_MS = 50;
 /** A rest of so few pages counts as none. */
 const REST_PAGES_MAX = 128;
-/** When a look finds more than this share of the rest of the look before, the guest rewrites about as much as is sent. */
+/**
+ * When a look finds more than this share of the rest of the look before, the guest rewrites about as much as
+ * is sent.
+ */
 const REST_SHARE_MAX = 0.8;
-/** A pass longer than this share of the shortest so far is no shorter: the guest writes about as fast as QEMU is read. */
+/**
+ * A pass longer than this share of the shortest so far is no shorter: the guest writes about as fast as QEMU
+ * is read.
+ */
 const PASS_SHARE_MAX = 0.9;
 /** One such pass may have been held up by the host; two have not. */
 const NO_SHORTER_TIMES = 2;
 
 /**
- * What surely leaves during a hurry, at `perSecond` of pages or bytes: as much as goes between its start and the second look. A hurry that has
- * a rest to send takes two looks, because the first has nothing to compare with. Whether there is a third depends on what the second finds.
+ * What surely leaves during a hurry, at `perSecond` of pages or bytes: as much as goes between its start and
+ * the second look. A hurry that has a rest to send takes two looks, because the first has nothing to compare
+ * with. Whether there is a third depends on what the second finds.
  */
 export function amountInHurry(perSecond: number): number {
   return (2 * LOOK_EVERY_MS * Math.max(0, perSecond)) / 1000;
 }
 
 /**
- * Does the held set take the link longer than the hurry? Then its coldest pages are sent meanwhile: the link would have nothing to do once the
- * rest is sent. Not where deltas make the held set a matter of milliseconds: a page that changes again then costs the far end more time
- * than it saves the link.
+ * Does the held set take the link longer than the hurry? Then its coldest pages are sent meanwhile: the link
+ * would have nothing to do once the rest is sent. Not where deltas make the held set a matter of
+ * milliseconds: a page that changes again then costs the far end more time than it saves the link.
  */
 export function heldOutlastsHurry({
   backlog,

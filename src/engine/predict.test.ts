@@ -117,7 +117,8 @@ test('what goes while passes are hurried is no downtime', () => {
   assert.equal(Math.round(downtimeMs(snapshot(over))), 80 + 1000);
   assert.equal(Math.round(downtimeMs(snapshot({ ...over, gateHeld: true }), iteration(0))), 80 + 900);
   const held = { queuedPages: 0, queuedBytes: 0, heldPages: 1000, heldBytes: 1000 * PAGE_BYTES };
-  // The coldest held pages follow while the link has nothing else: 100 of them, less those that are written again within 50 ms.
+  // The coldest held pages follow while the link has nothing else: 100 of them, less those that are written
+  // again within 50 ms.
   const heldMs = downtimeMs(snapshot({ ...over, backlog: held, gateHeld: true }));
   assert.ok(heldMs > 80 + 900 && heldMs < 80 + 920, `${heldMs} ms`);
   assert.ok(heldOutlastsHurry({ backlog: held, bandwidthBytesPerSecond: 1000 * PAGE_BYTES }));

@@ -1,4 +1,7 @@
-/** How long the VM would be down if it were stopped now. Not responsible for deciding whether that is good enough. */
+/**
+ * How long the VM would be down if it were stopped now. Not responsible for deciding whether that is good
+ * enough.
+ */
 
 import { backlogBytes, bytesPerPage, pagesAtSource } from '../strategy/index.ts';
 import type { IterationStats, Snapshot } from '../vm/index.ts';
@@ -10,11 +13,17 @@ export interface Prediction {
   readonly downtimeMs: number | null;
   /** All that would cross the link with the VM stopped. */
   readonly bytes: number;
-  /** The part that QEMU would hand over after the stop: dirty pages inside it, and those dirtied since the last sync. */
+  /**
+   * The part that QEMU would hand over after the stop: dirty pages inside it, and those dirtied since the
+   * last sync.
+   */
   readonly burstBytes: number;
 }
 
-/** Between the decision and QMP `stop` plus the last sync the guest still writes (measured: 2 ms until it is answered, events at once). */
+/**
+ * Between the decision and QMP `stop` plus the last sync the guest still writes (measured: 2 ms until it is
+ * answered, events at once).
+ */
 const STOP_LATENCY_MS = 10;
 /** A hurried pass that finds next to nothing dirty takes this long. */
 const HURRIED_PASS_MS = 10;
@@ -53,7 +62,8 @@ export function predict(
   const leftShare = restPages > 0 ? Math.min(1, leftPages / restPages) : 1;
   const heldShare = 1 - sends.heldShare;
   const linkMs = ((heldShare * heldBytes + leftShare * (bytes - heldBytes)) * 1000) / linkBytesPerSecond;
-  // Deltas of a few bytes cross any link at once: encoding, applying and loading so many pages takes the time then.
+  // Deltas of a few bytes cross any link at once: encoding, applying and loading so many pages takes the time
+  // then.
   const endsMs =
     ((heldShare * heldPages + leftShare * (queuedPages + burstPages)) * 1000) / endsPagesPerSecond;
   return { downtimeMs: Math.max(linkMs, endsMs) + fixedDowntimeMs, bytes, burstBytes };

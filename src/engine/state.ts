@@ -1,4 +1,7 @@
-/** The engine's state, its beginning, and the frozen report of what it decided. Not responsible for transitions (step.ts). */
+/**
+ * The engine's state, its beginning, and the frozen report of what it decided. Not responsible for
+ * transitions (step.ts).
+ */
 
 import { assert } from '../base/index.ts';
 import type { AnyStrategy } from '../strategy/index.ts';
@@ -42,13 +45,19 @@ export interface RunningIteration {
   readonly startMs: number;
   /** QEMU's passes when it began. */
   readonly passesAtStart: number;
-  /** The iteration ends at the first dirty sync after this; null for iteration 0, which ends with QEMU's first pass. */
+  /**
+   * The iteration ends at the first dirty sync after this; null for iteration 0, which ends with QEMU's first
+   * pass.
+   */
   readonly lengthMs: number | null;
   /** `end-iteration` was sent, and its answer has not come yet. */
   readonly ending: boolean;
 }
 
-/** How many pages QEMU's newest passes handed over. They are what the guest dirtied before each sync: the freshest such figure there is. */
+/**
+ * How many pages QEMU's newest passes handed over. They are what the guest dirtied before each sync: the
+ * freshest such figure there is.
+ */
 export interface PassArrivals {
   /** In total, at the newest sync. */
   readonly arrivedPages: number;
@@ -90,7 +99,10 @@ export interface EngineState {
     readonly isRefusal: boolean;
   } | null;
   readonly decisions: readonly DecisionRecord[];
-  /** How many iterations had ended when the strategy's wish to stop was first refused; null: it is not being refused. */
+  /**
+   * How many iterations had ended when the strategy's wish to stop was first refused; null: it is not being
+   * refused.
+   */
   readonly refusedSince: number | null;
 }
 

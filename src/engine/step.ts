@@ -1,6 +1,7 @@
 /**
- * The transitions of the engine: a fact in, the next state and commands out. The only caller of strategies. Not responsible for carrying
- * anything out, nor for knowing the time: `nowMs` is milliseconds since `migrate`, like every time in facts.
+ * The transitions of the engine: a fact in, the next state and commands out. The only caller of strategies.
+ * Not responsible for carrying anything out, nor for knowing the time: `nowMs` is milliseconds since
+ * `migrate`, like every time in facts.
  */
 
 import { assert, formatMs, unreachable } from '../base/index.ts';
@@ -191,7 +192,10 @@ function followOnTimeout(turn: Turn, rule: string, code: string, text: string): 
   return true;
 }
 
-/** A stalled QEMU ends no iterations. Its silence counts instead, so that the cap on iterations is reached all the same. */
+/**
+ * A stalled QEMU ends no iterations. Its silence counts instead, so that the cap on iterations is reached all
+ * the same.
+ */
 function stallsOf(turn: Turn): number {
   const { iteration, progressMs } = turn.state;
   if (iteration.lengthMs === null) return 0;
@@ -229,7 +233,10 @@ function gateOf(state: EngineState): GateQuestion {
   return { limits, linkBytesPerSecond: linkOf(state), fixedDowntimeMs: options.fixedDowntimeMs };
 }
 
-/** Running | stopping -> stopped. Running -> ended when QEMU stopped by itself and what waits does not fit the limit: the source goes on. */
+/**
+ * Running | stopping -> stopped. Running -> ended when QEMU stopped by itself and what waits does not fit the
+ * limit: the source goes on.
+ */
 function onStopped(turn: Turn, invited: boolean, snapshot: Snapshot): void {
   observe(turn, snapshot);
   if (turn.state.phase === 'ended') return;
@@ -245,7 +252,9 @@ function onStopped(turn: Turn, invited: boolean, snapshot: Snapshot): void {
   } else carryOut(turn, { action: 'abort', rule: 'gate-lost', text }, { code: 'GATE_LOST' });
 }
 
-/** Any phase -> ended. Whether COMMIT is already out only the controller knows; it then ignores the command. */
+/**
+ * Any phase -> ended. Whether COMMIT is already out only the controller knows; it then ignores the command.
+ */
 function onCancel(turn: Turn): void {
   if (turn.state.phase === 'ended') return;
   const decision: Decision = { action: 'abort', rule: 'operator', text: 'the operator cancelled' };

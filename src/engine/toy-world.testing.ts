@@ -1,6 +1,7 @@
 /**
- * A toy guest, QEMU, gateway and link that close the loop around the engine, for tests only. Page by page and naive on purpose: it shares no
- * code with the page store or the simulator. Not responsible for timing below a tick.
+ * A toy guest, QEMU, gateway and link that close the loop around the engine, for tests only. Page by page and
+ * naive on purpose: it shares no code with the page store or the simulator. Not responsible for timing below
+ * a tick.
  */
 
 import { Prng } from '../base/index.ts';

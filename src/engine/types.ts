@@ -22,7 +22,9 @@ export type Command =
   | { readonly kind: 'set-rules'; readonly hold: Hold; readonly order: Order; readonly closePasses: boolean }
   /** Close the running iteration, shift the dirty history, answer with an `iteration` fact. */
   | { readonly kind: 'end-iteration' }
-  /** Without the ack: this much may wait at the gateway and on its way at most. Beyond it QEMU is not read. */
+  /**
+   * Without the ack: this much may wait at the gateway and on its way at most. Beyond it QEMU is not read.
+   */
   | { readonly kind: 'waiting-max'; readonly bytes: number }
   | {
       readonly kind: 'stop-and-copy';

@@ -1,6 +1,7 @@
 /**
- * The virtual driver: tells the engine what happens in the world, tick by tick, and carries its commands out, as src/controller/drive.ts
- * does for real machines. Ends with the engine's decision, or when time is up. Not responsible for what follows a stop (ending.ts).
+ * The virtual driver: tells the engine what happens in the world, tick by tick, and carries its commands out,
+ * as src/controller/drive.ts does for real machines. Ends with the engine's decision, or when time is up. Not
+ * responsible for what follows a stop (ending.ts).
  */
 
 import { assert } from '../base/index.ts';
@@ -56,7 +57,10 @@ export class Driver {
     return engineReport(this.#engine);
   }
 
-  /** Runs to the decision. `onTick` sees every moment at which the VM might be stopped; true ends the run there. */
+  /**
+   * Runs to the decision. `onTick` sees every moment at which the VM might be stopped; true ends the run
+   * there.
+   */
   run(onTick?: (world: World) => boolean): DriverResult {
     const { world } = this;
     while (this.#result === null) {
@@ -122,7 +126,7 @@ export class Driver {
   }
 }
 
-/** Device state, proof of loading and the round trips of a handover with an empty backlog. */
+/** What a handover takes with an empty backlog: device state, proof of loading, round trips. */
 export function fixedDowntimeMs(options: SimulationOptions): number {
   const gateway = options.strategy.mechanism === 'gateway';
   const fixed = gateway ? MODEL.fixedDowntimeMs : MODEL.qemuFixedDowntimeMs;
@@ -131,8 +135,9 @@ export function fixedDowntimeMs(options: SimulationOptions): number {
 }
 
 /**
- * Without a gateway QEMU synchronises and asks again as soon as less is pending than the downtime limit lets through. Which limit that is
- * the strategy's parameters say where they name one.
+ * How many pages a pass may leave. Without a gateway, QEMU synchronises and asks again as soon as less is
+ * pending than the link carries within the downtime limit. A strategy's parameters may name a limit of its
+ * own.
  */
 function passDonePages(options: SimulationOptions): number {
   const { strategy, parameters, limits, linkBytesPerSecond } = options;

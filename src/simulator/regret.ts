@@ -1,10 +1,11 @@
 /**
  * Regret: what a run cost, over what it would have cost with the best moment to stop on the same run.
  *
- * Cost = total time + DOWNTIME_WEIGHT x the downtime beyond the operator's limit: downtime within the limit has been agreed to. The weight is
- * the one that `adaptive` takes by default (src/strategy). The run is repeated with the same seed and rules, and its stop is ignored. At every
- * tick the cost of stopping there is known exactly from what the destination lacks. The repetition ends when its time alone costs more than
- * the best stop so far.
+ * Cost = total time + DOWNTIME_WEIGHT x the downtime beyond the operator's limit: downtime within the limit
+ * has been agreed to. The weight is the one that `adaptive` takes by default (src/strategy). The run is
+ * repeated with the same seed and rules, and its stop is ignored. At every tick the cost of stopping there is
+ * known exactly from what the destination lacks. The repetition ends when its time alone costs more than the
+ * best stop so far.
  */
 
 import { type AnyStrategy, DOWNTIME_WEIGHT } from '../strategy/index.ts';
@@ -21,7 +22,10 @@ export function regretOf(times: MigrationTimes, best: MigrationTimes, limitMs: n
   return Math.max(0, costOf(times, limitMs) / costOf(best, limitMs) - 1);
 }
 
-/** The best of all moments at which this run could have been stopped; null if it never passed QEMU's first pass. */
+/**
+ * The best of all moments at which this run could have been stopped; null if it never passed QEMU's first
+ * pass.
+ */
 export function clairvoyantStop(options: SimulationOptions, timeLimitMs: number): ClairvoyantStop | null {
   const limitMs = options.limits.downtimeMsMax;
   const fixedMs = fixedDowntimeMs(options);

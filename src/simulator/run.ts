@@ -39,7 +39,8 @@ export function simulate(options: SimulationOptions, onSample?: (sample: Sample)
   if (times !== null) onSample?.({ ...sampleOf(world), atMs: times.totalMigrationTimeMs });
   const predictedMs = decided.kind === 'stop-and-copy' ? decided.downtimePredictedMs : null;
   const verdict = judge(options, decided, times, predictedMs, timeLimitMs);
-  // Post-copy and log shipping do not end by stopping and copying: another moment to stop says nothing of them.
+  // Post-copy and log shipping do not end by stopping and copying: another moment to stop says nothing of
+  // them.
   const comparable = decided.kind === 'stop-and-copy' && options.strategy.mechanism !== 'model-only';
   const best = options.regret && comparable ? clairvoyantStop(options, timeLimitMs) : null;
   const report = driver.report();

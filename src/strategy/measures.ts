@@ -1,6 +1,6 @@
 /**
- * Quantities that several rules and the engine read off an outlook: what remains, how fast pages are dirtied, and how much of what the last
- * iterations sent has lasted. Not responsible for deciding anything.
+ * Quantities that several rules and the engine read off an outlook: what remains, how fast pages are dirtied,
+ * and how much of what the last iterations sent has lasted. Not responsible for deciding anything.
  */
 
 import { formatBytes, formatMs, formatPercent, formatRate } from '../base/index.ts';
@@ -16,13 +16,17 @@ import {
 export const PAGE_BYTES_ON_LINK = PAGE_SIZE_BYTES + 8;
 
 /**
- * Bytes on the link of a page that the guest writes. The average of the waiting pages would not do: after the first pass of a guest with free memory, nearly all of those are zero pages of a few bytes.
+ * Bytes on the link of a page that the guest writes. The average of the waiting pages would not do: after the
+ * first pass of a guest with free memory, nearly all of those are zero pages of a few bytes.
  */
 export function bytesPerPage(snapshot: Snapshot): number {
   return (snapshot.firstPassDone ? snapshot.writtenPageBytes : undefined) ?? bytesPerWaitingPage(snapshot);
 }
 
-/** Bytes on the link of one waiting page: read off the backlog, else off what was sent, else those of a whole page. */
+/**
+ * Bytes on the link of one waiting page: read off the backlog, else off what was sent, else those of a whole
+ * page.
+ */
 export function bytesPerWaitingPage(snapshot: Snapshot): number {
   const { queuedPages, queuedBytes, heldPages, heldBytes } = snapshot.backlog;
   if (queuedPages + heldPages > 0 && queuedBytes + heldBytes > 0) {
@@ -37,7 +41,9 @@ export function dirtiedMost(history: readonly IterationStats[]): number {
   return measured(history).reduce((most, stats) => Math.max(most, stats.dirtyPages), 0);
 }
 
-/** Waiting pages that the guest is known to write: the held ones, and the queued ones that were sent before. */
+/**
+ * Waiting pages that the guest is known to write: the held ones, and the queued ones that were sent before.
+ */
 function rewrittenWaiting(snapshot: Snapshot, pageCount: number): number {
   const { queuedPages, heldPages } = snapshot.backlog;
   const neverSent = Math.max(0, pageCount - (snapshot.sentPages - snapshot.resentPages));
@@ -46,9 +52,10 @@ function rewrittenWaiting(snapshot: Snapshot, pageCount: number): number {
 }
 
 /**
- * Pages inside QEMU that are dirty, or were never sent, and of which no copy waits at the gateway. After the first pass QEMU sends again what
- * it finds dirty. Some of those pages wait at the gateway already: their new copies replace old ones and add nothing to what remains. Which
- * pages these are is known only when they arrive, so the overlap is taken in proportion.
+ * Pages inside QEMU that are dirty, or were never sent, and of which no copy waits at the gateway. After the
+ * first pass QEMU sends again what it finds dirty. Some of those pages wait at the gateway already: their new
+ * copies replace old ones and add nothing to what remains. Which pages these are is known only when they
+ * arrive, so the overlap is taken in proportion.
  */
 export function pagesAtSource(
   snapshot: Snapshot,
@@ -62,7 +69,10 @@ export function pagesAtSource(
   return reported * Math.max(0, 1 - rewrittenWaiting(snapshot, pageCount) / writes);
 }
 
-/** Pages outside the hold that the destination has never had. Each one that is sent makes the rest smaller, whatever the guest writes elsewhere. */
+/**
+ * Pages outside the hold that the destination has never had. Each one that is sent makes the rest smaller,
+ * whatever the guest writes elsewhere.
+ */
 export function neverSentPages(outlook: Outlook): number {
   const { sentPages, resentPages, backlog } = outlook.snapshot;
   return Math.max(0, outlook.pageCount - (sentPages - resentPages) - backlog.heldPages);
@@ -98,7 +108,10 @@ export function ratesAreKnown(history: readonly IterationStats[]): boolean {
   return measured(history).length >= ITERATIONS_TO_LEARN;
 }
 
-/** As little as ever before, as far as predictions and backlogs tell: they swing by some percent with QEMU's passes. */
+/**
+ * As little as ever before, as far as predictions and backlogs tell: they swing by some percent with QEMU's
+ * passes.
+ */
 const LEAST_TOLERANCE = 1.05;
 
 export function isNearLeast(amount: number, least: number): boolean {
@@ -114,7 +127,10 @@ export function backlogBytes(stats: { readonly backlog: Backlog }): number {
   return stats.backlog.queuedBytes + stats.backlog.heldBytes;
 }
 
-/** Distinct pages a second. This is a lower bound of the dirty rate: a page counts once an iteration, however often it is written. */
+/**
+ * Distinct pages a second. This is a lower bound of the dirty rate: a page counts once an iteration, however
+ * often it is written.
+ */
 export function dirtyPagesPerSecond(stats: IterationStats): number {
   return stats.durationMs > 0 ? (stats.dirtyPages * 1000) / stats.durationMs : 0;
 }
@@ -139,7 +155,9 @@ export function rewritesPerSecond(stats: IterationStats): number {
 }
 
 /**
- * Distinct pages that will be dirtied within `seconds`, by their rewrite rates. Rates are read off QEMU's syncs: a page that was dirty at every other sync has the rate of half a write per spacing of passes. So the chance that a page is dirty grows in proportion to time, up to 1.
+ * Distinct pages that will be dirtied within `seconds`, by their rewrite rates. Rates are read off QEMU's
+ * syncs: a page that was dirty at every other sync has the rate of half a write per spacing of passes. So the
+ * chance that a page is dirty grows in proportion to time, up to 1.
  */
 export function dirtiedWithin(stats: IterationStats, seconds: number): number {
   let pages = 0;
@@ -149,7 +167,10 @@ export function dirtiedWithin(stats: IterationStats, seconds: number): number {
   return pages;
 }
 
-/** Bytes a second that the link would need to carry what is dirtied: the larger of both estimates, at the bytes of an encoded page. */
+/**
+ * Bytes a second that the link would need to carry what is dirtied: the larger of both estimates, at the
+ * bytes of an encoded page.
+ */
 export function dirtyBytesPerSecond(outlook: Outlook, stats: IterationStats): number {
   return Math.max(dirtyPagesPerSecond(stats), rewritesPerSecond(stats)) * bytesPerPage(outlook.snapshot);
 }
@@ -168,8 +189,9 @@ export function dirtyIsFlat(history: readonly IterationStats[], delta: number, c
 }
 
 /**
- * How much of what the last `count` iterations sent has lasted: the fall of the backlog per byte sent. 1: nothing came back; 0 or less: all of
- * it did. null when there are fewer iterations, or when less than a page was sent and nothing can be said.
+ * How much of what the last `count` iterations sent has lasted: the fall of the backlog per byte sent. 1:
+ * nothing came back; 0 or less: all of it did. null when there are fewer iterations, or when less than a page
+ * was sent and nothing can be said.
  */
 export function yieldOf(history: readonly IterationStats[], count: number): number | null {
   if (history.length < count + 1) return null;

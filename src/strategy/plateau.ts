@@ -1,6 +1,7 @@
 /**
- * What becomes of pages with known rewrite rates on a given link: how many the link keeps current, and how many stay dirty whatever is
- * sent. Pure arithmetic on the rewrite histogram; not responsible for what to do about it.
+ * What becomes of pages with known rewrite rates on a given link: how many the link keeps current, and how
+ * many stay dirty whatever is sent. Pure arithmetic on the rewrite histogram; not responsible for what to do
+ * about it.
  */
 
 import { floorOfClass, rateOfClass } from './measures.ts';
@@ -18,7 +19,8 @@ export function dirtyAfter(histogram: Float64Array, seconds: number): number {
 export function plateauPages(histogram: Float64Array, linkPagesPerSecond: number): number {
   let pages = 0;
   for (const count of histogram) pages += count;
-  // The map is monotone and begins above its fixed point, so it only falls; 64 rounds reach well below a page.
+  // The map is monotone and begins above its fixed point, so it only falls; 64 rounds reach well below a
+  // page.
   for (let round = 0; round < 64; round++) pages = dirtyAfter(histogram, pages / linkPagesPerSecond);
   return pages;
 }
@@ -32,8 +34,9 @@ export interface HotBoundary {
 }
 
 /**
- * The coldest pages whose rewrite rates sum to `pagesPerSecond` are those that a link keeps current when it spends that much on resending.
- * Classes are a factor of two wide; within one, rates are taken as evenly spread on the log scale.
+ * The coldest pages whose rewrite rates sum to `pagesPerSecond` are those that a link keeps current when it
+ * spends that much on resending. Classes are a factor of two wide; within one, rates are taken as evenly
+ * spread on the log scale.
  */
 export function keptCurrent(histogram: Float64Array, pagesPerSecond: number): HotBoundary {
   let load = 0;

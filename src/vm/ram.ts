@@ -1,4 +1,7 @@
-/** RAM blocks and page addresses. A page is named by one global index over all blocks, in the stream's block order. */
+/**
+ * RAM blocks and page addresses. A page is named by one global index over all blocks, in the stream's block
+ * order.
+ */
 
 import { GodwitError } from '../base/index.ts';
 
@@ -22,7 +25,10 @@ export interface RamLayout {
   readonly sizeBytes: number;
 }
 
-/** Lays the blocks one after the other. Errors: RAM_LAYOUT for a size that is no whole number of pages, a repeated id, or too much RAM. */
+/**
+ * Lays the blocks one after the other. Errors: RAM_LAYOUT for a size that is no whole number of pages, a
+ * repeated id, or too much RAM.
+ */
 export function makeRamLayout(blocks: readonly { id: string; sizeBytes: number }[]): RamLayout {
   const ids = new Set<string>();
   const laid: RamBlock[] = [];

@@ -27,14 +27,20 @@ export interface IterationStats {
   readonly backlog: Backlog;
   /** null until the link has been busy for long enough to measure. */
   readonly bandwidthBytesPerSecond: number | null;
-  /** Pages by estimated rewrite rate: class c counts rates in [2^(c-16), 2^(c-15)) per second; REWRITE_CLASSES entries. */
+  /**
+   * Pages by estimated rewrite rate: class c counts rates in [2^(c-16), 2^(c-15)) per second; REWRITE_CLASSES
+   * entries.
+   */
   readonly rewriteHistogram: Float64Array;
   /** |D_k| by region of `regionPages` pages; at most REGIONS_MAX entries. */
   readonly regionHistogram: Uint32Array;
   readonly regionPages: number;
 }
 
-/** What waits at the source gateway. `Bytes` are as they would go over the link (encoded, estimated where not encoded yet). */
+/**
+ * What waits at the source gateway. `Bytes` are as they would go over the link (encoded, estimated where not
+ * encoded yet).
+ */
 export interface Backlog {
   readonly queuedPages: number;
   readonly queuedBytes: number;
@@ -52,9 +58,15 @@ export interface Snapshot {
   readonly arrivedPages?: number;
   /** Bytes on the link for a page that is not zero, as measured on the newest ones. Absent: unknown. */
   readonly writtenPageBytes?: number;
-  /** Bytes on the link for a page of which the destination has an older copy. Absent or null: such a page goes whole again. */
+  /**
+   * Bytes on the link for a page of which the destination has an older copy. Absent or null: such a page goes
+   * whole again.
+   */
   readonly deltaPageBytes?: number | null;
-  /** Pages that the slower end works on in a second, whatever the link carries: the source's gateway takes them out of QEMU, the far one applies them. Absent or null where the far end does not tell. */
+  /**
+   * Pages that the slower end works on in a second, whatever the link carries: the source's gateway takes
+   * them out of QEMU, the far one applies them. Absent or null where the far end does not tell.
+   */
   readonly slowerEndPagesPerSecond?: number | null;
   /** Totals since `migrate`. */
   readonly sentPages: number;
@@ -76,7 +88,8 @@ export interface Snapshot {
   /** The gateway holds QEMU's switchover-ack back: QEMU waits, and a switchover can start at once. */
   readonly gateHeld: boolean;
   /**
-   * Pages that QEMU itself calls dirty and has not sent (`query-migrate` ram.remaining). Back-pressure keeps pages inside QEMU, and rules have to see all that remains. null or absent: unknown.
+   * Pages that QEMU itself calls dirty and has not sent (`query-migrate` ram.remaining). Back-pressure keeps
+   * pages inside QEMU, and rules have to see all that remains. null or absent: unknown.
    */
   readonly sourceRemainingPages?: number | null;
 }

@@ -1,4 +1,7 @@
-/** The contract between the engine and the rules: a strategy is a pure function from what is known to what to do. */
+/**
+ * The contract between the engine and the rules: a strategy is a pure function from what is known to what to
+ * do.
+ */
 
 import type { Decision, Hold, Limits, Order } from './rules.ts';
 import type { IterationStats, Snapshot } from './statistics.ts';
@@ -26,7 +29,10 @@ export interface Verdict<Memory> {
   readonly order: Order;
   readonly decision: Decision;
   readonly memory: Memory;
-  /** QEMU's passes follow each other closely, so that what is dirty is known freshly. This slows the guest. Default false. */
+  /**
+   * QEMU's passes follow each other closely, so that what is dirty is known freshly. This slows the guest.
+   * Default false.
+   */
   readonly closePasses?: boolean;
 }
 
@@ -47,8 +53,8 @@ export interface ParameterSpec {
 export type StrategyLabel = 'F' | 'R' | 'O';
 
 /**
- * What carries the pages. `gateway`: ours. `model-only`: nothing real, it exists in the simulator. The others are QEMU's own mechanisms, to
- * which the gateway is transparent.
+ * What carries the pages. `gateway`: ours. `model-only`: nothing real, it exists in the simulator. The others
+ * are QEMU's own mechanisms, to which the gateway is transparent.
  */
 export type Mechanism = 'gateway' | 'qemu-precopy' | 'qemu-auto-converge' | 'qemu-postcopy' | 'model-only';
 
@@ -60,7 +66,10 @@ export interface Strategy<Memory = unknown> {
   readonly mechanism: Mechanism;
   /** Why it cannot move a real VM; it is refused live, and the simulator runs it. null: it can. */
   readonly simulatorOnly: string | null;
-  /** QEMU is drained faster than the link, up to the memory cap, and the newest copy of each page is kept. false: back-pressure at link rate. */
+  /**
+   * QEMU is drained faster than the link, up to the memory cap, and the newest copy of each page is kept.
+   * false: back-pressure at link rate.
+   */
   readonly absorb: boolean;
   /** The strategy promises `--downtime-limit`; otherwise it promises its own prediction. */
   readonly promisesDowntimeLimit: boolean;

@@ -1,5 +1,6 @@
 /**
- * `godwit assess qmp:PATH`: measures a running VM without moving it, and predicts how each strategy would move it over which link.
+ * `godwit assess qmp:PATH`: measures a running VM without moving it, and predicts how each strategy would
+ * move it over which link.
  * Not responsible for measuring (src/controller), predicting (src/simulator) or words (assess/text.ts).
  */
 

@@ -39,7 +39,10 @@ function plainPrecopyOf(
   return { plainPrecopy, plainPrecopyDowntimeMs: ends ? row.downtimeMs : null };
 }
 
-/** Only strategies that move a real VM, do not slow it down, and have no phase in which a failure loses it. The others are shown. */
+/**
+ * Only strategies that move a real VM, do not slow it down, and have no phase in which a failure loses it.
+ * The others are shown.
+ */
 function mayBeAdvised(name: string): boolean {
   const { mechanism, simulatorOnly } = strategyByName(name);
   return simulatorOnly === null && (mechanism === 'gateway' || mechanism === 'qemu-precopy');

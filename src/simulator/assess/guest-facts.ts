@@ -58,8 +58,10 @@ export function guestFactsOf({ trace, cost }: Measurement): GuestFacts {
   };
 }
 
-/** The dirty rate is taken over pieces of this length: QEMU makes some syncs of a quiet guest one right after the other, and the pages of one
- * then arrive with the next. */
+/**
+ * The dirty rate is taken over pieces of this length: QEMU makes some syncs of a quiet guest one right after
+ * the other, and the pages of one then arrive with the next.
+ */
 const WINDOW_MS = 250;
 
 function ratesOf(trace: Recording): number[] {

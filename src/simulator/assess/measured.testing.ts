@@ -1,4 +1,7 @@
-/** Traces of synthetic guests as if they had been measured, and what the simulator predicts for them. Test code only. */
+/**
+ * Traces of synthetic guests as if they had been measured, and what the simulator predicts for them. Test
+ * code only.
+ */
 
 import { MIB } from '../../base/index.ts';
 import { makeGuest, type Recording, readRecording, synthesize, TraceWriter } from '../../trace/index.ts';

@@ -1,4 +1,7 @@
-/** What each strategy would do to a measured guest on each link: the simulator replays its trace. Not responsible for what follows from it. */
+/**
+ * What each strategy would do to a measured guest on each link: the simulator replays its trace. Not
+ * responsible for what follows from it.
+ */
 
 import { type Recording, replayOf, type TraceSource } from '../../trace/index.ts';
 import { type Arrangement, PAGE_SIZE_BYTES } from '../../vm/index.ts';
@@ -23,7 +26,10 @@ export interface PredictedMove extends SummaryRow {
   readonly linkBytesPerSecond: number;
 }
 
-/** One after the other, so that a caller can show how far it is, and stop. Errors: SIMULATION_INVARIANT, TRACE_EMPTY. */
+/**
+ * One after the other, so that a caller can show how far it is, and stop. Errors: SIMULATION_INVARIANT,
+ * TRACE_EMPTY.
+ */
 export function* predictMoves(
   { trace, cost }: Measurement,
   options: PredictOptions,

@@ -1,4 +1,7 @@
-/** adaptive, ours: holds by rewrite rate, sends the coldest first, and stops when waiting costs more than it buys. */
+/**
+ * adaptive, ours: holds by rewrite rate, sends the coldest first, and stops when waiting costs more than it
+ * buys.
+ */
 
 import type { Outlook, ParameterValues, Strategy, Verdict } from '../../vm/index.ts';
 import { HOLD_NONE, ITERATION_PARAMETERS, iterationByBacklog, parameter } from '../common.ts';
@@ -12,9 +15,15 @@ const OURS = 'ours; see docs/strategies.md';
 /** The link carries a rest of half a second before an iteration of one second has told anything about it. */
 const SHORT_ITERATIONS = 'ours: four passes; found on drawn guests (plans/regret-training.yaml)';
 
-/** What a second of downtime is worth where nobody says. The simulator's regret and oracle count with the same. */
+/**
+ * What a second of downtime is worth where nobody says. The simulator's regret and oracle count with the
+ * same.
+ */
 export const DOWNTIME_WEIGHT = 2.5;
-/** While a stop is near, passes are close, but no longer than this: each costs the guest a round of write protection. */
+/**
+ * While a stop is near, passes are close, but no longer than this: each costs the guest a round of write
+ * protection.
+ */
 const CLOSE_PASSES_MS = 3000;
 
 interface AdaptiveMemory extends LeastCostMemory {

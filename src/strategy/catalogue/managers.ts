@@ -1,6 +1,7 @@
 /**
- * The policies of managers above QEMU: oVirt, Proxmox VE, OpenStack Nova, KubeVirt. They move QEMU's downtime limit; QEMU still decides, by
- * its comparison after a dirty sync. `timeScale` shortens their time constants for small test machines.
+ * The policies of managers above QEMU: oVirt, Proxmox VE, OpenStack Nova, KubeVirt. They move QEMU's downtime
+ * limit; QEMU still decides, by its comparison after a dirty sync. `timeScale` shortens their time constants
+ * for small test machines.
  */
 
 import type { Outlook, ParameterValues, Strategy, Verdict } from '../../vm/index.ts';

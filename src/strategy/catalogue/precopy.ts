@@ -1,4 +1,7 @@
-/** QEMU's own pre-copy, at its default and relaxed: the baselines. Live, QEMU decides by itself; the simulator asks the rule here. */
+/**
+ * QEMU's own pre-copy, at its default and relaxed: the baselines. Live, QEMU decides by itself; the simulator
+ * asks the rule here.
+ */
 
 import type { Outlook, ParameterValues, Strategy } from '../../vm/index.ts';
 import { iterationIsPass, parameter, plain, value } from '../common.ts';
@@ -19,7 +22,8 @@ function native(limitMs: (outlook: Outlook, parameters: ParameterValues) => numb
   return {
     atIteration: (outlook: Outlook, _memory: null, parameters: ParameterValues) =>
       plain(fitsBandwidth(outlook, limitMs(outlook, parameters)), null),
-    // QEMU synchronises the dirty bitmap before it believes its estimate, so between syncs nothing is decided.
+    // QEMU synchronises the dirty bitmap before it believes its estimate, so between syncs nothing is
+    // decided.
     atTick: () => null,
   };
 }

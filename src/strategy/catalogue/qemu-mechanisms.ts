@@ -1,4 +1,7 @@
-/** Strategies that QEMU itself carries out: post-copy, three-stage on top of it, and auto-converge. The gateway stays transparent where it must. */
+/**
+ * Strategies that QEMU itself carries out: post-copy, three-stage on top of it, and auto-converge. The
+ * gateway stays transparent where it must.
+ */
 
 import type { Outlook, ParameterValues, Strategy, Verdict } from '../../vm/index.ts';
 import { goOn, iterationIsPass, parameter, plain, value } from '../common.ts';
@@ -63,7 +66,10 @@ interface Converge {
   readonly share: number;
 }
 
-/** QEMU migration_trigger_throttle: bytes dirtied in a pass against a share of those sent in it, twice in a row. */
+/**
+ * QEMU migration_trigger_throttle: bytes dirtied in a pass against a share of those sent in it, twice in a
+ * row.
+ */
 function converge(outlook: Outlook, memory: Converge, parameters: ParameterValues): Verdict<Converge> {
   const fits = fitsBandwidth(outlook, outlook.limits.downtimeMsMax);
   const last = lastIteration(outlook);

@@ -1,4 +1,7 @@
-/** Published rules about holding and ordering, reconstructed from their descriptions. Constants are theirs where they name them. */
+/**
+ * Published rules about holding and ordering, reconstructed from their descriptions. Constants are theirs
+ * where they name them.
+ */
 
 import type {
   Decision,

@@ -1,4 +1,7 @@
-/** The frequent set: pages that are dirty in most of the last iterations. FRS's hold, and that of its older relatives. */
+/**
+ * The frequent set: pages that are dirty in most of the last iterations. FRS's hold, and that of its older
+ * relatives.
+ */
 
 import type { Hold, ParameterSpec, ParameterValues } from '../../vm/index.ts';
 import { parameter, value } from '../common.ts';
@@ -12,7 +15,10 @@ export function frequentSetParameters(thetaMeaning: string, source: string): rea
   ];
 }
 
-/** F_k: dirty in at least theta of the last `of` iterations; out after `leaveAfterClean` clean ones, so that F does not flicker. */
+/**
+ * F_k: dirty in at least theta of the last `of` iterations; out after `leaveAfterClean` clean ones, so that F
+ * does not flicker.
+ */
 export function frequentSet(parameters: ParameterValues): Hold {
   const of = value(parameters, 'of');
   return {

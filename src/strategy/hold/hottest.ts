@@ -1,6 +1,6 @@
 /**
- * adaptive's hold: the pages that the link cannot keep current (plateau.ts). Such a page is dirty again before the stop however often it is
- * sent, so it waits and goes once.
+ * adaptive's hold: the pages that the link cannot keep current (plateau.ts). Such a page is dirty again
+ * before the stop however often it is sent, so it waits and goes once.
  */
 
 import type { Hold } from '../../vm/index.ts';

@@ -1,10 +1,12 @@
 /**
  * Which page goes next, from knowing nothing to knowing rewrite rates, in three stages:
  *
- * 1. Before the first sync nothing is known, and QEMU hands RAM over by address. Regions go in a scattered order, so that of a hot set no more
- *    is sent in vain than its share of RAM. While QEMU is not kept waiting, the freshest copies go first (src/pages/send-queue.ts).
- * 2. After the first sync, regions in which nothing was found dirty go first. One sync finds hardly a fifth of a hot set, but nearly every
- *    region of it, and a page sent from such a region is probably sent in vain.
+ * 1. Before the first sync nothing is known, and QEMU hands RAM over by address. Regions go in a scattered
+ *    order, so that of a hot set no more is sent in vain than its share of RAM. While QEMU is not kept
+ *    waiting, the freshest copies go first (src/pages/send-queue.ts).
+ * 2. After the first sync, regions in which nothing was found dirty go first. One sync finds hardly a fifth
+ *    of a hot set, but nearly every region of it, and a page sent from such a region is probably sent in
+ *    vain.
  * 3. Once rewrite rates are known, the coldest pages go first.
  */
 
@@ -24,7 +26,10 @@ export function learningOrder(outlook: Outlook): Order {
   return { kind: 'region', classOfRegion };
 }
 
-/** 2^32 over the golden ratio: neighbouring regions fall into different classes, whatever the pattern of hot regions. */
+/**
+ * 2^32 over the golden ratio: neighbouring regions fall into different classes, whatever the pattern of hot
+ * regions.
+ */
 const SCATTER = 0x9e3779b1;
 
 function scattered(pageCount: number): Order {

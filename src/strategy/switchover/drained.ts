@@ -1,9 +1,10 @@
 /**
- * Has sending done what it can? A guard that FRS and MP share, and of which adaptive takes the first half: is what can be sent for good
- * sent, so that only pages that come back are left. It decides nothing by itself.
+ * Has sending done what it can? A guard that FRS and MP share, and of which adaptive takes the first half: is
+ * what can be sent for good sent, so that only pages that come back are left. It decides nothing by itself.
  *
- * Deviation from the rules as they are published: those speak about D_k alone. A gateway that absorbs also queues RAM that was never sent.
- * One transmission settles a cold page for good while the VM runs; a stop while it waits turns it into downtime.
+ * Deviation from the rules as they are published: those speak about D_k alone. A gateway that absorbs also
+ * queues RAM that was never sent. One transmission settles a cold page for good while the VM runs; a stop
+ * while it waits turns it into downtime.
  */
 
 import type { Outlook, ParameterSpec } from '../../vm/index.ts';
@@ -21,7 +22,10 @@ import {
 
 /** A rest that the link carries within this share of the downtime limit does not count. */
 const LIMIT_SHARE = 0.25;
-/** The coldest pages go first. When this share of an iteration's pages had been sent before, no cold page is left that had not. */
+/**
+ * The coldest pages go first. When this share of an iteration's pages had been sent before, no cold page is
+ * left that had not.
+ */
 const RESENT_SHARE = 0.25;
 /** Above this yield the queue is still being worked off: half of what is sent lasts. */
 const YIELD_FAST = 0.5;
@@ -44,9 +48,15 @@ export const DRAINED_PARAMETERS: readonly ParameterSpec[] = [
 ];
 
 export interface DrainedOptions {
-  /** The rest may take this share of the time that the held set takes: below it, the held set alone decides the downtime. */
+  /**
+   * The rest may take this share of the time that the held set takes: below it, the held set alone decides
+   * the downtime.
+   */
   readonly heldShare: number;
-  /** When less of each sent byte lasts than this, the queue refills as fast as it is sent and does not get any shorter. */
+  /**
+   * When less of each sent byte lasts than this, the queue refills as fast as it is sent and does not get any
+   * shorter.
+   */
   readonly yieldMin: number;
   readonly yieldIterations: number;
 }
@@ -63,9 +73,9 @@ function negligibleBytes(outlook: Outlook, linkBytesPerSecond: number, heldShare
 }
 
 /**
- * Has every page been sent once? Until then sending is worth its time, however fast hot pages come back meanwhile. A hot page that waits
- * behind colder ones may never have its turn, so it is also enough that the link has begun to send pages a second time. `sparedPages` of
- * the pages that were never sent do not count.
+ * Has every page been sent once? Until then sending is worth its time, however fast hot pages come back
+ * meanwhile. A hot page that waits behind colder ones may never have its turn, so it is also enough that the
+ * link has begun to send pages a second time. `sparedPages` of the pages that were never sent do not count.
  */
 export function allSentOnce(outlook: Outlook, heldShare: number, sparedPages = 0): Drained {
   const { snapshot, linkBytesPerSecond: link } = outlook;

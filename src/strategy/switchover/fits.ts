@@ -27,7 +27,10 @@ export function fitsBandwidth(outlook: Outlook, downtimeMs: number): Decision {
   return goOn('fits', `${formatBytes(remaining)} remain, above ${numbers}; ${rateText(outlook)}`);
 }
 
-/** R <= B x limit with all that is known: the predicted downtime includes fixed costs and pages dirtied since the last sync. null: it does not fit. */
+/**
+ * R <= B x limit with all that is known: the predicted downtime includes fixed costs and pages dirtied since
+ * the last sync. null: it does not fit.
+ */
 export function fitsLimit(outlook: Outlook): Decision | null {
   const predicted = outlook.downtimePredictedMs;
   // Before an iteration after the first pass has ended, "nothing dirty" only means "not asked yet".
@@ -41,12 +44,21 @@ export function fitsLimit(outlook: Outlook): Decision | null {
   return stop('fits-limit', text);
 }
 
-/** A prediction is kept up to 1.5 x. When more than this share of it is uncounted, a guest that has woken up since the last sync may break it. */
+/**
+ * A prediction is kept up to 1.5 x. When more than this share of it is uncounted, a guest that has woken up
+ * since the last sync may break it.
+ */
 const UNCOUNTED_SHARE = 0.33;
-/** The guest's busiest of so many iterations counts: one that rests between two phases may be about to wake up. */
+/**
+ * The guest's busiest of so many iterations counts: one that rests between two phases may be about to wake
+ * up.
+ */
 const BUSIEST_OF = 8;
 
-/** What the guest has written since the last sync if it is at its busiest, or what that sync found if that is more, as time on the link. Part of either may replace copies that wait. */
+/**
+ * What the guest has written since the last sync if it is at its busiest, or what that sync found if that is
+ * more, as time on the link. Part of either may replace copies that wait.
+ */
 function uncountedMsMax(outlook: Outlook): number {
   const { snapshot, history, linkBytesPerSecond: link } = outlook;
   if (link === null || snapshot.sinceSyncMs === null) return 0;
@@ -62,7 +74,10 @@ function uncountedMsMax(outlook: Outlook): number {
 
 /** So soon after a sync nearly all that is dirty is counted, if QEMU has handed over what the sync found. */
 const FRESH_MS = 60;
-/** Where QEMU does not say what remains: by then it has handed over what the sync found, and little is new yet. */
+/**
+ * Where QEMU does not say what remains: by then it has handed over what the sync found, and little is new
+ * yet.
+ */
 const HANDED_OVER_MS = [40, 120] as const;
 /** When the next sync has not come by then, it is not waited for. */
 const LATE_MS = 400;

@@ -1,6 +1,6 @@
 /**
- * adaptive's forecast: what waiting can buy on this link, read off the histograms of the newest iteration. Not responsible for what a stop
- * costs (least-cost.ts), nor for deciding.
+ * adaptive's forecast: what waiting can buy on this link, read off the histograms of the newest iteration.
+ * Not responsible for what a stop costs (least-cost.ts), nor for deciding.
  */
 
 import { type Outlook, PAGE_SIZE_BYTES, type ParameterValues } from '../../vm/index.ts';
@@ -19,7 +19,10 @@ import {
 import { type HotBoundary, keptCurrent, plateauPages } from '../plateau.ts';
 import { concentration, phasesOf } from './pattern-class.ts';
 
-/** While a limit has to be met, nearly all of the link may go into resending; the rest is for pages that are new. */
+/**
+ * While a limit has to be met, nearly all of the link may go into resending; the rest is for pages that are
+ * new.
+ */
 const LINK_SHARE_FOR_LIMIT = 0.95;
 
 export interface Forecast {
@@ -29,7 +32,10 @@ export interface Forecast {
   readonly limitReachable: boolean;
   /** Downtime that no waiting goes below, ms; null while the link rate is unknown. */
   readonly bestMs: number | null;
-  /** Where sending every dirty page as it comes would settle (R* / B), ms; null while the link rate is unknown. */
+  /**
+   * Where sending every dirty page as it comes would settle (R* / B), ms; null while the link rate is
+   * unknown.
+   */
   readonly plateauMs: number | null;
   /** Of a guest that is busy and quiet in turn: busy to busy, and whether it is quiet now; null elsewhere. */
   readonly phase: { readonly periodMs: number; readonly quiet: boolean } | null;

@@ -1,11 +1,12 @@
 /**
  * adaptive's switchover: watch what a stop would cost, and stop when that no longer falls.
  *
- * Cost of a stop now = total time + downtimeWeight x the downtime beyond the limit. It falls while sending takes more off the downtime than
- * it takes time. Once every page was sent, the rule remembers the least cost so far. When the cost has not fallen below it for a while
- * (`patienceShare` of the least cost itself), the rule stops believing that it will. The wait is a share of the cost, so it adds at most
- * that share, at whatever scale. When the cost has risen since (a sweep went round, a phase began), the better moment may return, and the
- * rule waits for it as long as a share of what it would save.
+ * Cost of a stop now = total time + downtimeWeight x the downtime beyond the limit. It falls while sending
+ * takes more off the downtime than it takes time. Once every page was sent, the rule remembers the least cost
+ * so far. When the cost has not fallen below it for a while (`patienceShare` of the least cost itself), the
+ * rule stops believing that it will. The wait is a share of the cost, so it adds at most that share, at
+ * whatever scale. When the cost has risen since (a sweep went round, a phase began), the better moment may
+ * return, and the rule waits for it as long as a share of what it would save.
  */
 
 import type { Decision, Outlook, ParameterValues } from '../../vm/index.ts';
@@ -24,12 +25,17 @@ import { fitsLimit } from './fits.ts';
 import { type Forecast, forecastText } from './forecast.ts';
 import { type Settling, settle } from './settle.ts';
 
-/** QEMU tells what was dirtied only at a sync: the cost is watched for the spacing of passes at least, within these bounds. */
+/**
+ * QEMU tells what was dirtied only at a sync: the cost is watched for the spacing of passes at least, within
+ * these bounds.
+ */
 const PASS_MS_MIN = 250;
 const PASS_MS_MAX = 500;
 /** Of what a better moment would save, this share is spent on waiting for it to return. */
 const RETURN_SHARE = 0.25;
-/** A queue that the link carries in this time counts as empty: all that the link can keep current is current. */
+/**
+ * A queue that the link carries in this time counts as empty: all that the link can keep current is current.
+ */
 const QUEUE_MS_MAX = 30;
 
 /** The cheapest stop seen so far. */
@@ -55,7 +61,10 @@ export interface LeastCostVerdict {
   readonly stopIsNear: boolean;
 }
 
-/** What a stop now costs: time until it is over, and the downtime that nobody agreed to. null while it cannot be predicted. */
+/**
+ * What a stop now costs: time until it is over, and the downtime that nobody agreed to. null while it cannot
+ * be predicted.
+ */
 function costMs(outlook: Outlook, downtimeWeight: number): number | null {
   const downtimeMs = outlook.downtimePredictedMs;
   if (downtimeMs === null) return null;
@@ -76,8 +85,9 @@ function passSpacingMs(outlook: Outlook): number {
 }
 
 /**
- * Hot pages that the hold missed and that were never sent. They wait longest, and sending them is worth its time only while the cost says
- * so. Where deltas pay there are none to spare: a page that was sent once takes next to nothing at the stop.
+ * Hot pages that the hold missed and that were never sent. They wait longest, and sending them is worth its
+ * time only while the cost says so. Where deltas pay there are none to spare: a page that was sent once takes
+ * next to nothing at the stop.
  */
 function sparedPages({ history, snapshot }: Outlook): number {
   if (snapshot.deltaPageBytes != null) return 0;

@@ -1,6 +1,7 @@
 /**
  * MP's classes: what kind of program writes memory, read off the region histograms of a few iterations.
- * Not responsible for what follows from a class. Needs no memory of its own: the history holds the histograms.
+ * Not responsible for what follows from a class. Needs no memory of its own: the history holds the
+ * histograms.
  */
 
 import { Bitmap } from '../../base/index.ts';
@@ -17,7 +18,10 @@ export interface Pattern {
   readonly quiet: boolean;
 }
 
-/** Share of all pages that may be dirty in an iteration of an idle guest (a running kernel dirties a few hundred). */
+/**
+ * Share of all pages that may be dirty in an iteration of an idle guest (a running kernel dirties a few
+ * hundred).
+ */
 const IDLE_SHARE = 0.002;
 const IDLE_PAGES_MIN = 64;
 /** "Most of h_k": the regions that hold this share of the dirty pages. */
@@ -30,7 +34,10 @@ const COSINE_STEADY = 0.9;
 const COSINE_MOVED = 0.6;
 /** A sweep's steps may differ by this share of their mean. */
 const STEP_TOLERANCE = 0.5;
-/** Phases are looked for in so many iterations; the quiet one dirties at most this share of what the busy one does. */
+/**
+ * Phases are looked for in so many iterations; the quiet one dirties at most this share of what the busy one
+ * does.
+ */
 const PHASE_WINDOW = 16;
 const PHASE_RATIO = 0.5;
 
@@ -73,7 +80,9 @@ function centre(histogram: Uint32Array): number {
   return total > 0 ? moment / total : 0;
 }
 
-/** Two steps of the dirty centre in one direction at a steady speed; one of them may jump back to the start. */
+/**
+ * Two steps of the dirty centre in one direction at a steady speed; one of them may jump back to the start.
+ */
 function isSweep(last3: readonly IterationStats[]): boolean {
   if (last3.length < 3) return false;
   const [first, second, third] = last3.map((stats) => stats.regionHistogram) as [

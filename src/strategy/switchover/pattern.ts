@@ -2,11 +2,13 @@
  * MP: a memory-intensive guest whose pattern is settled gains nothing from waiting, so stop early.
  *
  * Deviations, with reasons:
- * 1. "Stop now, waiting buys nothing" holds once the queue outside the held set is drained (drained.ts): before that, waiting buys cold
- *    pages sent while the VM runs.
- * 2. Memory-intensive is also judged by effect (what was sent came back), because distinct pages per iteration understate the dirty rate.
- * 3. "Sweep: when the front is in the smallest remaining part" is read as: the backlog is within 5 % of its least so far. The rule waits for
- *    that for at most `sweepPatience` iterations. A histogram of what was dirtied does not show which part remains; the backlog does.
+ * 1. "Stop now, waiting buys nothing" holds once the queue outside the held set is drained (drained.ts):
+ *    before that, waiting buys cold pages sent while the VM runs.
+ * 2. Memory-intensive is also judged by effect (what was sent came back), because distinct pages per
+ *    iteration understate the dirty rate.
+ * 3. "Sweep: when the front is in the smallest remaining part" is read as: the backlog is within 5 % of its
+ *    least so far. The rule waits for that for at most `sweepPatience` iterations. A histogram of what was
+ *    dirtied does not show which part remains; the backlog does.
  */
 
 import type { Decision, Outlook, ParameterValues } from '../../vm/index.ts';
@@ -40,7 +42,10 @@ export interface PatternMemory {
   readonly trim: Trim | null;
 }
 
-/** A quiet phase is used for this share of its length. Later the next busy one may begin before the VM has stopped. */
+/**
+ * A quiet phase is used for this share of its length. Later the next busy one may begin before the VM has
+ * stopped.
+ */
 const TROUGH_SHARE = 0.7;
 
 /** The dirty rate is at least B, or its effect is seen: nearly all that was sent lately came back. */

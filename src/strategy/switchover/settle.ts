@@ -1,6 +1,6 @@
 /**
- * adaptive, once the downtime fits its limit: a rest that still shrinks fast is worth a moment more. The rule goes on while each stretch of
- * waiting takes more off the downtime, at `downtimeWeight`, than it takes time.
+ * adaptive, once the downtime fits its limit: a rest that still shrinks fast is worth a moment more. The rule
+ * goes on while each stretch of waiting takes more off the downtime, at `downtimeWeight`, than it takes time.
  */
 
 import type { Decision, Outlook } from '../../vm/index.ts';
@@ -23,7 +23,10 @@ export interface SettleVerdict {
 
 /** A prediction swings with QEMU's passes: over a shorter stretch its fall says nothing. */
 const STRETCH_MS = 150;
-/** The limit has been agreed to: going below it may take this share of the time it took to get there, or this long. */
+/**
+ * The limit has been agreed to: going below it may take this share of the time it took to get there, or this
+ * long.
+ */
 const TIME_SHARE = 0.1;
 const TIME_MS = 250;
 /** A prediction this close to the cost of an empty backlog is as low as waiting gets it. */
