@@ -10,7 +10,9 @@ export interface GodwitErrorOptions {
   readonly cause?: unknown;
 }
 
-/** An expected failure: `code` is listed in docs/errors.md, `message` is short and does not repeat its cause. */
+/**
+ * An expected failure: `code` is listed in docs/errors.md, `message` is short and does not repeat its cause.
+ */
 export class GodwitError extends Error {
   override readonly name = 'GodwitError';
   readonly code: string;

@@ -22,7 +22,10 @@ export class Prng {
     for (let round = 0; round < 12; round++) this.u32();
   }
 
-  /** The bits of u32 as a signed number: all state is, because an unsigned one above 2^31 is no small integer to V8 and costs ten times as much. */
+  /**
+   * The bits of u32 as a signed number: all state is, because an unsigned one above 2^31 is no small integer
+   * to V8 and costs ten times as much.
+   */
   i32(): number {
     const sum = (this.#a + this.#b + this.#counter) | 0;
     this.#counter = (this.#counter + 1) | 0;

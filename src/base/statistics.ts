@@ -14,7 +14,10 @@ export function median(sample: readonly number[]): number | null {
   return quantile(sample, 0.5);
 }
 
-/** A moving average: `before` moved by `weight` (0 to 1) of the way to `sample`; the first sample (`before` null) is it. */
+/**
+ * A moving average: `before` moved by `weight` (0 to 1) of the way to `sample`; the first sample (`before`
+ * null) is it.
+ */
 export function smoothed(before: number | null, sample: number, weight: number): number {
   return before === null ? sample : before + weight * (sample - before);
 }

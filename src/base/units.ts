@@ -1,4 +1,7 @@
-/** Sizes, rates and durations as people write them. Sizes are binary (K = 1024), bit rates decimal (Mbit = 10^6). */
+/**
+ * Sizes, rates and durations as people write them. Sizes are binary (K = 1024), bit rates decimal (Mbit =
+ * 10^6).
+ */
 
 import { GodwitError } from './errors.ts';
 

@@ -4,12 +4,17 @@
  */
 
 import { type Clock, GodwitError, unreachable } from '../base/index.ts';
-import { type Command, type EngineState, engineReport, type Fact, step } from '../engine/index.ts';
+import {
+  type Command,
+  ENGINE_TICK_MS,
+  type EngineState,
+  engineReport,
+  type Fact,
+  step,
+} from '../engine/index.ts';
 import type { SourceGateway } from '../gateway/index.ts';
 import { type QmpClient, type QmpEvent, queryMigrate } from '../qmp/index.ts';
 import type { Decision, IterationStats, Limits, Snapshot } from '../vm/index.ts';
-
-const TICK_MS = 50;
 
 export interface ProgressView {
   readonly phase: 'first-pass' | 'iterating' | 'stop-and-copy';
@@ -66,7 +71,7 @@ export class Drive {
 
   /** Runs until the engine has decided. */
   run(): Promise<Ending> {
-    this.#timer = setInterval(() => this.#onTick(), TICK_MS);
+    this.#timer = setInterval(() => this.#onTick(), ENGINE_TICK_MS);
     return this.#ending.promise;
   }
 

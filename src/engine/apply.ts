@@ -1,4 +1,6 @@
-/** Turns a strategy's verdict (or the engine's own decision) into commands. Not responsible for when to ask. */
+/**
+ * Turns a strategy's verdict (or the engine's own decision) into commands. Not responsible for when to ask.
+ */
 
 import { assert, Bitmap, formatBytes, formatMs, unreachable } from '../base/index.ts';
 import { backlogBytes } from '../strategy/index.ts';
@@ -6,7 +8,7 @@ import type { Decision, Hold, Order, Verdict } from '../vm/index.ts';
 import { DECISIONS_KEPT, type EnginePhase } from './state.ts';
 import { linkOf, predictionOf, type Turn } from './turn.ts';
 
-/** The live view is told at once when the rule changes, and at most this often when only numbers do. */
+/** The live view is told at once when the rule changes, and this often at most when only its numbers do. */
 const EXPLAIN_EVERY_MS = 1000;
 
 export function applyVerdict(turn: Turn, verdict: Verdict<unknown>): void {
@@ -21,10 +23,11 @@ export function applyVerdict(turn: Turn, verdict: Verdict<unknown>): void {
   if (verdict.decision.action === 'continue') {
     turn.state = { ...turn.state, refusedSince: null };
     explain(turn, verdict.decision);
-  } else carryOut(turn, verdict.decision, 'STRATEGY_GAVE_UP');
+  } else carryOut(turn, verdict.decision, { code: 'STRATEGY_GAVE_UP' });
 }
 
-export function explain(turn: Turn, decision: Decision): void {
+/** `isRefusal`: the strategy wants to stop, and the engine does not let it. */
+export function explain(turn: Turn, decision: Decision, isRefusal = false): void {
   const { state, nowMs } = turn;
   const key = `${decision.action} ${decision.rule}`;
   const last = state.explained;
@@ -35,19 +38,34 @@ export function explain(turn: Turn, decision: Decision): void {
   ) {
     return;
   }
-  turn.state = { ...state, explained: { atMs: nowMs, key, text: decision.text } };
+  turn.state = { ...state, explained: { atMs: nowMs, key, text: decision.text, isRefusal } };
   const downtimePredictedMs = predictionOf(state)?.downtimeMs ?? null;
   turn.commands.push({ kind: 'explain', decision, downtimePredictedMs });
 }
 
-/** Running -> stopping for a stop or post-copy, any -> ended for an abort; `code` names an abort. */
-export function carryOut(turn: Turn, decision: Decision, code = 'ABORTED'): void {
+export interface CarryOutOptions {
+  /** Names an abort in the report. */
+  readonly code?: string;
+  /**
+   * The operator has waived the downtime limit, or the VM has stopped already: a stop is carried out even if
+   * the last burst does not fit the gateway's memory. QMP is answered while the gateway pushes back, so the
+   * burst may take as long as it takes.
+   */
+  readonly waivesLimit?: boolean;
+}
+
+/** Running -> stopping for a stop or post-copy, any -> ended for an abort. */
+export function carryOut(
+  turn: Turn,
+  decision: Decision,
+  { code = 'ABORTED', waivesLimit = false }: CarryOutOptions = {},
+): void {
   switch (decision.action) {
     case 'continue':
       explain(turn, decision);
       return;
     case 'stop-and-copy':
-      stopAndCopy(turn, decision);
+      stopAndCopy(turn, decision, waivesLimit);
       return;
     case 'throttle':
       throttle(turn, decision);
@@ -65,24 +83,22 @@ export function carryOut(turn: Turn, decision: Decision, code = 'ABORTED'): void
   }
 }
 
-/** Rules by which the operator has waived the downtime limit: the burst may take as long as it takes, QMP stays answered under back-pressure. */
-// An uninvited stop has already happened: refusing it would not bring the VM back.
-const WAIVES_LIMIT: readonly string[] = ['operator', 'timeout', 'iterations-max', 'uninvited'];
+/**
+ * A pass or two may make the burst fit. Where the hot set is larger than the gateway's memory, no waiting
+ * does.
+ */
+const ITERATIONS_REFUSED_MAX = 3;
 
-/** A pass or two may make the burst fit; where the hot set is larger than the gateway's memory, no waiting will. */
-const ITERATIONS_REFUSED = 3;
-
-function stopAndCopy(turn: Turn, decision: Decision): void {
-  const refusal = WAIVES_LIMIT.includes(decision.rule) ? null : memoryRefusal(turn);
+function stopAndCopy(turn: Turn, decision: Decision, waivesLimit: boolean): void {
+  const refusal = waivesLimit ? null : memoryRefusal(turn);
   const refusedSince = turn.state.refusedSince ?? turn.state.iterationsTotal;
   const waits =
     turn.state.options.strategy.promisesDowntimeLimit ||
-    turn.state.iterationsTotal - refusedSince < ITERATIONS_REFUSED;
+    turn.state.iterationsTotal - refusedSince < ITERATIONS_REFUSED_MAX;
   if (refusal !== null && waits) {
     turn.state = { ...turn.state, refusedSince };
-    const changed = turn.state.explained?.key !== 'continue memory';
-    if (changed) record(turn, decision, refusal, turn.state.phase);
-    explain(turn, { action: 'continue', rule: 'memory', text: refusal });
+    if (turn.state.explained?.isRefusal !== true) record(turn, decision, refusal, turn.state.phase);
+    explain(turn, { action: 'continue', rule: 'memory', text: refusal }, true);
     return;
   }
   const downtimePredictedMs = predictionOf(turn.state)?.downtimeMs ?? null;
@@ -91,9 +107,10 @@ function stopAndCopy(turn: Turn, decision: Decision): void {
 }
 
 /**
- * What QEMU hands over after the stop must fit the gateway's memory or cross the link within the limit; otherwise the gateway would push back
- * on a QEMU in its last stage. A strategy that promises its own prediction may take as long again as what waits already takes, and is refused
- * for a few iterations only: its prediction has counted the burst.
+ * Why a stop is refused; null: it is not. What QEMU hands over after the stop must fit the gateway's memory
+ * or cross the link within the limit. Otherwise the gateway would push back on a QEMU in its last stage. For
+ * a strategy that promises its own prediction, the burst may take as long as what waits already takes, and
+ * the refusal lasts a few iterations only, because its prediction has counted the burst.
  */
 function memoryRefusal(turn: Turn): string | null {
   const { state } = turn;
@@ -139,7 +156,10 @@ function sameOrder(left: Order | null, right: Order): boolean {
   return left !== null && same(left, right);
 }
 
-/** Rules are flat values of numbers, bitmaps and byte arrays: field by field is enough. */
+/**
+ * Holds and orders are flat values of numbers, bitmaps and byte arrays: comparing them field by field is
+ * enough.
+ */
 function same(left: Hold | Order, right: Hold | Order): boolean {
   if (left === right) return true;
   if (left.kind !== right.kind) return false;

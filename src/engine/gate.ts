@@ -1,7 +1,8 @@
 /**
- * Without `switchover-ack` QEMU may stop the VM by itself at the end of any pass: when a dirty sync finds nothing, which no estimate of ours
- * can rule out, and a small pass fits its socket, so that not reading does not hold it either. Therefore what waits between the two QEMUs is
- * kept so small that such a stop fits the limit at whatever moment it comes. Not responsible for deciding to stop (the strategy).
+ * Without `switchover-ack` QEMU stops the VM by itself at the end of a pass when its dirty sync finds
+ * nothing. No estimate can rule that out, and not reading does not prevent it, because a small pass fits
+ * QEMU's socket. Therefore what waits between the two QEMUs is kept so small that such a stop fits the limit
+ * whenever it comes. Not responsible for deciding to stop (the strategy).
  */
 
 import { formatBytes, formatMs, KIB, MIB } from '../base/index.ts';
@@ -9,15 +10,18 @@ import { backlogBytes } from '../strategy/index.ts';
 import type { Limits, Snapshot } from '../vm/index.ts';
 
 /**
- * What a stopped QEMU still has for us: up to 208 KiB in its unix socket (Linux, net.core.wmem_default) and the pages below its completion
- * threshold, one millisecond's worth of what it measures (downtime-limit 1).
+ * What a stopped QEMU still has for us: up to 208 KiB in its unix socket (Linux, net.core.wmem_default) and
+ * the pages below its completion threshold, one millisecond's worth of what it measures (downtime-limit 1).
  */
 const INSIDE_QEMU_BYTES = 512 * KIB;
-/** The rest is for a link that slows down: on two busy cores it fell by a third while the last burst flowed (measured). */
+/**
+ * The other half is for a link that slows down: on two busy cores it fell by a third while the last burst
+ * flowed (measured).
+ */
 const SHARE_OF_LIMIT = 0.5;
-/** Less than this does not keep any link busy. */
+/** Less than this keeps no link busy. */
 const WAITING_BYTES_MIN = 256 * KIB;
-/** Enough to measure an unknown link: a megabyte under way and the next one behind it. */
+/** Enough to measure a link whose rate is unknown: a megabyte under way and the next one behind it. */
 const LINK_UNKNOWN_BYTES = 2 * MIB;
 
 export interface GateQuestion {
@@ -26,11 +30,11 @@ export interface GateQuestion {
   readonly fixedDowntimeMs: number;
 }
 
-/** What may wait at the gateway and on its way, so that a stop at any moment fits the limit. */
+/** How much may wait at the gateway and on its way, so that a stop at any moment fits the limit. */
 export function waitingBytesMax({ limits, linkBytesPerSecond, fixedDowntimeMs }: GateQuestion): number {
   if (linkBytesPerSecond === null) return LINK_UNKNOWN_BYTES;
-  const spareMs = SHARE_OF_LIMIT * (limits.downtimeMsMax - fixedDowntimeMs);
-  const fits = (linkBytesPerSecond * spareMs) / 1000 - INSIDE_QEMU_BYTES;
+  const linkMs = SHARE_OF_LIMIT * (limits.downtimeMsMax - fixedDowntimeMs);
+  const fits = (linkBytesPerSecond * linkMs) / 1000 - INSIDE_QEMU_BYTES;
   return Math.max(WAITING_BYTES_MIN, Math.floor(fits));
 }
 

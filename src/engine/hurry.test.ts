@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { goneInHurry, HurriedPasses } from './hurry.ts';
+import { amountInHurry, HurriedPasses } from './hurry.ts';
 
 /** When it is enough: passes begin `gapsMs` apart, and `rest(at)` pages wait. */
 function enoughAt(gapsMs: readonly number[], rest: (atMs: number) => number): number | null {
@@ -38,7 +38,7 @@ test('what still goes is waited for; what does not go any more is not', () => {
     110,
     'two looks: the second saw what the first did',
   );
-  assert.ok(goneInHurry(1000) === 100 && goneInHurry(-5) === 0);
+  assert.ok(amountInHurry(1000) === 100 && amountInHurry(-5) === 0);
 });
 
 test('passes that are no shorter than one before end the wait', () => {

@@ -1,62 +1,79 @@
 /**
- * How long QEMU's passes follow each other without a pause before the VM is stopped. Passes kept apart leave as much to be read, sent and
- * loaded with the VM stopped as the guest writes in between; without the spacing each is as short as the one before was small: a few of them,
- * and almost nothing is dirty when the VM stops. Pure; not responsible for making QEMU hurry.
+ * How long QEMU's passes follow each other without a pause before the VM is stopped. With a pause between
+ * them, all that the guest writes during the pause is read, sent and loaded while the VM is stopped. Without
+ * one, a pass holds only what the guest wrote during the pass before. Where QEMU is read faster than the
+ * guest writes, each pass is shorter than the last, and after a few of them almost nothing is dirty. Pure;
+ * not responsible for making QEMU hurry.
  */
 
 import type { Snapshot } from '../vm/index.ts';
 
-/** As long as passes are hurried at most. */
+/** Passes are hurried for this long at most. */
 export const HURRY_MS_MAX = 2000;
-/** A pass is short when the guest has written next to nothing since the sync before it. */
+/** A pass that takes no longer than this found next to nothing dirty. */
 export const SHORT_PASS_MS = 25;
-/** Passes stay short for so long. */
-export const SHORT_PASSES_MS = 50;
-/** What is not loaded at the far end is gone but for so much, or shrinks by less than this meanwhile: then waiting is resending. */
+/**
+ * While passes are short, the hurry looks this often at the rest: what waits, or is not loaded at the far end
+ * yet.
+ */
+export const LOOK_EVERY_MS = 50;
+/** A rest of so few pages counts as none. */
 const REST_PAGES_MAX = 128;
-const REST_SHRINKS = 0.8;
-/** The guest writes as fast as passes are read: another is no shorter. Twice, because one may have been held up. */
-const NO_SHORTER = 0.9;
+/**
+ * When a look finds more than this share of the rest of the look before, the guest rewrites about as much as
+ * is sent.
+ */
+const REST_SHARE_MAX = 0.8;
+/**
+ * A pass longer than this share of the shortest so far is no shorter: the guest writes about as fast as QEMU
+ * is read.
+ */
+const PASS_SHARE_MAX = 0.9;
+/** One such pass may have been held up by the host; two have not. */
 const NO_SHORTER_TIMES = 2;
 
-/** What goes for good while passes are hurried, `perSecond` of it: the two looks that a hurry over a rest takes; a third is not sure. */
-export function goneInHurry(perSecond: number): number {
-  return (2 * SHORT_PASSES_MS * Math.max(0, perSecond)) / 1000;
+/**
+ * What surely leaves during a hurry, at `perSecond` of pages or bytes: as much as goes between its start and
+ * the second look. A hurry that has a rest to send takes two looks, because the first has nothing to compare
+ * with. Whether there is a third depends on what the second finds.
+ */
+export function amountInHurry(perSecond: number): number {
+  return (2 * LOOK_EVERY_MS * Math.max(0, perSecond)) / 1000;
 }
 
 /**
- * What is held takes the link for longer than passes are hurried: the coldest of it goes meanwhile, for the link would run dry once the rest
- * has gone. Not where deltas make it a matter of milliseconds: there the far end's time for pages that change again is what counts.
+ * Does the held set take the link longer than the hurry? Then its coldest pages are sent meanwhile: the link
+ * would have nothing to do once the rest is sent. Not where deltas make the held set a matter of
+ * milliseconds: a page that changes again then costs the far end more time than it saves the link.
  */
 export function heldOutlastsHurry({
   backlog,
   bandwidthBytesPerSecond,
 }: Pick<Snapshot, 'backlog' | 'bandwidthBytesPerSecond'>): boolean {
-  const inHurry = goneInHurry(bandwidthBytesPerSecond ?? Number.POSITIVE_INFINITY);
-  return backlog.heldBytes > inHurry;
+  return backlog.heldBytes > amountInHurry(bandwidthBytesPerSecond ?? Number.POSITIVE_INFINITY);
 }
 
 export class HurriedPasses {
   #passMs = Number.NEGATIVE_INFINITY;
   #shortestMs = Number.POSITIVE_INFINITY;
   #noShorter = 0;
-  #lastRestPages = Number.POSITIVE_INFINITY;
-  #shortSinceMs: number | null = null;
+  #restPagesBefore = Number.POSITIVE_INFINITY;
+  #lookMs: number | null = null;
 
-  /** A pass begins; `restPages`: waiting, or not loaded at the far end yet. True: the VM may be stopped. */
+  /** A pass begins; `restPages` wait, or are not loaded at the far end yet. True: the VM may be stopped. */
   begin(nowMs: number, restPages: number): boolean {
     const lengthMs = nowMs - this.#passMs;
     const isShort = lengthMs <= SHORT_PASS_MS;
-    if (!isShort && lengthMs > NO_SHORTER * this.#shortestMs) this.#noShorter++;
+    if (!isShort && lengthMs > PASS_SHARE_MAX * this.#shortestMs) this.#noShorter++;
     this.#shortestMs = Math.min(this.#shortestMs, lengthMs);
-    this.#shortSinceMs = isShort ? (this.#shortSinceMs ?? nowMs) : null;
+    this.#lookMs = isShort ? (this.#lookMs ?? nowMs) : null;
     this.#passMs = nowMs;
     if (isShort && restPages <= REST_PAGES_MAX) return true;
     if (this.#noShorter >= NO_SHORTER_TIMES) return true;
-    if (this.#shortSinceMs === null || nowMs - this.#shortSinceMs < SHORT_PASSES_MS) return false;
-    const enough = restPages > REST_SHRINKS * this.#lastRestPages;
-    this.#lastRestPages = restPages;
-    this.#shortSinceMs = nowMs;
-    return enough;
+    if (this.#lookMs === null || nowMs - this.#lookMs < LOOK_EVERY_MS) return false;
+    const hardlyShrinks = restPages > REST_SHARE_MAX * this.#restPagesBefore;
+    this.#restPagesBefore = restPages;
+    this.#lookMs = nowMs;
+    return hardlyShrinks;
   }
 }

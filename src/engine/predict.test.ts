@@ -62,8 +62,8 @@ test('many small pages take as long as the far side needs to apply them', () => 
   const quiet = { ...iteration(0), rewriteHistogram: new Float64Array(REWRITE_CLASSES) };
   const onLink = (9000 * 16 * 1000) / LINK + 80;
   assert.ok(Math.abs(downtimeMs(snapshot({ backlog }), quiet) - onLink) < 1);
-  assert.ok(Math.abs(downtimeMs(snapshot({ backlog, appliedPagesPerSecond: null }), quiet) - onLink) < 1);
-  assert.ok(Math.abs(downtimeMs(snapshot({ backlog, appliedPagesPerSecond: 60_000 }), quiet) - 230) < 1);
+  assert.ok(Math.abs(downtimeMs(snapshot({ backlog, slowerEndPagesPerSecond: null }), quiet) - onLink) < 1);
+  assert.ok(Math.abs(downtimeMs(snapshot({ backlog, slowerEndPagesPerSecond: 60_000 }), quiet) - 230) < 1);
 });
 
 test('what was dirtied since the last sync is predicted from rewrite rates', () => {
@@ -117,7 +117,8 @@ test('what goes while passes are hurried is no downtime', () => {
   assert.equal(Math.round(downtimeMs(snapshot(over))), 80 + 1000);
   assert.equal(Math.round(downtimeMs(snapshot({ ...over, gateHeld: true }), iteration(0))), 80 + 900);
   const held = { queuedPages: 0, queuedBytes: 0, heldPages: 1000, heldBytes: 1000 * PAGE_BYTES };
-  // The coldest held pages follow while the link has nothing else: 100 of them, less those that are written again within 50 ms.
+  // The coldest held pages follow while the link has nothing else: 100 of them, less those that are written
+  // again within 50 ms.
   const heldMs = downtimeMs(snapshot({ ...over, backlog: held, gateHeld: true }));
   assert.ok(heldMs > 80 + 900 && heldMs < 80 + 920, `${heldMs} ms`);
   assert.ok(heldOutlastsHurry({ backlog: held, bandwidthBytesPerSecond: 1000 * PAGE_BYTES }));

@@ -1,4 +1,7 @@
-/** The engine's state, its beginning, and the frozen report of what it decided. Not responsible for transitions (step.ts). */
+/**
+ * The engine's state, its beginning, and the frozen report of what it decided. Not responsible for
+ * transitions (step.ts).
+ */
 
 import { assert } from '../base/index.ts';
 import type { AnyStrategy } from '../strategy/index.ts';
@@ -20,7 +23,7 @@ export interface EngineOptions {
   readonly pageCount: number;
   /** What the operator says the link carries; a measured rate takes its place. */
   readonly linkBytesPerSecondConfigured: number | null;
-  /** Device state, last sync, round trips, `cont`: what a stop costs with an empty backlog. */
+  /** What a stop costs with an empty backlog: last sync, device state, round trips, `cont`. */
   readonly fixedDowntimeMs: number;
   /** QEMU waits for switchover-ack. false: see gate.ts. */
   readonly ackGate: boolean;
@@ -42,18 +45,24 @@ export interface RunningIteration {
   readonly startMs: number;
   /** QEMU's passes when it began. */
   readonly passesAtStart: number;
-  /** It ends at the first dirty sync after this; null for the first pass, which ends when it ends. */
+  /**
+   * The iteration ends at the first dirty sync after this; null for iteration 0, which ends with QEMU's first
+   * pass.
+   */
   readonly lengthMs: number | null;
-  /** `end-iteration` was sent, its answer is awaited. */
+  /** `end-iteration` was sent, and its answer has not come yet. */
   readonly ending: boolean;
 }
 
-/** What QEMU hands over after a sync is what the guest dirtied before it: the freshest knowledge of how much that is. */
+/**
+ * How many pages QEMU's newest passes handed over. They are what the guest dirtied before each sync: the
+ * freshest such figure there is.
+ */
 export interface PassArrivals {
-  /** At the newest sync. */
+  /** In total, at the newest sync. */
   readonly arrivedPages: number;
   readonly syncMs: number;
-  /** Of the pass before; null while that was QEMU's first. */
+  /** What the pass before brought; null while that was QEMU's first. */
   readonly last: { readonly pages: number; readonly durationMs: number } | null;
 }
 
@@ -69,22 +78,31 @@ export interface EngineState {
   readonly throttleShare: number;
   readonly history: readonly IterationStats[];
   readonly iterationsTotal: number;
-  /** Iterations that ended with the queue drained: only those count as indecision. */
+  /** Iterations that ended with the queue drained. Only those count as indecision. */
   readonly iterationsIdle: number;
   readonly iteration: RunningIteration;
   readonly snapshot: Snapshot | null;
   /** null: arrivals are not counted, or there was no sync yet. */
   readonly arrivals: PassArrivals | null;
   readonly linkMeasuredBytesPerSecond: number | null;
-  /** As last commanded; null before. */
+  /** As last commanded; null before the first command. */
   readonly waitingBytesMax: number | null;
   /** The last moment at which QEMU was seen to move on: a sync, or a page. */
   readonly progressMs: number;
   readonly progressMark: number;
   readonly operatorSwitch: boolean;
-  readonly explained: { readonly atMs: number; readonly key: string; readonly text: string } | null;
+  /** What the live view was told last; `key` is action and rule. */
+  readonly explained: {
+    readonly atMs: number;
+    readonly key: string;
+    readonly text: string;
+    readonly isRefusal: boolean;
+  } | null;
   readonly decisions: readonly DecisionRecord[];
-  /** Iterations there were when the strategy's wish to stop was refused first; null: it does not want to, or may. */
+  /**
+   * How many iterations had ended when the strategy's wish to stop was first refused; null: it is not being
+   * refused.
+   */
   readonly refusedSince: number | null;
 }
 

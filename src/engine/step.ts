@@ -1,6 +1,7 @@
 /**
- * The transitions of the engine: a fact in, the next state and commands out. The only caller of strategies. Not responsible for carrying
- * anything out, nor for knowing the time: `nowMs` is milliseconds since `migrate`, like every time in facts.
+ * The transitions of the engine: a fact in, the next state and commands out. The only caller of strategies.
+ * Not responsible for carrying anything out, nor for knowing the time: `nowMs` is milliseconds since
+ * `migrate`, like every time in facts.
  */
 
 import { assert, formatMs, unreachable } from '../base/index.ts';
@@ -19,7 +20,7 @@ export interface Step {
 
 /** QEMU counts as stalled after this many iteration lengths without a sync or a page. */
 const STALL_LENGTHS = 5;
-/** Strategies whose iterations are passes have no length; a stall still needs a scale. */
+/** Where an iteration is a pass it has no length, but a stall still needs a scale. */
 const STALL_LENGTH_MS_MIN = 1000;
 
 export function step(before: EngineState, fact: Fact, nowMs: number): Step {
@@ -90,7 +91,7 @@ function onTick(turn: Turn, snapshot: Snapshot): void {
   const verdict = outlook && strategy.atTick(outlook, turn.state.memory, parameters);
   if (verdict !== null) applyVerdict(turn, verdict);
   if (turn.state.phase !== 'running') return;
-  // A `pass` fact may be lost with a reconnect; the first pass must still end.
+  // A reconnect may lose a `pass` fact, and the first pass must still end.
   if (turn.state.iteration.index === 0 && snapshot.firstPassDone) endIteration(turn);
   atGate(turn);
   explainStall(turn);
@@ -136,7 +137,7 @@ function onIteration(turn: Turn, fact: Extract<Fact, { kind: 'iteration' }>): vo
   const lengthMs = strategy.iterationMs(outlook, parameters);
   assert(Number.isFinite(lengthMs) && lengthMs >= 0, `${strategy.name} gives an iteration a length`);
   const link = outlook.linkBytesPerSecond;
-  // While a queue longer than an iteration is being worked off, another iteration is not indecision.
+  // While a queue that takes longer than an iteration is being sent, going on is not indecision.
   const draining =
     link !== null && queuedBytes(outlook) > (link * Math.max(lengthMs, fact.stats.durationMs)) / 1000;
   const idle = fact.stats.index > 0 && !(draining && strategy.absorb);
@@ -162,7 +163,8 @@ function atDeadlines(turn: Turn): boolean {
   const { state, nowMs } = turn;
   if (state.phase !== 'running') return false;
   if (state.operatorSwitch) {
-    carryOut(turn, { action: 'stop-and-copy', rule: 'operator', text: 'the operator asked to switch now' });
+    const text = 'the operator asked to switch now';
+    carryOut(turn, { action: 'stop-and-copy', rule: 'operator', text }, { waivesLimit: true });
     return true;
   }
   const { timeoutMs } = state.limits;
@@ -186,11 +188,14 @@ function followOnTimeout(turn: Turn, rule: string, code: string, text: string): 
   const last = turn.state.explained === null ? '' : `; last: ${turn.state.explained.text}`;
   const switching = turn.state.limits.onTimeout === 'switch';
   const decision: Decision = { action: switching ? 'stop-and-copy' : 'abort', rule, text: `${text}${last}` };
-  carryOut(turn, decision, code);
+  carryOut(turn, decision, { code, waivesLimit: true });
   return true;
 }
 
-/** A stalled QEMU ends no iterations; its silence counts instead, so that the cap is reached all the same. */
+/**
+ * A stalled QEMU ends no iterations. Its silence counts instead, so that the cap on iterations is reached all
+ * the same.
+ */
 function stallsOf(turn: Turn): number {
   const { iteration, progressMs } = turn.state;
   if (iteration.lengthMs === null) return 0;
@@ -209,7 +214,7 @@ function explainStall(turn: Turn): void {
   explain(turn, { action: 'continue', rule: 'stalled', text });
 }
 
-/** A change of the link's measured rate smaller than this is not worth a command. */
+/** A smaller change of what may wait is not worth a command. */
 const GATE_CHANGE = 0.05;
 
 function atGate(turn: Turn): void {
@@ -228,7 +233,10 @@ function gateOf(state: EngineState): GateQuestion {
   return { limits, linkBytesPerSecond: linkOf(state), fixedDowntimeMs: options.fixedDowntimeMs };
 }
 
-/** Running | stopping -> stopped; running -> ended when QEMU stopped by itself and what waits does not fit: the source goes on. */
+/**
+ * Running | stopping -> stopped. Running -> ended when QEMU stopped by itself and what waits does not fit the
+ * limit: the source goes on.
+ */
 function onStopped(turn: Turn, invited: boolean, snapshot: Snapshot): void {
   observe(turn, snapshot);
   if (turn.state.phase === 'ended') return;
@@ -239,13 +247,16 @@ function onStopped(turn: Turn, invited: boolean, snapshot: Snapshot): void {
   const { fits, why } = judgeStop(gateOf(turn.state), snapshot);
   const text = `QEMU stopped the VM by itself: ${why}`;
   if (fits) {
-    carryOut(turn, { action: 'stop-and-copy', rule: 'uninvited', text });
+    carryOut(turn, { action: 'stop-and-copy', rule: 'uninvited', text }, { waivesLimit: true });
     turn.state = { ...turn.state, phase: 'stopped' };
-  } else carryOut(turn, { action: 'abort', rule: 'gate-lost', text }, 'GATE_LOST');
+  } else carryOut(turn, { action: 'abort', rule: 'gate-lost', text }, { code: 'GATE_LOST' });
 }
 
-/** Any phase -> ended. Whether COMMIT is already out only the controller knows; it then ignores the command. */
+/**
+ * Any phase -> ended. Whether COMMIT is already out only the controller knows; it then ignores the command.
+ */
 function onCancel(turn: Turn): void {
   if (turn.state.phase === 'ended') return;
-  carryOut(turn, { action: 'abort', rule: 'operator', text: 'the operator cancelled' }, 'CANCELLED');
+  const decision: Decision = { action: 'abort', rule: 'operator', text: 'the operator cancelled' };
+  carryOut(turn, decision, { code: 'CANCELLED' });
 }

@@ -1,6 +1,7 @@
 /**
- * A toy guest, QEMU, gateway and link that close the loop around the engine, for tests only. Page by page and naive on purpose: it shares no
- * code with the page store or the simulator. Not responsible for timing below a tick.
+ * A toy guest, QEMU, gateway and link that close the loop around the engine, for tests only. Page by page and
+ * naive on purpose: it shares no code with the page store or the simulator. Not responsible for timing below
+ * a tick.
  */
 
 import { Prng } from '../base/index.ts';
@@ -16,9 +17,8 @@ import {
 } from '../vm/index.ts';
 import { type EngineState, startEngine } from './state.ts';
 import { step } from './step.ts';
-import type { Command, Fact } from './types.ts';
+import { type Command, ENGINE_TICK_MS, type Fact } from './types.ts';
 
-export const TOY_TICK_MS = 50;
 export const TOY_PAGE_BYTES = 4104;
 const PASS_MS_MIN = 250;
 const REGION_PAGES = 64;
@@ -281,7 +281,7 @@ export class ToyWorld {
         ? queued + this.count(this.place, 2) >= (options.memoryPagesMax ?? Number.POSITIVE_INFINITY)
         : queued > 64;
     };
-    let budget = ((options.qemuPagesPerSecond ?? 40_000) * TOY_TICK_MS) / 1000;
+    let budget = ((options.qemuPagesPerSecond ?? 40_000) * ENGINE_TICK_MS) / 1000;
     while (budget > 0 && this.passList.length > 0 && (budget % 16 !== 0 || !full())) {
       this.receive(this.passList.pop()!);
       budget--;
@@ -301,7 +301,7 @@ export class ToyWorld {
   }
 
   send(): void {
-    this.linkCredit += (this.link * TOY_TICK_MS) / 1000;
+    this.linkCredit += (this.link * ENGINE_TICK_MS) / 1000;
     let queue: number[] = [];
     for (let page = 0; page < this.pages; page++) if (this.place[page] === 1) queue.push(page);
     if (this.order.kind === 'coldest' || this.order.kind === 'counter') {
@@ -327,7 +327,7 @@ export class ToyWorld {
     const operator = [...(this.options.operator ?? [])];
     this.tell({ kind: 'tick', snapshot: this.snapshot() });
     while (this.end === null && this.nowMs < endMs) {
-      this.nowMs += TOY_TICK_MS;
+      this.nowMs += ENGINE_TICK_MS;
       for (const page of this.options.write(this)) this.dirty[page] = 1;
       this.qemu();
       if (this.end === null) this.send();
@@ -364,7 +364,7 @@ export class ToyWorld {
 /** `perSecond` writes a second, uniform over the first `hot` pages. */
 export function uniformWrites(hot: number, perSecond: number): ToyOptions['write'] {
   return function* ({ prng }) {
-    const writes = (perSecond * TOY_TICK_MS) / 1000;
+    const writes = (perSecond * ENGINE_TICK_MS) / 1000;
     for (let write = 0; write < writes; write++) yield prng.below(hot);
   };
 }

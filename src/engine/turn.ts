@@ -1,4 +1,7 @@
-/** One turn of the engine: the state under transition, and what is read off it everywhere. Not responsible for transitions. */
+/**
+ * One turn of the engine: the state under transition, and what is read off it everywhere. Not responsible for
+ * transitions.
+ */
 
 import { type Prediction, predict } from './predict.ts';
 import type { EngineState } from './state.ts';

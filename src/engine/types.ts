@@ -2,8 +2,11 @@
 
 import type { Decision, Hold, IterationStats, Limits, Order, Snapshot } from '../vm/index.ts';
 
+/** The engine is told this often how things stand, live and in the simulator. */
+export const ENGINE_TICK_MS = 50;
+
 export type Fact =
-  /** About every 50 ms. */
+  /** About every ENGINE_TICK_MS. */
   | { readonly kind: 'tick'; readonly snapshot: Snapshot }
   /** QEMU synchronised its dirty bitmap: pass `passes` begins. */
   | { readonly kind: 'pass'; readonly snapshot: Snapshot }
@@ -19,7 +22,9 @@ export type Command =
   | { readonly kind: 'set-rules'; readonly hold: Hold; readonly order: Order; readonly closePasses: boolean }
   /** Close the running iteration, shift the dirty history, answer with an `iteration` fact. */
   | { readonly kind: 'end-iteration' }
-  /** Without the ack: at most this may wait at the gateway and on its way; beyond it QEMU is not read. */
+  /**
+   * Without the ack: this much may wait at the gateway and on its way at most. Beyond it QEMU is not read.
+   */
   | { readonly kind: 'waiting-max'; readonly bytes: number }
   | {
       readonly kind: 'stop-and-copy';
@@ -29,5 +34,5 @@ export type Command =
   | { readonly kind: 'throttle'; readonly share: number; readonly decision: Decision }
   | { readonly kind: 'post-copy'; readonly decision: Decision }
   | { readonly kind: 'abort'; readonly code: string; readonly decision: Decision }
-  /** What the rule thinks and why not yet; for the live view. */
+  /** What the rule waits for and why; for the live view. */
   | { readonly kind: 'explain'; readonly decision: Decision; readonly downtimePredictedMs: number | null };

@@ -5,8 +5,9 @@ import type { Coding } from './coding.ts';
 import type { Bounds } from './types.ts';
 
 /**
- * Data: each page once. Time: that over the link. Downtime: with whole pages the link keeps only the coldest pages current whose rates sum
- * to what it carries; the hotter ones are dirty at any moment. A quiet phase gives the link that long to catch up.
+ * Data: each page once. Time: the time the link takes for that. Downtime: with whole pages, the link keeps
+ * only the coldest pages current, as many as their rates sum to what it carries; the hotter ones are dirty at
+ * any moment. During a quiet phase the link catches up.
  */
 export function boundsOf(
   guest: GuestModel,

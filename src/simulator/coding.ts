@@ -1,4 +1,7 @@
-/** What pages cost on the link, by arrangement and by what the destination already has. Not responsible for what is sent. */
+/**
+ * What pages cost on the link, by arrangement and by what the destination already has. Not responsible for
+ * what is sent.
+ */
 
 import { ZERO_PAGE_BYTES } from '../pages/index.ts';
 import type { PageCost } from '../trace/index.ts';

@@ -1,11 +1,13 @@
 /**
- * The virtual driver: tells the engine what happens in the world, tick by tick, and carries its commands out, as src/controller/drive.ts
- * does for real machines. Ends with the engine's decision, or when time is up. Not responsible for what follows a stop (ending.ts).
+ * The virtual driver: tells the engine what happens in the world, tick by tick, and carries its commands out,
+ * as src/controller/drive.ts does for real machines. Ends with the engine's decision, or when time is up. Not
+ * responsible for what follows a stop (ending.ts).
  */
 
 import { assert } from '../base/index.ts';
 import {
   type Command,
+  ENGINE_TICK_MS,
   type EngineState,
   engineReport,
   type Fact,
@@ -16,9 +18,8 @@ import type { Decision, ParameterValues } from '../vm/index.ts';
 import { MODEL, type SimulationOptions } from './types.ts';
 import { World } from './world.ts';
 
-export const TICK_MS = 50;
-
-export type Ending =
+/** How the run to the decision ended: with the engine's last command, or without one in time. */
+export type DriverResult =
   | {
       readonly kind: 'stop-and-copy' | 'post-copy' | 'abort';
       readonly decision: Decision;
@@ -30,7 +31,7 @@ export class Driver {
   readonly world: World;
   readonly #timeLimitMs: number;
   #engine: EngineState;
-  #ending: Ending | null = null;
+  #result: DriverResult | null = null;
   #throttleShareMax = 0;
   #passesAtIterationStart = 1;
 
@@ -56,13 +57,16 @@ export class Driver {
     return engineReport(this.#engine);
   }
 
-  /** Runs to the decision. `onTick` sees every moment at which the VM might be stopped; true ends the run there. */
-  run(onTick?: (world: World) => boolean): Ending {
+  /**
+   * Runs to the decision. `onTick` sees every moment at which the VM might be stopped; true ends the run
+   * there.
+   */
+  run(onTick?: (world: World) => boolean): DriverResult {
     const { world } = this;
-    while (this.#ending === null) {
+    while (this.#result === null) {
       if (world.nowMs >= this.#timeLimitMs) return { kind: 'timed-out' };
       const before = world.nowMs;
-      world.advance(TICK_MS);
+      world.advance(ENGINE_TICK_MS);
       assert(world.nowMs > before, 'time is monotone');
       if (world.passIsDue) {
         world.beginPass();
@@ -71,11 +75,11 @@ export class Driver {
       this.#tell({ kind: 'tick', snapshot: world.snapshot() });
       if (onTick?.(world)) return { kind: 'timed-out' };
     }
-    return this.#ending;
+    return this.#result;
   }
 
   #tell(fact: Fact): void {
-    if (this.#ending !== null) return;
+    if (this.#result !== null) return;
     const { state, commands } = step(this.#engine, fact, this.world.nowMs);
     this.#engine = state;
     for (const command of commands) this.#obey(command);
@@ -97,11 +101,11 @@ export class Driver {
         this.#throttleShareMax = Math.max(this.#throttleShareMax, command.share);
         return;
       case 'stop-and-copy':
-        this.#ending ??= command;
+        this.#result ??= command;
         return;
       case 'post-copy':
       case 'abort':
-        this.#ending ??= { kind: command.kind, decision: command.decision, downtimePredictedMs: null };
+        this.#result ??= { kind: command.kind, decision: command.decision, downtimePredictedMs: null };
         return;
       // The acknowledgement is the gate here, and nobody watches a live view.
       case 'waiting-max':
@@ -122,7 +126,7 @@ export class Driver {
   }
 }
 
-/** Device state, proof of loading and the round trips of a handover with an empty backlog. */
+/** What a handover takes with an empty backlog: device state, proof of loading, round trips. */
 export function fixedDowntimeMs(options: SimulationOptions): number {
   const gateway = options.strategy.mechanism === 'gateway';
   const fixed = gateway ? MODEL.fixedDowntimeMs : MODEL.qemuFixedDowntimeMs;
@@ -131,8 +135,9 @@ export function fixedDowntimeMs(options: SimulationOptions): number {
 }
 
 /**
- * Without a gateway QEMU synchronises and asks again as soon as less is pending than the downtime limit lets through. Which limit that is
- * the strategy's parameters say where they name one.
+ * How many pages a pass may leave. Without a gateway, QEMU synchronises and asks again as soon as less is
+ * pending than the link carries within the downtime limit. A strategy's parameters may name a limit of its
+ * own.
  */
 function passDonePages(options: SimulationOptions): number {
   const { strategy, parameters, limits, linkBytesPerSecond } = options;

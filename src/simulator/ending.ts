@@ -1,34 +1,36 @@
-/** What follows the decision: the rest flows with the VM stopped, or after it has moved. Not responsible for deciding or judging. */
+/**
+ * What follows the decision: the rest flows with the VM stopped, or after it has moved. Not responsible for
+ * deciding or judging.
+ */
 
 import { assert } from '../base/index.ts';
 import { HURRY_MS_MAX, HurriedPasses, heldOutlastsHurry } from '../engine/index.ts';
 import { fixedDowntimeMs } from './driver.ts';
-import { MODEL, type SimulationOptions } from './types.ts';
+import { type MigrationTimes, MODEL, type SimulationOptions } from './types.ts';
 import type { World } from './world.ts';
 
-export interface Ended {
-  readonly totalMigrationTimeMs: number;
-  readonly downtimeMs: number;
-}
-
-/** A stretch while the VM is stopped: the last one is timed exactly by the link. */
+/** Time goes on in stretches of this length while the VM is stopped. The link times the last byte exactly. */
 const STRETCH_MS = 10;
 
-/** Dirty set and rest of the pass arrive, held pages go last; the destination runs when all is loaded. */
-export function stopAndCopy(world: World, options: SimulationOptions): Ended {
+/**
+ * What the pass has left and the last dirty set are sent, then the held pages. The destination runs when all
+ * is loaded.
+ */
+export function stopAndCopy(world: World, options: SimulationOptions): MigrationTimes {
   if (world.logBytesPerSecond !== null) return replayLastLog(world, options, world.logBytesPerSecond);
   if (world.gateway) hurry(world);
   const stoppedMs = world.nowMs;
   world.stop();
-  // A gateway reads on while the link sends, so QEMU ends its pass and looks at what is dirty long before what waits is gone; held pages that
-  // are dirty then are replaced, not sent twice. QEMU alone looks at once.
+  // A gateway reads on while the link sends. So QEMU ends its pass and synchronises long before everything
+  // that waits is sent, and held pages that are dirty by then are replaced instead of sent twice. Without a
+  // gateway QEMU synchronises at once.
   while (world.gateway && world.ledger.passPages > 0) world.advance(STRETCH_MS);
   world.beginPass();
   while (!world.drained) world.advance(STRETCH_MS);
   return afterLastByte(world, options, stoppedMs);
 }
 
-/** Passes follow each other without a pause, as the live handover has it. */
+/** Passes follow each other without a pause, as in the live handover. */
 function hurry(world: World): void {
   const passes = new HurriedPasses();
   const untilMs = world.nowMs + HURRY_MS_MAX;
@@ -40,8 +42,11 @@ function hurry(world: World): void {
   } while (!passes.begin(world.nowMs, world.index.queuedPages) && world.nowMs < untilMs);
 }
 
-/** The log that is left is that of the newest round: each is as long as shipping and replaying the one before took. */
-function replayLastLog(world: World, options: SimulationOptions, logBytesPerSecond: number): Ended {
+/**
+ * The log that is left is that of the newest round. It covers the time that shipping and replaying the log
+ * before it took.
+ */
+function replayLastLog(world: World, options: SimulationOptions, logBytesPerSecond: number): MigrationTimes {
   const stoppedMs = world.nowMs;
   const speed = Math.min(
     options.linkBytesPerSecond,
@@ -59,15 +64,18 @@ function replayLastLog(world: World, options: SimulationOptions, logBytesPerSeco
   return { totalMigrationTimeMs: stoppedMs + downtimeMs, downtimeMs };
 }
 
-function afterLastByte(world: World, options: SimulationOptions, stoppedMs: number): Ended {
+function afterLastByte(world: World, options: SimulationOptions, stoppedMs: number): MigrationTimes {
   world.link.send(MODEL.deviceBytes, stoppedMs);
   const endMs = Math.max(stoppedMs, world.link.freeAtMs) + fixedDowntimeMs(options);
   checkEnd(world);
   return { totalMigrationTimeMs: endMs, downtimeMs: endMs - stoppedMs };
 }
 
-/** The VM moves with its device state; its remaining pages follow, pushed and on demand: the migration ends with the last of them. */
-export function postCopy(world: World, options: SimulationOptions): Ended {
+/**
+ * The VM moves with its device state. Its remaining pages follow, pushed and on demand, and the migration
+ * ends with the last of them.
+ */
+export function postCopy(world: World, options: SimulationOptions): MigrationTimes {
   const stoppedMs = world.nowMs;
   world.link.send(MODEL.deviceBytes, stoppedMs);
   const downtimeMs = world.link.freeAtMs - stoppedMs + fixedDowntimeMs(options);
@@ -76,7 +84,10 @@ export function postCopy(world: World, options: SimulationOptions): Ended {
   return { totalMigrationTimeMs: world.link.freeAtMs + options.roundTripMs, downtimeMs };
 }
 
-/** The invariants of a finished run: everything arrived as last written, and nothing was forgotten in a queue or a hold. */
+/**
+ * The invariants of a finished run: everything arrived as last written, and nothing was forgotten in a queue
+ * or a hold.
+ */
 function checkEnd(world: World): void {
   world.ledger.assertConserved();
   assert(world.index.queuedPages === 0 && world.index.heldPages === 0, 'no page is lost by holding');

@@ -1,9 +1,12 @@
+export { type Advice, adviceOf } from './assess/advice.ts';
+export { type Confidence, confidenceOf } from './assess/confidence.ts';
+export { type GuestFacts, guestFactsOf, type Measurement } from './assess/guest-facts.ts';
+export { type PredictedMove, type PredictOptions, predictMoves, REPLAYS } from './assess/predicted-moves.ts';
 export { sweepPage } from './page.ts';
 export { axesOf, type Picture, type PictureAxes, picture } from './picture.ts';
 export { type PlanVariant, variantsOf } from './ranges.ts';
-export { costOf, regretOf, type Stop } from './regret.ts';
 export { appendRecord, recordsCsv, resumeRecords, type SweepRecord, type SweepStamp } from './results.ts';
-export { simulate, timeLimitMsOf } from './run.ts';
+export { simulate } from './run.ts';
 export { groupBy, type SummaryRow, summarize } from './summary.ts';
 export { type SweepOptions, sweep } from './sweep.ts';
 export {

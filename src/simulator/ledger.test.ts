@@ -1,4 +1,7 @@
-/** The ledger against page versions in plain maps: the same pages are stale, whatever is written, taken and delivered. */
+/**
+ * The ledger against page versions in plain maps: the same pages are stale, whatever is written, taken and
+ * delivered.
+ */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';

@@ -1,13 +1,17 @@
 /**
- * The truth about every page: what the guest has written, what QEMU still has to send, whether the newest content has left QEMU, and whether
- * it has arrived. Bitmaps, because "is it the newest?" is all that a version number would be asked. The run's invariants are read off here.
- * Not responsible for what the gateway believes (src/pages), nor for time.
+ * The truth about every page: whether the guest has written it, whether QEMU still has to send it, whether
+ * its newest content has left QEMU, and whether that has arrived. Bitmaps are enough: of a version number one
+ * would only ask whether it is the newest. The run's invariants are read off here. Not responsible for what
+ * the gateway believes (src/pages), nor for time.
  */
 
 import { assert, popcount32 } from '../base/index.ts';
 import type { DirtySink } from '../trace/index.ts';
 
-/** Words a chunk: what is clean is skipped by chunks, so that a pass costs by what is dirty and not by RAM. */
+/**
+ * Words of a chunk. Clean chunks are skipped, so that the cost of a pass grows with what is dirty and not
+ * with RAM.
+ */
 const CHUNK_SHIFT = 10;
 const CHUNK_WORDS = 1 << CHUNK_SHIFT;
 const CHUNK_PAGES = CHUNK_WORDS * 32;
@@ -27,7 +31,7 @@ export class Ledger implements DirtySink {
   /** 1: the chunk may hold dirty pages, or pages of the pass. */
   readonly #dirtyChunks: Uint8Array;
   readonly #passChunks: Uint8Array;
-  /** 1: all of the chunk is settled, as of the last look. */
+  /** 1: all of the chunk was settled when last looked at. */
   readonly #settledChunks: Uint8Array;
   readonly #zeroFrom: number;
   #passPages: number;
@@ -36,7 +40,10 @@ export class Ledger implements DirtySink {
   /** Stale pages of which the destination has an older copy. */
   #staleAgainPages = 0;
   #dirtiedPages = 0;
-  /** The word where the scan goes on: QEMU goes round and round, a sync does not bring it back to the beginning. */
+  /**
+   * The word at which the scan goes on. QEMU scans around, and a sync does not bring it back to the
+   * beginning.
+   */
   #cursor = 0;
 
   /** Pages from `zeroFrom` on are zero; all are left to send. */
@@ -69,7 +76,7 @@ export class Ledger implements DirtySink {
   get staleAgainPages(): number {
     return this.#staleAgainPages;
   }
-  /** Writes as told, a page once a step. */
+  /** Writes as the guest told them: a page counts once a step. */
   get dirtiedPages(): number {
     return this.#dirtiedPages;
   }
@@ -103,7 +110,10 @@ export class Ledger implements DirtySink {
     this.#dirtiedPages += (mask & (mask - 1)) === 0 ? 1 : popcount32(mask);
   }
 
-  /** Each of these pages is dirty and stale, and no copy of it is under way: another write changes nothing but `dirtiedPages`. */
+  /**
+   * Each of these pages is dirty and stale, and no copy of it is under way: another write changes nothing but
+   * `dirtiedPages`.
+   */
   settled(firstPage: number, pageCount: number): boolean {
     const end = firstPage + pageCount;
     for (let from = firstPage; from < end; ) {
@@ -136,7 +146,10 @@ export class Ledger implements DirtySink {
     return ((this.#delivered[pageIndex >>> 5]! >>> (pageIndex & 31)) & 1) === 1;
   }
 
-  /** QEMU's dirty sync: the next pass is what was written, and what the running one has left. Returns its pages. */
+  /**
+   * QEMU's dirty sync: the next pass is what was written, and what the running pass has left. Returns its
+   * number of pages.
+   */
   sync(): number {
     let pages = 0;
     for (let chunk = 0; chunk < this.#dirtyChunks.length; chunk++) {
@@ -164,7 +177,10 @@ export class Ledger implements DirtySink {
     return pages;
   }
 
-  /** The next pages of the pass in address order and around, at most `max`; their content leaves QEMU as it is now. */
+  /**
+   * The next pages of the pass in address order and around, at most `max`; their content leaves QEMU as it is
+   * now.
+   */
   take(max: number, out: Uint32Array): number {
     const limit = Math.min(max, out.length, this.#passPages);
     let filled = 0;
@@ -207,7 +223,7 @@ export class Ledger implements DirtySink {
     this.#delivered[at]! |= bit;
   }
 
-  /** Post-copy, and what has no pages: the destination is given everything at once. */
+  /** For post-copy, and for what ships no pages: the destination gets everything at once. */
   deliverAll(): void {
     this.#pass.fill(0);
     this.#dirty.fill(0);

@@ -1,9 +1,12 @@
 /**
- * The link as a queue of bytes with a rate: when it is free again, what it carried, and what a sender may know of it.
- * Latency is not in here: it counts once, at the end. Pure arithmetic on virtual time.
+ * The link as a queue of bytes with a rate: when it is free again, what it carried, and what a sender may
+ * know of it. Latency is not in here: it counts once, at the handover. Pure arithmetic on virtual time.
  */
 
-/** A sender knows the rate after the link was busy for this long with this much (src/gateway/output/delivery.ts). */
+/**
+ * A sender knows the rate once the link has been busy for this long, and carried this much
+ * (src/gateway/output/delivery.ts).
+ */
 const KNOWN_AFTER_MS = 100;
 const KNOWN_AFTER_BYTES = 1024 * 1024;
 

@@ -108,9 +108,10 @@ test('a uniform hot set that outruns the link: the oracle leaves what arithmetic
     });
     return [...pages];
   });
-  // 512 hot pages, each written twice a second: 1,024 exp(-2 a) of them a second were last written `a` seconds before the stop. The link
-  // carries 512 a second, so it falls behind for the last ln(2) / 2 seconds, by 512 (1 - 1/2) - 512 ln(2) / 2 = 79 pages; an interval's
-  // worth (26) is written while the last one runs, and the guest's own pages come on top.
+  // 512 hot pages, each written twice a second: 1,024 exp(-2 a) of them a second were last written `a`
+  // seconds before the stop. The link carries 512 a second, so it falls behind for the last ln(2) / 2
+  // seconds, by 512 (1 - 1/2) - 512 ln(2) / 2 = 79 pages; an interval's worth (26) is written while the last
+  // one runs, and the guest's own pages come on top.
   const pagesPerInterval = (512 * STEP_MS) / 1000;
   const left = leastLeft({ pageCount: 2048, intervals }, pagesPerInterval).at(-1)!;
   assert.ok(left > 79 && left < 79 + 26 + 25, `${left}`);

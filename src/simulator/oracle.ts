@@ -1,10 +1,12 @@
 /**
- * The clairvoyant: it knows when each page is written for the last time, so it holds exactly the pages that are not worth sending yet and
- * sends each other one once. What it leaves is the least that any hold, order and stop can leave. Pure; proven against brute force in its test.
+ * The clairvoyant: it knows when each page is written for the last time, so it holds exactly the pages that
+ * are not worth sending yet, and sends every other page once. What it leaves is the least that any hold,
+ * order and stop can leave. Pure; its test compares it with brute force.
  *
- * Why it is the best: for a stop after interval T a page is clean if and only if it was sent in an interval after its last write before T.
- * That makes each page a job of one unit, released by that write and due at T; with one common due time, sending any released page
- * whenever there is room completes the most jobs. The pages left are the best hold set: those released last.
+ * Why it is the best: for a stop after interval T, a page is clean if and only if it was sent in an interval
+ * after its last write before T. So each page is a job of one unit, released by that write and due at T. With
+ * one common due time, the most jobs are completed by sending any released page whenever there is room. The
+ * pages left are the best hold set: those released last.
  */
 
 import { assert } from '../base/index.ts';
@@ -83,7 +85,10 @@ export function stopAt(interval: number, leftPages: number, options: OracleOptio
   return { interval, leftPages, total, downtime, cost };
 }
 
-/** The pages to hold for a stop after `interval` intervals: those written last, as many as are left. Ascending. */
+/**
+ * The pages to hold for a stop after `interval` intervals: those written last, as many as are left.
+ * Ascending.
+ */
 export function bestHoldSet(history: WriteHistory, interval: number, pagesPerInterval: number): number[] {
   const lastWrite = new Uint32Array(history.pageCount);
   for (let at = 0; at < interval; at++) for (const page of history.intervals[at]!) lastWrite[page] = at + 1;

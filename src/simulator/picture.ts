@@ -1,6 +1,7 @@
 /**
- * One simulated migration as a picture: what the destination lacks over time, and where; what was sent; when the VM stood still. All pictures
- * of one guest have the same axes, so that they can be laid side by side. Pure SVG; not responsible for the samples (timeline.ts).
+ * One simulated migration as a picture: what the destination lacks over time, and where; what was sent; when
+ * the VM stood still. All pictures of one guest have the same axes, so that they can be laid side by side.
+ * Pure SVG; not responsible for the samples (timeline.ts).
  */
 
 import { formatBytes, formatMs } from '../base/index.ts';
@@ -20,11 +21,17 @@ export interface Picture {
 export interface PictureAxes {
   readonly durationMsMax: number;
   readonly lackingBytesMax: number;
-  /** An axis of its own: several times the guest may be sent, of which little is lacking at any moment. */
+  /**
+   * This has an axis of its own: several times the guest's memory may be sent, while little is lacking at any
+   * moment.
+   */
   readonly sentBytesMax: number;
 }
 
-/** Longer runs are cut off: one that takes ten times as long would squeeze all others. */
+/**
+ * Runs that take more than this many times as long as the shortest are cut off: they would squeeze all
+ * others.
+ */
 const SHORTEST_RUNS_MAX = 3;
 
 /** Axes that all of these share. */
@@ -54,7 +61,7 @@ const LEFT = 66;
 const RIGHT = 56;
 const TOP = 44;
 const BOTTOM = 34;
-/** Columns of the plot: finer than a pass, and small as a file. */
+/** Columns of the plot: finer than a pass, and still a small file. */
 const COLUMNS = 200;
 
 const LAYERS = [
@@ -136,7 +143,7 @@ function stopMark({ stoppedAtMs, downtimeMs }: Picture, { durationMsMax }: Pictu
   const from = x(stoppedAtMs);
   const width = Math.max(1.5, x(stoppedAtMs + (downtimeMs ?? 0)) - from);
   const height = HEIGHT - TOP - BOTTOM;
-  // Beside the band where there is room, else before it.
+  // The label stands behind the band where there is room, else before it.
   const fits = from + width + 70 < WIDTH - RIGHT;
   const at = fits ? `x="${(from + width + 5).toFixed(1)}"` : `x="${(from - 5).toFixed(1)}" text-anchor="end"`;
   return `<rect x="${from.toFixed(1)}" y="${TOP}" width="${width.toFixed(1)}" height="${height}" fill="${STOPPED_COLOUR}" fill-opacity="0.16"/>

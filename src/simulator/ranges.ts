@@ -1,6 +1,7 @@
 /**
- * Ranges of a sweep: one plan document becomes many, by every combination of listed values, or by drawing values at random. Works on the
- * document as read from YAML; what it means, and whether it is right, is for whoever reads plans. Pure.
+ * Ranges of a sweep: one plan document becomes many, by every combination of listed values, or by drawing
+ * values at random. Works on the document as read from YAML; what it means, and whether it is right, is for
+ * whoever reads plans. Pure.
  */
 
 import { z } from 'zod';

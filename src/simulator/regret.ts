@@ -1,31 +1,31 @@
 /**
  * Regret: what a run cost, over what it would have cost with the best moment to stop on the same run.
  *
- * Cost = total time + DOWNTIME_WEIGHT x the downtime beyond the operator's limit: what is within the limit has been agreed to. The weight is
- * the one `adaptive` takes by default (src/strategy). The run is repeated with the same seed and rules, its stop ignored; at every tick the
- * cost of stopping there is known exactly from what the destination lacks. It ends when time alone costs more than the best stop found.
+ * Cost = total time + DOWNTIME_WEIGHT x the downtime beyond the operator's limit: downtime within the limit
+ * has been agreed to. The weight is the one that `adaptive` takes by default (src/strategy). The run is
+ * repeated with the same seed and rules, and its stop is ignored. At every tick the cost of stopping there is
+ * known exactly from what the destination lacks. The repetition ends when its time alone costs more than the
+ * best stop so far.
  */
 
 import { type AnyStrategy, DOWNTIME_WEIGHT } from '../strategy/index.ts';
 import type { Verdict } from '../vm/index.ts';
 import { Driver, fixedDowntimeMs } from './driver.ts';
-import type { ClairvoyantStop, SimulationOptions } from './types.ts';
+import type { ClairvoyantStop, MigrationTimes, SimulationOptions } from './types.ts';
 
-export interface Stop {
-  readonly totalMigrationTimeMs: number;
-  readonly downtimeMs: number;
+export function costOf(times: MigrationTimes, limitMs: number): number {
+  return times.totalMigrationTimeMs + DOWNTIME_WEIGHT * Math.max(0, times.downtimeMs - limitMs);
 }
 
-export function costOf(stop: Stop, limitMs: number): number {
-  return stop.totalMigrationTimeMs + DOWNTIME_WEIGHT * Math.max(0, stop.downtimeMs - limitMs);
+/** The share by which a run cost more than the best; 0 when it was as good. */
+export function regretOf(times: MigrationTimes, best: MigrationTimes, limitMs: number): number {
+  return Math.max(0, costOf(times, limitMs) / costOf(best, limitMs) - 1);
 }
 
-/** Share by which `stop` cost more than `best`; 0 when it was as good. */
-export function regretOf(stop: Stop, best: Stop, limitMs: number): number {
-  return Math.max(0, costOf(stop, limitMs) / costOf(best, limitMs) - 1);
-}
-
-/** The best of all moments at which this run could have been stopped; null if it never passed QEMU's first pass. */
+/**
+ * The best of all moments at which this run could have been stopped; null if it never passed QEMU's first
+ * pass.
+ */
 export function clairvoyantStop(options: SimulationOptions, timeLimitMs: number): ClairvoyantStop | null {
   const limitMs = options.limits.downtimeMsMax;
   const fixedMs = fixedDowntimeMs(options);

@@ -1,4 +1,7 @@
-/** Results of a sweep as files: JSON lines that survive a crash and say whose they are, and CSV. Not responsible for plots (page.ts). */
+/**
+ * Results of a sweep as files: JSON lines that survive a crash and say whose they are, and CSV. Not
+ * responsible for plots (page.ts).
+ */
 
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { errorMessage, GodwitError } from '../base/index.ts';
@@ -24,8 +27,8 @@ export function appendRecord(path: string, stamp: SweepStamp, result: TaskResult
 }
 
 /**
- * What is there of this sweep; a line that a crash cut is dropped, and the file then ends with a whole line. Errors: SWEEP_RESULTS for a
- * file that is none, or whose runs belong to another plan.
+ * What is there of this sweep; a line that a crash cut is dropped, and the file then ends with a whole line.
+ * Errors: SWEEP_RESULTS for a file that is none, or whose runs belong to another plan.
  */
 export function resumeRecords(path: string, hash: string): SweepRecord[] {
   if (!existsSync(path)) return [];

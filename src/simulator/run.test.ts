@@ -1,4 +1,7 @@
-/** Every strategy with every workload, small and seeded: each run ends with its invariants checked, and repeats itself. */
+/**
+ * Every strategy with every workload, small and seeded: each run ends with its invariants checked, and
+ * repeats itself.
+ */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -124,7 +127,9 @@ test('regret: the clairvoyant is never beaten by the rule whose run it watches',
   }
 });
 
-/** A guest of 16 GiB is large: its writes are drawn by chunks, and not at all where they would change nothing. */
+/**
+ * A guest of 16 GiB is large: its writes are drawn by chunks, and not at all where they would change nothing.
+ */
 const LARGE_PAGES = (16 * GIB) / PAGE_SIZE_BYTES;
 
 function largeRun(

@@ -4,11 +4,17 @@ import { assert, formatMs, unreachable } from '../base/index.ts';
 import { keepsPrediction } from '../engine/index.ts';
 import { PAGE_SIZE_BYTES } from '../vm/index.ts';
 import { boundsOf } from './bounds.ts';
-import { Driver, type Ending, fixedDowntimeMs } from './driver.ts';
-import { type Ended, postCopy, stopAndCopy } from './ending.ts';
+import { Driver, type DriverResult, fixedDowntimeMs } from './driver.ts';
+import { postCopy, stopAndCopy } from './ending.ts';
 import { clairvoyantStop, regretOf } from './regret.ts';
 import { type Sample, sampleOf } from './timeline.ts';
-import { MODEL, type Outcome, type SimulationOptions, type SimulationResult } from './types.ts';
+import {
+  type MigrationTimes,
+  MODEL,
+  type Outcome,
+  type SimulationOptions,
+  type SimulationResult,
+} from './types.ts';
 
 export function timeLimitMsOf(options: SimulationOptions): number {
   const ramMs = (options.guest.pageCount * PAGE_SIZE_BYTES * 1000) / options.linkBytesPerSecond;
@@ -21,28 +27,29 @@ export function simulate(options: SimulationOptions, onSample?: (sample: Sample)
   const driver = new Driver(options, timeLimitMs);
   const { world } = driver;
   onSample?.(sampleOf(world));
-  const ending = driver.run(
+  const decided = driver.run(
     onSample &&
       (() => {
         onSample(sampleOf(world));
         return false;
       }),
   );
-  const stoppedAtMs = ending.kind === 'timed-out' || ending.kind === 'abort' ? null : world.nowMs;
-  const ended = endingOf(driver, ending, options);
-  if (ended !== null) onSample?.({ ...sampleOf(world), atMs: ended.totalMigrationTimeMs });
-  const predictedMs = ending.kind === 'stop-and-copy' ? ending.downtimePredictedMs : null;
-  const verdict = judge(options, ending, ended, predictedMs, timeLimitMs);
-  // Post-copy and log shipping do not end by stopping and copying: another moment to stop says nothing of them.
-  const comparable = ending.kind === 'stop-and-copy' && options.strategy.mechanism !== 'model-only';
+  const stoppedAtMs = decided.kind === 'timed-out' || decided.kind === 'abort' ? null : world.nowMs;
+  const times = timesOf(driver, decided, options);
+  if (times !== null) onSample?.({ ...sampleOf(world), atMs: times.totalMigrationTimeMs });
+  const predictedMs = decided.kind === 'stop-and-copy' ? decided.downtimePredictedMs : null;
+  const verdict = judge(options, decided, times, predictedMs, timeLimitMs);
+  // Post-copy and log shipping do not end by stopping and copying: another moment to stop says nothing of
+  // them.
+  const comparable = decided.kind === 'stop-and-copy' && options.strategy.mechanism !== 'model-only';
   const best = options.regret && comparable ? clairvoyantStop(options, timeLimitMs) : null;
   const report = driver.report();
   return {
     ...verdict,
-    decision: ending.kind === 'timed-out' ? null : ending.decision,
+    decision: decided.kind === 'timed-out' ? null : decided.decision,
     stoppedAtMs,
-    totalMigrationTimeMs: ended?.totalMigrationTimeMs ?? null,
-    downtimeMs: ended?.downtimeMs ?? null,
+    totalMigrationTimeMs: times?.totalMigrationTimeMs ?? null,
+    downtimeMs: times?.downtimeMs ?? null,
     downtimePredictedMs: predictedMs,
     transferredBytes: world.link.sentBytes,
     iterations: report.iterationsTotal,
@@ -51,14 +58,14 @@ export function simulate(options: SimulationOptions, onSample?: (sample: Sample)
     resentPages: world.index.snapshot().resentPages,
     throttleShareMax: driver.throttleShareMax,
     bounds: boundsOf(options.guest, world.coding, options.linkBytesPerSecond, fixedDowntimeMs(options)),
-    regret: best === null || ended === null ? null : regretOf(ended, best, options.limits.downtimeMsMax),
+    regret: best === null || times === null ? null : regretOf(times, best, options.limits.downtimeMsMax),
     clairvoyant: best,
     pageEvents: world.pageEvents,
   };
 }
 
-function endingOf(driver: Driver, ending: Ending, options: SimulationOptions): Ended | null {
-  switch (ending.kind) {
+function timesOf(driver: Driver, decided: DriverResult, options: SimulationOptions): MigrationTimes | null {
+  switch (decided.kind) {
     case 'timed-out':
     case 'abort':
       return null;
@@ -67,48 +74,48 @@ function endingOf(driver: Driver, ending: Ending, options: SimulationOptions): E
     case 'post-copy':
       return postCopy(driver.world, options);
     default:
-      return unreachable(ending, 'endingOf');
+      return unreachable(decided, 'timesOf');
   }
 }
 
 function judge(
   options: SimulationOptions,
-  ending: Ending,
-  ended: Ended | null,
+  decided: DriverResult,
+  times: MigrationTimes | null,
   predictedMs: number | null,
   timeLimitMs: number,
 ): { outcome: Outcome; success: boolean; reason: string | null } {
-  if (ending.kind === 'timed-out') {
+  if (decided.kind === 'timed-out') {
     return {
       outcome: 'timed-out',
       success: false,
       reason: `no decision within ${formatMs(timeLimitMs)}`,
     };
   }
-  if (ending.kind === 'abort') return { outcome: 'aborted', success: false, reason: ending.decision.text };
-  assert(ended !== null, 'a stop comes to an end');
-  const broken = brokenPromise(options, ended, predictedMs, timeLimitMs);
+  if (decided.kind === 'abort') return { outcome: 'aborted', success: false, reason: decided.decision.text };
+  assert(times !== null, 'a stop comes to an end');
+  const broken = brokenPromise(options, times, predictedMs, timeLimitMs);
   return { outcome: 'completed', success: broken === null, reason: broken };
 }
 
 function brokenPromise(
   options: SimulationOptions,
-  ended: Ended,
+  times: MigrationTimes,
   predictedMs: number | null,
   timeLimitMs: number,
 ): string | null {
   const { strategy, limits } = options;
-  if (ended.totalMigrationTimeMs > timeLimitMs) {
-    return `it took ${Math.round(ended.totalMigrationTimeMs)} ms, limit ${Math.round(timeLimitMs)} ms`;
+  if (times.totalMigrationTimeMs > timeLimitMs) {
+    return `it took ${Math.round(times.totalMigrationTimeMs)} ms, limit ${Math.round(timeLimitMs)} ms`;
   }
   // QEMU aims at its limit but promises nothing.
   if (strategy.mechanism !== 'gateway') return null;
   if (strategy.promisesDowntimeLimit) {
-    if (ended.downtimeMs <= limits.downtimeMsMax) return null;
-    return `down for ${Math.round(ended.downtimeMs)} ms, promised ${limits.downtimeMsMax} ms`;
+    if (times.downtimeMs <= limits.downtimeMsMax) return null;
+    return `down for ${Math.round(times.downtimeMs)} ms, promised ${limits.downtimeMsMax} ms`;
   }
   if (predictedMs === null || predictedMs <= 0) return null;
-  if (keepsPrediction(ended.downtimeMs, predictedMs, limits.downtimeMsMax)) return null;
-  const ratio = ended.downtimeMs / predictedMs;
-  return `down for ${Math.round(ended.downtimeMs)} ms, ${ratio.toFixed(2)} x the ${Math.round(predictedMs)} ms predicted`;
+  if (keepsPrediction(times.downtimeMs, predictedMs, limits.downtimeMsMax)) return null;
+  const ratio = times.downtimeMs / predictedMs;
+  return `down for ${Math.round(times.downtimeMs)} ms, ${ratio.toFixed(2)} x the ${Math.round(predictedMs)} ms predicted`;
 }

@@ -1,4 +1,7 @@
-/** Runs to rows: success rates and medians by strategy, or by strategy and whatever else tells cells apart. Pure. */
+/**
+ * Runs to rows: success rates and medians by strategy, or by strategy and whatever else tells cells apart.
+ * Pure.
+ */
 
 import { median, quantile } from '../base/index.ts';
 import type { TaskResult } from './task.ts';

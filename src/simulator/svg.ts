@@ -1,4 +1,7 @@
-/** Small hand-made plots as SVG text: a scatter on logarithmic axes, and boxes. Pure; not responsible for what they show. */
+/**
+ * Small hand-made plots as SVG text: a scatter on logarithmic axes, and boxes. Pure; not responsible for what
+ * they show.
+ */
 
 export function escapeText(text: string): string {
   return text.replace(/[&<>"]/g, (char) => `&#${char.charCodeAt(0)};`);

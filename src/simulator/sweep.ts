@@ -1,6 +1,7 @@
 /**
- * Many tasks on all cores. Results come in the order in which they finish and go to the caller at once, so that what was worked out is never
- * lost. Not responsible for files (results.ts), nor for what a plan says (the caller's tasks).
+ * Many tasks on all cores. Each result goes to the caller as soon as it is there, in the order in which tasks
+ * finish, so that an interrupted sweep loses nothing. Not responsible for files (results.ts), nor for what a
+ * plan says (the caller's tasks).
  */
 
 import { Worker } from 'node:worker_threads';
@@ -21,7 +22,10 @@ export interface SweepOptions {
   readonly onResult: (result: TaskResult, done: number) => void;
 }
 
-/** Resolves when all tasks are done. Errors: SIMULATION_INVARIANT of the first task that broke one; the signal's reason. */
+/**
+ * Resolves when all tasks are done. Errors: SIMULATION_INVARIANT of the first task that broke one; the
+ * signal's reason.
+ */
 export async function sweep(options: SweepOptions): Promise<void> {
   const { tasks, signal } = options;
   const queue = [...tasks].reverse();

@@ -1,5 +1,6 @@
 /**
- * One run as plain data, so that it can be written to a file, sent to another thread, and repeated from a command line.
+ * One run as plain data, so that it can be written to a file, sent to another thread, and repeated from a
+ * command line.
  * Not responsible for which runs there are.
  */
 
@@ -118,12 +119,15 @@ function optionsOf(
 
 const CALIBRATION_RUNS = 5;
 const DOUBLINGS_MAX = 12;
-/** Simulated checkpoints end after ten seconds of epochs; the standby would otherwise be kept for ever. */
+/**
+ * Simulated checkpoints end after this many epochs, ten seconds of them; else the standby would be kept for
+ * ever.
+ */
 const CHECKPOINT_EPOCHS = 400;
 
 const calibrated = new Map<string, number>();
 
-/** The task's parameters, with what a simulation has to choose where nobody did. */
+/** The task's parameters, and those that a simulation chooses where the task does not set them. */
 function settingsOf(task: SimulationTask, loadTrace: LoadTrace): Readonly<Record<string, number>> {
   const { name, parameters, relaxedFactor } = task.strategy;
   if (name === 'checkpoint' && parameters['epochs'] === undefined) {
@@ -139,7 +143,9 @@ function settingsOf(task: SimulationTask, loadTrace: LoadTrace): Readonly<Record
   return { ...parameters, downtimeMs, doublings };
 }
 
-/** The smallest limit 300 ms x 2^n with which 5 of 5 runs end in time (lab: relaxed). */
+/**
+ * The smallest n for which 5 of 5 runs end in time with a limit of 300 ms x 2^n, as the lab calibrates it.
+ */
 function calibrate(task: SimulationTask, loadTrace: LoadTrace): number {
   for (let doublings = 0; doublings < DOUBLINGS_MAX; doublings++) {
     let ended = 0;
@@ -156,7 +162,9 @@ function calibrate(task: SimulationTask, loadTrace: LoadTrace): number {
   return DOUBLINGS_MAX;
 }
 
-/** The same run with what was calibrated for it written down, so that it repeats without its series. */
+/**
+ * The same run with its calibrated parameters written down, so that it can be repeated without its series.
+ */
 function settledTask(task: SimulationTask, parameters: Readonly<Record<string, number>>): SimulationTask {
   return { ...task, strategy: { ...task.strategy, parameters, relaxedFactor: 1 } };
 }

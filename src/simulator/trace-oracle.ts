@@ -1,4 +1,7 @@
-/** The oracle on a recorded trace: the best stop and the best hold set that knowledge of its future would have given. */
+/**
+ * The oracle on a recorded trace: the best stop and the best hold set that knowledge of its future would have
+ * given.
+ */
 
 import { DOWNTIME_WEIGHT } from '../strategy/index.ts';
 import { type Recording, replayGuest, STEP_MS } from '../trace/index.ts';

@@ -1,4 +1,7 @@
-/** A trace as a picture: page address against time, darker where more was written; below it, how much a moment wrote. Pure SVG. */
+/**
+ * A trace as a picture: page address against time, darker where more was written; below it, how much a moment
+ * wrote. Pure SVG.
+ */
 
 import { formatBytes, formatMs, formatRate } from '../base/index.ts';
 import { heatMap, type Recording } from '../trace/index.ts';

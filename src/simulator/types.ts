@@ -18,7 +18,7 @@ export interface SimulationOptions {
   readonly gatewayMemoryBytesMax: number;
   /** `paired` packs pages and sends deltas where the strategy does; `single` sends pages as they are. */
   readonly arrangement: Arrangement;
-  /** Also look for the clairvoyant stop: costs about one more run. */
+  /** Also look for the clairvoyant stop, which takes about one more run. */
   readonly regret: boolean;
 }
 
@@ -26,21 +26,30 @@ export interface SimulationOptions {
 export const MODEL = {
   /** QEMU's drain as godwit sets it (max-bandwidth, src/controller/preflight/settings.ts). */
   drainBytesPerSecond: GIB,
-  /** The VM is stopped: what a unix socket and a decoder carry (bench stream-decode). */
+  /** The drain once the VM is stopped: what a unix socket and a decoder carry (bench stream-decode). */
   drainStoppedBytesPerSecond: 2 * GIB,
-  /** Passes begin this far apart: two in 250 ms through the gateway (recorded traces), QEMU's own rate-limit window without one. */
+  /**
+   * Passes begin this far apart. Through the gateway there are two in 250 ms (recorded traces); without one
+   * it is QEMU's own rate-limit window.
+   */
   passSpacingMs: 150,
   qemuPassSpacingMs: 100,
   closePassSpacingMs: 50,
   /** Pages kept by a gateway that does not absorb. */
   noAbsorbPages: 1024,
-  /** A delta below this share of a whole page: delta-sample.ts. */
+  /** Deltas pay below this share of a whole page: delta-sample.ts. */
   payingDeltaShare: 0.25,
-  /** Pages in QEMU's TCP socket without a gateway: 2 MiB, of which the downtime at 25 MB/s shows 80 ms (calibration). */
+  /**
+   * Pages in QEMU's TCP socket without a gateway: 2 MiB, of which the downtime at 25 MB/s shows 80 ms
+   * (calibration).
+   */
   socketPages: 512,
-  /** `stop`, last sync, device state, proof of loading, `cont`: with an empty backlog and no latency (calibration, idle: 26 ms on a quiet host). */
+  /**
+   * `stop`, last sync, device state, proof of loading, `cont`: with an empty backlog and no latency
+   * (calibration, idle: 26 ms on a quiet host).
+   */
   fixedDowntimeMs: 28,
-  /** What the engine is told of it (src/controller/options.ts): with room for a busy host. */
+  /** What the engine is told instead (src/controller/options.ts): it leaves room for a busy host. */
   fixedDowntimeToldMs: 40,
   qemuFixedDowntimeMs: 60,
   /** PING and PONG, then `cont`; QEMU alone closes with one exchange. */
@@ -61,6 +70,12 @@ export const SIMULATION_DEFAULTS = {
   arrangement: 'single',
   regret: true,
 } as const satisfies Omit<SimulationOptions, 'strategy' | 'parameters' | 'guest'>;
+
+/** What a stop comes to. */
+export interface MigrationTimes {
+  readonly totalMigrationTimeMs: number;
+  readonly downtimeMs: number;
+}
 
 export type Outcome = 'completed' | 'timed-out' | 'aborted';
 
@@ -99,8 +114,6 @@ export interface Bounds {
   readonly downtimeMsMin: number | null;
 }
 
-export interface ClairvoyantStop {
+export interface ClairvoyantStop extends MigrationTimes {
   readonly atMs: number;
-  readonly totalMigrationTimeMs: number;
-  readonly downtimeMs: number;
 }

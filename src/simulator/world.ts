@@ -1,6 +1,7 @@
 /**
- * Guest, QEMU, gateway and link on a virtual clock: what moves in a stretch of time. The page index is the live one; QEMU is its way of
- * scanning (passes over the dirty bitmap in address order, a sync when one is done), the link a queue of bytes.
+ * Guest, QEMU, gateway and link on a virtual clock: what moves in a stretch of time. The page index is the
+ * live one; QEMU is its way of scanning (passes over the dirty bitmap in address order, a sync when one is
+ * done), the link a queue of bytes.
  * Not responsible for asking the engine (driver.ts), nor for judging the end (run.ts).
  */
 
@@ -14,7 +15,7 @@ import { LinkModel } from './link.ts';
 import { MODEL, type SimulationOptions } from './types.ts';
 
 const BATCH_PAGES = 4096;
-/** Of a batch in the estimate of what a page costs. */
+/** Weight of a batch in the estimate of what a page costs. */
 const ESTIMATE_WEIGHT = 0.1;
 
 export class World {
@@ -25,10 +26,10 @@ export class World {
   readonly coding: Coding;
   /** Pages go through a gateway; without one the index stands for QEMU's socket. */
   readonly gateway: boolean;
-  /** Passes follow each other closely: the rule wants to know what is dirty. */
+  /** Passes follow each other closely, because the rule wants to know freshly what is dirty. */
   closePasses = false;
   readonly #passSpacingMs: number;
-  /** A pass counts as done with this many pages left: QEMU without a gateway looks at what is pending. */
+  /** A pass counts as done with this many pages left: without a gateway, QEMU looks at what is pending. */
   readonly passDonePages: number;
   /** Execution logs go to the destination instead of pages (trace-replay); null: pages. */
   readonly logBytesPerSecond: number | null;
@@ -67,7 +68,8 @@ export class World {
     else this.#waitingPagesMax = strategy.absorb ? Number.POSITIVE_INFINITY : MODEL.noAbsorbPages;
     this.#encodedBytes = this.coding.wholeBytes;
     this.index.setEncodedBytesEstimate(this.#encodedBytes);
-    // As the live gateway finds by sampling (delta-sample.ts): where deltas pay, a hot page is sent once before it is held.
+    // The live gateway finds by sampling whether deltas pay (delta-sample.ts). Where they do, a hot page is
+    // sent once before it is held.
     const { againBytes, wholeBytes } = this.coding;
     if (againBytes < wholeBytes * MODEL.payingDeltaShare) this.index.setDeltaHold(againBytes);
   }
@@ -95,7 +97,7 @@ export class World {
     return this.ledger.dirtiedPages + this.#takenPages + this.sentPages;
   }
 
-  // As the live store: index, and a slot number a page.
+  // The live store keeps the same: the index, and a slot number a page.
   get #bookkeepingBytes(): number {
     return this.index.byteLength + this.options.guest.pageCount * 4;
   }
@@ -139,7 +141,7 @@ export class World {
     }
   }
 
-  /** QEMU and the link take turns, so that back-pressure is felt within the stretch. */
+  /** QEMU and the link take turns, so that back-pressure has its effect within the stretch. */
   #transfer(fromMs: number): void {
     let readable = Math.ceil((this.#drainBytesPerSecond * (this.#nowMs - fromMs)) / 1000 / PAGE_SIZE_BYTES);
     for (;;) {
@@ -153,7 +155,7 @@ export class World {
 
   #read(pages: number): number {
     const most = this.#stopped ? Number.POSITIVE_INFINITY : this.#waitingPagesMax;
-    // A socket is full of bytes: zero pages hardly count.
+    // A socket fills up by bytes: zero pages hardly count.
     const queued =
       most === Number.POSITIVE_INFINITY ? 0 : this.index.backlog().queuedBytes / this.coding.wholeBytes;
     const room = Math.min(this.#slotsMax - this.#waitingPages, Math.floor(most - queued));
@@ -171,7 +173,8 @@ export class World {
   #send(fromMs: number): boolean {
     const roomBytes = this.link.roomBytes(fromMs, this.#nowMs);
     if (roomBytes <= 0) return false;
-    // By the dearest page: zero pages behind whole ones must not put more on the link than it carries.
+    // Counted as whole pages: a batch must not put more on the link than it carries, whatever pages are in
+    // it.
     const most = Math.max(1, Math.min(BATCH_PAGES, Math.ceil(roomBytes / this.coding.wholeBytes)));
     let count = this.index.take(most, this.#batch);
     if (count === 0 && this.#heldGoes) count = this.index.takeHeld(most, this.#batch);
@@ -203,7 +206,10 @@ export class World {
     return bytes + zero * coding.zeroBytes;
   }
 
-  /** Everything kept is held and nothing more fits: sending something is the only way on. As in src/gateway/source/source.ts. */
+  /**
+   * All that the gateway keeps is held, and nothing more fits: only sending some of it makes room. As in
+   * src/gateway/source/source.ts.
+   */
   #spill(pages: number): boolean {
     return this.#waitingPages >= this.#slotsMax && this.index.spill(pages) > 0;
   }
@@ -222,20 +228,23 @@ export class World {
     this.#syncMs = this.#nowMs;
   }
 
-  /** The VM is about to be stopped: QEMU hands over what it can, and held pages go too if they are to. */
+  /**
+   * The VM is about to be stopped: QEMU is read as fast as it goes. `heldGoes`: held pages are sent when
+   * nothing else waits.
+   */
   hurry(heldGoes: boolean): void {
     this.#drainBytesPerSecond = MODEL.drainStoppedBytesPerSecond;
     this.#heldGoes = heldGoes;
   }
 
-  /** The VM is stopped: what is dirty now is final, and everything goes. */
+  /** The VM is stopped: what is dirty now is final, and everything is sent. */
   stop(): void {
     this.hurry(true);
     this.#stopped = true;
     this.index.setStopAndCopy(true);
   }
 
-  /** What crosses is no more than a socket of QEMU's carries: a faster link is never seen to be faster. */
+  /** No more crosses than QEMU's socket carries, so a link that is faster is not seen to be. */
   get measuredBytesPerSecond(): number | null {
     const measured = this.link.measuredBytesPerSecond;
     return measured === null ? null : Math.min(measured, MODEL.drainStoppedBytesPerSecond);

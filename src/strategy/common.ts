@@ -1,4 +1,7 @@
-/** What every strategy file is composed with: decisions, parameter specs they share, iteration lengths. Not responsible for any rule. */
+/**
+ * What every strategy is composed with: decisions, shared parameters, iteration lengths. Not responsible for
+ * any rule.
+ */
 
 import type { Decision, Hold, Order, Outlook, ParameterSpec, ParameterValues, Verdict } from '../vm/index.ts';
 import { remainingBytes } from './measures.ts';
@@ -43,9 +46,10 @@ export function parameter(
 }
 
 /**
- * Iteration bounds. The definition is T = clamp((queue + held) / B, 1 s, 10 s). With absorb nearly all RAM waits at the gateway at first,
- * so T would sit at 10 s until the queue is drained and a window of 4 iterations would close long after that. 1.5 s gives a 4-iteration
- * window within the 6 s that 150 MiB take on 200 Mb/s, and is still six passes of 250 ms, enough to see a page written every few seconds.
+ * Iteration bounds. The definition is T = clamp((queue + held) / B, 1 s, 10 s). With absorb, nearly all RAM
+ * waits at the gateway at first: T would be 10 s until the queue is drained, and a window of 4 iterations
+ * would close long after that. With 1.5 s such a window closes within the 6 s that 150 MiB take on 200 Mb/s,
+ * and an iteration still has six passes of 250 ms: enough to see a page that is written every few seconds.
  */
 export const ITERATION_PARAMETERS: readonly ParameterSpec[] = [
   parameter('iterationMsMin', 1000, [50, 60_000], 'ms', 'shortest iteration', 'definition of an iteration'),
@@ -68,8 +72,9 @@ export const ITERATION_PARAMETERS: readonly ParameterSpec[] = [
 ];
 
 /**
- * T = clamp((queue + held) / B, iterationMsMin, iterationMsMax); the shortest while the link rate is unknown. The first after QEMU's first
- * pass is a single pass: it tells where the guest writes at all, and one that hardly does is not kept waiting for a second of statistics.
+ * T = clamp((queue + held) / B, iterationMsMin, iterationMsMax); the shortest while the link rate is unknown.
+ * The first iteration after QEMU's first pass is a single pass. It tells where the guest writes at all, and a
+ * guest that hardly writes need not wait for a second of statistics.
  */
 export function iterationByBacklog(outlook: Outlook, parameters: ParameterValues): number {
   if (outlook.history.length === 1) return 0;
@@ -79,6 +84,9 @@ export function iterationByBacklog(outlook: Outlook, parameters: ParameterValues
   if (link === null || link <= 0) return min;
   return Math.min(max, Math.max(min, (remainingBytes(outlook) * 1000) / link));
 }
+
+/** Why a threshold of `frs` and `mp` is what it is: both were published as ideas. */
+export const OUR_DEFINITION = 'our definition; the published description gives the idea, not the threshold';
 
 /** Every pass is an iteration, as in the systems that have no other notion of it. */
 export function iterationIsPass(): number {

@@ -1,4 +1,7 @@
-/** What every strategy owes the engine, whatever it is asked: the contract of src/vm/strategy.ts, as properties over random outlooks. */
+/**
+ * What every strategy owes the engine, whatever it is asked: the contract of src/vm/strategy.ts, as
+ * properties over random outlooks.
+ */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';

@@ -1,4 +1,7 @@
-/** What pages cost where kinds of them are mixed. The other measures are tested through the rules (stories.test.ts). */
+/**
+ * What pages cost where kinds of them are mixed. The other measures are tested through the rules
+ * (stories.test.ts).
+ */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';

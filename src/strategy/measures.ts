@@ -1,6 +1,6 @@
 /**
- * Quantities that several rules (and the engine) read off an outlook: what remains, how fast it is dirtied, what the last
- * iterations bought. Not responsible for deciding anything.
+ * Quantities that several rules and the engine read off an outlook: what remains, how fast pages are dirtied,
+ * and how much of what the last iterations sent has lasted. Not responsible for deciding anything.
  */
 
 import { formatBytes, formatMs, formatPercent, formatRate } from '../base/index.ts';
@@ -16,14 +16,17 @@ import {
 export const PAGE_BYTES_ON_LINK = PAGE_SIZE_BYTES + 8;
 
 /**
- * What a page that the guest writes takes on the link. Not the average of those that wait: behind the first pass of a guest with free memory
- * nearly all of them are zero pages, of a few bytes.
+ * Bytes on the link of a page that the guest writes. The average of the waiting pages would not do: after the
+ * first pass of a guest with free memory, nearly all of those are zero pages of a few bytes.
  */
 export function bytesPerPage(snapshot: Snapshot): number {
   return (snapshot.firstPassDone ? snapshot.writtenPageBytes : undefined) ?? bytesPerWaitingPage(snapshot);
 }
 
-/** What one waiting page costs on the link: from the backlog, else from what was sent, else a whole page. */
+/**
+ * Bytes on the link of one waiting page: read off the backlog, else off what was sent, else those of a whole
+ * page.
+ */
 export function bytesPerWaitingPage(snapshot: Snapshot): number {
   const { queuedPages, queuedBytes, heldPages, heldBytes } = snapshot.backlog;
   if (queuedPages + heldPages > 0 && queuedBytes + heldBytes > 0) {
@@ -33,12 +36,14 @@ export function bytesPerWaitingPage(snapshot: Snapshot): number {
   return PAGE_BYTES_ON_LINK;
 }
 
-/** The largest |D_k| seen: how wide the set of pages is that the guest keeps writing. */
+/** The largest |D_k| so far: an estimate of how many pages the guest keeps writing. */
 export function dirtiedMost(history: readonly IterationStats[]): number {
   return measured(history).reduce((most, stats) => Math.max(most, stats.dirtyPages), 0);
 }
 
-/** Waiting pages that the guest is known to write: the held ones, and queued ones that were sent before. */
+/**
+ * Waiting pages that the guest is known to write: the held ones, and the queued ones that were sent before.
+ */
 function rewrittenWaiting(snapshot: Snapshot, pageCount: number): number {
   const { queuedPages, heldPages } = snapshot.backlog;
   const neverSent = Math.max(0, pageCount - (snapshot.sentPages - snapshot.resentPages));
@@ -47,9 +52,10 @@ function rewrittenWaiting(snapshot: Snapshot, pageCount: number): number {
 }
 
 /**
- * Pages known to be dirty (or never seen) that are still inside QEMU and not waiting at the gateway too. After the first pass QEMU resends
- * what it finds dirty, and part of that is waiting already: those copies replace others and add nothing to what remains. The part is taken
- * as in proportion: which pages they are nobody knows before they arrive.
+ * Pages inside QEMU that are dirty, or were never sent, and of which no copy waits at the gateway. After the
+ * first pass QEMU sends again what it finds dirty. Some of those pages wait at the gateway already: their new
+ * copies replace old ones and add nothing to what remains. Which pages these are is known only when they
+ * arrive, so the overlap is taken in proportion.
  */
 export function pagesAtSource(
   snapshot: Snapshot,
@@ -63,19 +69,22 @@ export function pagesAtSource(
   return reported * Math.max(0, 1 - rewrittenWaiting(snapshot, pageCount) / writes);
 }
 
-/** Pages outside the hold that the destination has never had: sending one takes it off the rest, whatever the guest writes elsewhere. */
+/**
+ * Pages outside the hold that the destination has never had. Each one that is sent makes the rest smaller,
+ * whatever the guest writes elsewhere.
+ */
 export function neverSentPages(outlook: Outlook): number {
   const { sentPages, resentPages, backlog } = outlook.snapshot;
   return Math.max(0, outlook.pageCount - (sentPages - resentPages) - backlog.heldPages);
 }
 
-/** Waits outside the hold, at the gateway and inside QEMU. */
+/** What waits outside the hold, at the gateway and inside QEMU. */
 export function queuedBytes(outlook: Outlook): number {
   const { snapshot, pageCount, history } = outlook;
   return snapshot.backlog.queuedBytes + pagesAtSource(snapshot, pageCount, history) * bytesPerPage(snapshot);
 }
 
-/** R: everything known that must still cross the link. */
+/** R: everything that is known to have to cross the link still. */
 export function remainingBytes(outlook: Outlook): number {
   return queuedBytes(outlook) + outlook.snapshot.backlog.heldBytes;
 }
@@ -87,9 +96,26 @@ export function remainingPages(outlook: Outlook): number {
   );
 }
 
-/** Finished iterations after QEMU's first pass: the only ones that tell anything about dirtying. */
+/** Finished iterations after QEMU's first pass. Only these tell anything about dirtying. */
 export function measured(history: readonly IterationStats[]): readonly IterationStats[] {
   return history.length > 0 && history[0]!.index === 0 ? history.slice(1) : history;
+}
+
+/** With this many iterations after the first pass, rewrite rates tell pages apart. */
+const ITERATIONS_TO_LEARN = 2;
+
+export function ratesAreKnown(history: readonly IterationStats[]): boolean {
+  return measured(history).length >= ITERATIONS_TO_LEARN;
+}
+
+/**
+ * As little as ever before, as far as predictions and backlogs tell: they swing by some percent with QEMU's
+ * passes.
+ */
+const LEAST_TOLERANCE = 1.05;
+
+export function isNearLeast(amount: number, least: number): boolean {
+  return amount <= LEAST_TOLERANCE * least;
 }
 
 export function lastIteration(outlook: Outlook): IterationStats | null {
@@ -101,7 +127,10 @@ export function backlogBytes(stats: { readonly backlog: Backlog }): number {
   return stats.backlog.queuedBytes + stats.backlog.heldBytes;
 }
 
-/** Distinct pages a second: a lower bound of the dirty rate, because a page counts once an iteration. */
+/**
+ * Distinct pages a second. This is a lower bound of the dirty rate: a page counts once an iteration, however
+ * often it is written.
+ */
 export function dirtyPagesPerSecond(stats: IterationStats): number {
   return stats.durationMs > 0 ? (stats.dirtyPages * 1000) / stats.durationMs : 0;
 }
@@ -111,7 +140,12 @@ export function rateOfClass(index: number): number {
   return 2 ** (index - 15.5);
 }
 
-/** Page rewrites a second, from the classes: counts a page as often as it is thought to be written. */
+/** Lower bound of rewrite class `index`, per second. */
+export function floorOfClass(index: number): number {
+  return 2 ** (index - 16);
+}
+
+/** Page rewrites a second, by the classes: a page counts as often as it is thought to be written. */
 export function rewritesPerSecond(stats: IterationStats): number {
   let total = 0;
   for (let index = 0; index < stats.rewriteHistogram.length; index++) {
@@ -121,8 +155,9 @@ export function rewritesPerSecond(stats: IterationStats): number {
 }
 
 /**
- * Distinct pages that will be dirtied within `seconds`, by their rewrite rates. A rate is read off QEMU's syncs, so it is the chance to be dirty
- * after one spacing of passes over that spacing: the chance grows in proportion up to there, and no faster beyond.
+ * Distinct pages that will be dirtied within `seconds`, by their rewrite rates. Rates are read off QEMU's
+ * syncs: a page that was dirty at every other sync has the rate of half a write per spacing of passes. So the
+ * chance that a page is dirty grows in proportion to time, up to 1.
  */
 export function dirtiedWithin(stats: IterationStats, seconds: number): number {
   let pages = 0;
@@ -132,12 +167,15 @@ export function dirtiedWithin(stats: IterationStats, seconds: number): number {
   return pages;
 }
 
-/** Bytes a second that dirtying asks of the link: the larger of both estimates, at what a page costs encoded. */
+/**
+ * Bytes a second that the link would need to carry what is dirtied: the larger of both estimates, at the
+ * bytes of an encoded page.
+ */
 export function dirtyBytesPerSecond(outlook: Outlook, stats: IterationStats): number {
   return Math.max(dirtyPagesPerSecond(stats), rewritesPerSecond(stats)) * bytesPerPage(outlook.snapshot);
 }
 
-/** True when |D_k| has not fallen by `delta` within each of the last `count` iterations. */
+/** True when none of the last `count` iterations brought |D_k| down by the share `delta`. */
 export function dirtyIsFlat(history: readonly IterationStats[], delta: number, count: number): boolean {
   const known = measured(history);
   if (known.length < count + 1) return false;
@@ -151,8 +189,9 @@ export function dirtyIsFlat(history: readonly IterationStats[], delta: number, c
 }
 
 /**
- * What the last `count` iterations bought: the fall of the backlog per byte sent, 1 when nothing came back, 0 or less when all of it did.
- * null when there are not that many, or when next to nothing was sent (then nothing can be said about sending).
+ * How much of what the last `count` iterations sent has lasted: the fall of the backlog per byte sent. 1:
+ * nothing came back; 0 or less: all of it did. null when there are fewer iterations, or when less than a page
+ * was sent and nothing can be said.
  */
 export function yieldOf(history: readonly IterationStats[], count: number): number | null {
   if (history.length < count + 1) return null;

@@ -65,7 +65,9 @@ export function tell(iterations: readonly Told[]): IterationStats[] {
   });
 }
 
-/** The outlook right after the newest of `history`. Predicted downtime: the backlog over the link and 20 ms. */
+/**
+ * The outlook right after the newest of `history`. Predicted downtime: the backlog over the link and 20 ms.
+ */
 export function outlookAfter(
   history: readonly IterationStats[],
   over: Partial<Snapshot> = {},

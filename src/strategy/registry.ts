@@ -13,7 +13,10 @@ import { precopy, precopyRelaxed } from './catalogue/precopy.ts';
 import { autoConverge, postcopy, threeStage } from './catalogue/qemu-mechanisms.ts';
 import { hierarchical, memoryRate, reorderDelta, timeSeries } from './catalogue/research.ts';
 
-/** A strategy whose memory nobody else looks into. Methods are bivariant, so the typed ones fit without a cast. */
+/**
+ * A strategy whose memory nobody else looks into. Methods are bivariant, so the typed ones fit without a
+ * cast.
+ */
 export type AnyStrategy = Strategy;
 
 export const strategies: readonly AnyStrategy[] = Object.freeze([

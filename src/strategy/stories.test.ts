@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { Decision, Snapshot } from '../vm/index.ts';
-import { dirtyAfter, keptCurrent, plateauPages } from './forecast.ts';
 import { readParameters, strategyByName } from './index.ts';
 import { backlogOf, LINK, outlookAfter, PAGES, type Told, tell } from './outlook.testing.ts';
+import { dirtyAfter, keptCurrent, plateauPages } from './plateau.ts';
 import { classify, cosine, hotRegions } from './switchover/pattern-class.ts';
 
 interface Ask {
@@ -129,9 +129,9 @@ test('the forecast: what a link keeps current, and where plain iterations settle
   histogram[16] = 1000; // about 1.4 rewrites a second
   histogram[10] = 64_000; // about one in 45 s
   const all = keptCurrent(histogram, 1e6);
-  assert.deepEqual(all, { perSecondMax: Number.POSITIVE_INFINITY, hotterPages: 0 });
+  assert.deepEqual(all, { rewritesPerSecondMax: Number.POSITIVE_INFINITY, hotterPages: 0 });
   const coldOnly = keptCurrent(histogram, 1500);
-  assert.ok(coldOnly.hotterPages > 900 && coldOnly.hotterPages < 1000 && coldOnly.perSecondMax < 1.1);
+  assert.ok(coldOnly.hotterPages > 900 && coldOnly.hotterPages < 1000 && coldOnly.rewritesPerSecondMax < 1.1);
   assert.equal(keptCurrent(histogram, 0).hotterPages, 65_000);
   assert.ok(Math.abs(dirtyAfter(histogram, 1e6) - 65_000) < 1, 'after long enough all of it');
   const hot = new Float64Array(32);

@@ -1,4 +1,7 @@
-/** A trace without its addresses (docs/format/trace.md, 7): regions permuted, pages permuted within each, times rounded. */
+/**
+ * A trace without its addresses (docs/format/trace.md, 7): regions permuted, pages permuted within each,
+ * times rounded.
+ */
 
 import { Bitmap, Prng } from '../base/index.ts';
 import type { Recording } from './recording.ts';

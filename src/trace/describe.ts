@@ -72,7 +72,7 @@ export function heatMap(recording: Recording, columns: number, rows: number): Fl
       while (page < stop) {
         const row = Math.floor((page * rows) / header.pageCount);
         const rowEnd = Math.min(stop, Math.max(page + 1, Math.ceil(((row + 1) * header.pageCount) / rows)));
-        // When within the set a page was written is not known: its columns share it.
+        // The set does not say when a page was written: all columns of its time get a share.
         const share = (rowEnd - page) / (to - from);
         for (let column = from; column < to; column++) cells[row * columns + column]! += share;
         page = rowEnd;

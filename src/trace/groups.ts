@@ -1,6 +1,7 @@
 /**
- * Ways in which a set of pages is written, sampled a step at a time: in turn, at random, by Zipf's law. Dense sets are thinned 32 pages at a
- * time and sparse ones drawn write by write, so a step costs at most a little for each page that it dirties.
+ * Ways in which a set of pages is written, sampled a step at a time: in turn, at random, by Zipf's law. Dense
+ * sets are thinned 32 pages at a time and sparse ones drawn write by write, so the cost of a step is in
+ * proportion to the pages that it dirties.
  * Not responsible for which groups make a workload (workload.ts).
  */
 
@@ -78,7 +79,8 @@ function thin(prng: Prng, firstPage: number, count: number, share: number, sink:
   const bits = Math.min(0xffff, Math.max(1, Math.round(share * 0x10000)));
   const lowest = Math.log2(bits & -bits);
   for (let word = Math.floor(firstPage / 32); word <= lastWord; word++) {
-    // Bernoulli bits by the binary digits of the probability, least significant first: OR halves the way up to 1, AND the way to 0.
+    // Bernoulli bits by the binary digits of the probability, least significant first: OR halves the way up
+    // to 1, AND the way to 0.
     let mask = prng.i32();
     for (let digit = lowest + 1; digit < 16; digit++) {
       const random = prng.i32();
@@ -90,7 +92,10 @@ function thin(prng: Prng, firstPage: number, count: number, share: number, sink:
   }
 }
 
-/** Writes by Zipf's law in its continuous form; ranks are scattered over the region by a stride, as the bare guest does. */
+/**
+ * Writes by Zipf's law in its continuous form; ranks are scattered over the region by a stride, as the bare
+ * guest does.
+ */
 export function byZipf(
   firstPage: number,
   count: number,
@@ -136,7 +141,9 @@ interface Octave {
   readonly share: number;
 }
 
-/** Ranks 0, 1-2, 3-6, 7-14 ...: within one, rates differ by at most a factor of two and are taken as equal. */
+/**
+ * Ranks 0, 1-2, 3-6, 7-14 ...: within one, rates differ by at most a factor of two and are taken as equal.
+ */
 function zipfOctaves(count: number, exponent: number): Octave[] {
   const power = 1 - exponent;
   const integral = (position: number) =>
@@ -150,7 +157,10 @@ function zipfOctaves(count: number, exponent: number): Octave[] {
   return octaves;
 }
 
-/** Where the page of a rank is. The remainder by its reciprocal: `%` on numbers beyond 2^31 is a call that takes longer than all else here. */
+/**
+ * Where the page of a rank is. The remainder is taken by a reciprocal: `%` on numbers beyond 2^31 takes
+ * longer than all else here.
+ */
 function scatter(firstPage: number, count: number): (rank: number) => number {
   const stride = scatteringStride(count);
   const perCount = 1 / count;
@@ -163,7 +173,10 @@ function scatter(firstPage: number, count: number): (rank: number) => number {
   };
 }
 
-/** Odd and near 0.618 of the count, coprime to it: neighbours in heat are far apart in address. The bare guest's choice. */
+/**
+ * Odd and near 0.618 of the count, coprime to it: neighbours in heat are far apart in address. The bare
+ * guest's choice.
+ */
 function scatteringStride(count: number): number {
   for (let stride = Math.floor((count * 618) / 1000) | 1; ; stride += 2) {
     let left = stride;
@@ -173,7 +186,7 @@ function scatteringStride(count: number): number {
   }
 }
 
-/** Only while the guest's clock is within the busy part of its period; what is missed is not caught up. */
+/** Writes only in the busy part of the guest's period. Writes of the quiet part are not made up for. */
 export function whileBusy(group: WriteGroup, busyMs: number, quietMs: number): WriteGroup {
   const periodMs = busyMs + quietMs;
   return {
@@ -189,7 +202,7 @@ export function whileBusy(group: WriteGroup, busyMs: number, quietMs: number): W
   };
 }
 
-/** Writes counted from the beginning, so that fractions add up over steps. */
+/** Writes are counted from the beginning, so that fractions of a write add up over steps. */
 function wholeWrites(pagesPerSecond: number, fromMs: number, toMs: number): number {
   return Math.floor((pagesPerSecond * toMs) / 1000) - Math.floor((pagesPerSecond * fromMs) / 1000);
 }

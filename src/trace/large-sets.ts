@@ -1,12 +1,16 @@
 /**
- * Random writes of large guests: chunk by chunk, each chunk from a seed of its own, so that chunks in which a write would change nothing
- * are not drawn at all and the others are the same either way. Not responsible for which guests count as large (workload.ts).
+ * Random writes of large guests: chunk by chunk, each chunk from a seed of its own, so that chunks in which a
+ * write would change nothing are not drawn at all and the others are the same either way. Not responsible for
+ * which guests count as large (workload.ts).
  */
 
 import { Prng } from '../base/index.ts';
 import type { DirtySink } from './types.ts';
 
-/** Pages of a chunk, aligned to pages of their number: large enough that its seed costs nothing, small enough that many are settled early. */
+/**
+ * Pages of a chunk, aligned to pages of their number: large enough that its seed costs nothing, small enough
+ * that many are settled early.
+ */
 const CHUNK_PAGES = 1 << 15;
 
 /** Each page with probability `share`, rounded to 16 bits, independently. */
@@ -29,8 +33,8 @@ export function thinLarge(
 }
 
 /**
- * Compares 32 random binary fractions with the probability at once, most significant digit first, until all are decided: after 6 digits on
- * average. The generator is that of Prng (sfc32), its state in variables.
+ * Compares 32 random binary fractions with the probability at once, most significant digit first, until all
+ * are decided: after 6 digits on average. The generator is that of Prng (sfc32), its state in variables.
  */
 function thinChunk(seed: number, firstPage: number, end: number, bits: number, sink: DirtySink): void {
   const prng = new Prng(seed);

@@ -1,5 +1,6 @@
 /**
- * Reads a trace in any chunking and tells a sink what it finds. Everything that arrives is hostile until checked; memory is one payload.
+ * Reads a trace in any chunking and tells a sink what it finds. Everything that arrives is hostile until
+ * checked; memory is one payload.
  * Not responsible for files (the caller reads them), nor for keeping anything (recording.ts).
  */
 

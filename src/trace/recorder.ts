@@ -1,12 +1,16 @@
 /**
- * Turns what a gateway sees (passes, and the pages of each in any order) into the sets of a trace. A page that QEMU sends in a pass was
- * written between the two dirty syncs before. QEMU's first pass tells nothing about writes, but which pages are not zero.
+ * Turns what a gateway sees (passes, and the pages of each in any order) into the sets of a trace. A page
+ * that QEMU sends in a pass was written between the two dirty syncs before it. QEMU's first pass tells which
+ * pages are not zero, and nothing about writes.
  */
 
 import { Bitmap } from '../base/index.ts';
 import { TraceWriter } from './writer.ts';
 
-/** Before a stop QEMU may make thousands of passes a second over next to nothing: those so close to each other are one. */
+/**
+ * Before a stop QEMU may make thousands of passes a second over next to nothing. Passes closer to each other
+ * than this count as one.
+ */
 const PASS_MS_MIN = 10;
 
 export class PassRecorder {
@@ -30,9 +34,11 @@ export class PassRecorder {
     return recorder;
   }
 
-  /** QEMU synchronised its dirty bitmap: what follows was dirty then. The first call begins the first pass. */
+  /**
+   * QEMU synchronised its dirty bitmap: what follows was dirty then. The first call begins the first pass.
+   */
   beginPass(nowMs: number): void {
-    // QEMU announces its last syncs when the stream has been given up already.
+    // QEMU announces its last syncs even when the stream has been given up.
     if (this.#ended) return;
     const isClose = this.#beforeMs !== null && nowMs - this.#syncMs! < PASS_MS_MIN;
     if (isClose) return;
@@ -45,7 +51,10 @@ export class PassRecorder {
     this.#pages.add(pageIndex);
   }
 
-  /** Its content is all zeros: in the first pass that is all there is to know, later it was written. */
+  /**
+   * A page whose content is all zeros. In the first pass that says nothing; later it says that the page was
+   * written.
+   */
   zeroPage(pageIndex: number): void {
     if (this.#beforeMs !== null) this.#pages.add(pageIndex);
   }

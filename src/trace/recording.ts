@@ -7,7 +7,9 @@ import type { PageCost } from './types.ts';
 
 /** A gigabyte of runs: a trace that does not fit is cut with `head`, or recorded for a shorter time. */
 const RUNS_MAX = 2 ** 27;
-/** 2 TiB of guest: what is counted page by page must fit memory whatever a header says. */
+/**
+ * 2 TiB of guest memory. Some counts are kept page by page, and have to fit memory whatever a header says.
+ */
 const PAGES_MAX = 2 ** 29;
 
 export interface TraceSet {

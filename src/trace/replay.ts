@@ -1,6 +1,7 @@
 /**
- * A recorded guest as a guest model. Within a set nothing is known about when a page was written, so its runs are spread over the set's
- * time: long ones from front to back, short ones each at some moment. When the trace is over it begins again.
+ * A recorded guest as a guest model. A set does not say when within its time a page was written, so its runs
+ * are spread over that time: a long run from front to back, a short one at some moment of its own. When the
+ * trace is over it begins again.
  */
 
 import { Bitmap, GodwitError, popcount32 } from '../base/index.ts';
@@ -8,12 +9,15 @@ import { PAGE_SIZE_BYTES } from '../vm/index.ts';
 import type { Recording, TraceSet } from './recording.ts';
 import { type DirtySink, type GuestModel, type RateGroup, STEP_MS } from './types.ts';
 
-/** `startShare`: the guest is met so far into the trace, 0 to 1. Errors: TRACE_EMPTY for a trace without a set. */
+/**
+ * `startShare`: the migration begins so far into the trace, 0 to 1. Errors: TRACE_EMPTY for a trace without a
+ * set.
+ */
 export function replayGuest(recording: Recording, startShare = 0): GuestModel {
   return replayOf(recording)(startShare);
 }
 
-/** The same for several moments, at the memory of one. */
+/** The same for several moments, with the memory of one. */
 export function replayOf(recording: Recording): (startShare: number) => GuestModel {
   const { header, sets } = recording;
   const first = sets[0];
@@ -38,7 +42,7 @@ export function replayOf(recording: Recording): (startShare: number) => GuestMod
   const guest = {
     pageCount: header.pageCount,
     content: { firstPage: 0, pageCount: contentPages },
-    // Not sampled: whole pages are the safe assumption.
+    // Where contents were not sampled, whole pages are the safe assumption.
     cost: recording.cost ?? { packedBytes: PAGE_SIZE_BYTES, deltaBytes: PAGE_SIZE_BYTES },
     rates: ratesOf(recording, (steps * STEP_MS) / 1000),
     quietMs: 0,
@@ -50,8 +54,8 @@ export function replayOf(recording: Recording): (startShare: number) => GuestMod
 }
 
 /**
- * The same runs with the pages that are never anything but zero moved behind all others, which keep their order: a guest model has its
- * content in one piece. A written page is content, whatever it was before.
+ * The same runs with the pages that are never anything but zero moved behind all others, which keep their
+ * order: a guest model has its content in one piece. A written page is content, whatever it was before.
  */
 function zeroPagesLast(recording: Recording): { runs: Uint32Array; contentPages: number } {
   const { header, content, runs, sets } = recording;
@@ -101,7 +105,8 @@ function writePart(
     const firstPage = runs[2 * run]!;
     const pages = runs[2 * run + 1]!;
     if (pages < parts) {
-      // Every run in one part, neighbours in different ones, and others in the next set.
+      // Every run falls into one part of the set's time, neighbours into different parts, and into other
+      // parts in the next set.
       if ((run - set.firstRun + index) % parts === part) sink.range(firstPage, pages);
       continue;
     }
@@ -111,7 +116,10 @@ function writePart(
   }
 }
 
-/** Sets a page is in, over the time recorded: at most its true rate, because a page counts once a set. */
+/**
+ * A page's rate is the number of sets it is in, over the time recorded. The true rate may be higher, because
+ * a page counts once a set.
+ */
 function ratesOf({ header, sets, runs }: Recording, seconds: number): RateGroup[] {
   const counts = new Uint32Array(header.pageCount);
   for (const set of sets) {

@@ -1,4 +1,7 @@
-/** The trace format: round trips against a naive model, every truncation, every flipped byte, and what is refused. */
+/**
+ * The trace format: round trips against a naive model, every truncation, every flipped byte, and what is
+ * refused.
+ */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -319,7 +322,8 @@ test('guests write what they are told to, and the same in every order of steps',
     const order = Array.from({ length: 100 }, (_, step) => step);
     for (const step of order) guest.writeStep(step, sink);
     const perSecond = told / 5;
-    // 1,024 data pages a second, 400 writes to the guest's own pages, and twice the rate on its counter tables.
+    // 1,024 data pages a second, 400 writes to the guest's own pages, and twice the rate on its counter
+    // tables.
     assert.ok(perSecond > 900 && perSecond < 3700, `${workload}: ${perSecond}`);
     const before = told;
     const prng = new Prng(1);

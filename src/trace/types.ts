@@ -1,6 +1,8 @@
-/** What a guest is to whoever watches its memory: which pages it writes in each step of its own time. Types only. */
+/**
+ * A guest, as far as its memory is concerned: which pages it writes in each step of its own time. Types only.
+ */
 
-/** Guests are sampled in steps of this much guest time; nothing finer is told apart. */
+/** Guests are sampled in steps of this much guest time. The order of writes within a step is not known. */
 export const STEP_MS = 50;
 
 /** Takes the pages that were written. A page may be told more than once within a step. */
@@ -9,7 +11,10 @@ export interface DirtySink {
   range(firstPage: number, pageCount: number): void;
   /** Bit b of `mask`: page 32 x `wordIndex` + b was written. */
   word(wordIndex: number, mask: number): void;
-  /** Another write to any of these pages would change nothing: a guest may leave out drawing it. Absent: never. */
+  /**
+   * True: another write to any of these pages would change nothing, so the guest need not draw it. Absent:
+   * never true.
+   */
   settled?(firstPage: number, pageCount: number): boolean;
 }
 
@@ -37,11 +42,14 @@ export interface GuestModel {
   readonly rates: readonly RateGroup[] | null;
   /** Longest time without writes, ms; 0 for a guest that never rests. */
   readonly quietMs: number;
-  /** The writes of step `step` (from `step` x STEP_MS on): the same for the same step, in whatever order steps are asked for. */
+  /**
+   * The writes of step `step` (from `step` x STEP_MS on): the same for the same step, in whatever order steps
+   * are asked for.
+   */
   writeStep(step: number, sink: DirtySink): void;
 }
 
-/** A recorded guest, met so far into its trace: 0 to 1. */
+/** A recorded guest, and how far into its trace the migration begins: 0 to 1. */
 export interface TraceSource {
   readonly file: string;
   readonly startShare: number;

@@ -1,6 +1,7 @@
 /**
- * Synthetic workloads: those of the bare guest (src/lab/guest/README.md) under the same names and arguments, and a few compositions that
- * stand for kinds of servers. Not responsible for how pages are drawn (groups.ts).
+ * Synthetic workloads: those of the bare guest (src/lab/guest/README.md) under the same names and arguments,
+ * and a few compositions that stand for kinds of servers. Not responsible for how pages are drawn
+ * (groups.ts).
  */
 
 import { GIB, GodwitError, MIB } from '../base/index.ts';
@@ -37,7 +38,7 @@ export interface WorkloadOptions {
   readonly zipfExponent: number;
   readonly busyMs: number;
   readonly quietMs: number;
-  /** The guest's clock when it is met. */
+  /** The guest's clock when the migration begins. */
   readonly startMs: number;
 }
 
@@ -74,7 +75,10 @@ const OWN_BYTES = 2 * MIB;
 const OWN_HOT_PAGES = 4;
 const PAGES_PER_TABLE_PAGE = 1024;
 
-/** Guests from this size on write by large-sets.ts; smaller ones as they did for docs/results. */
+/**
+ * Guests from this size on draw their writes by large-sets.ts. Smaller ones draw as they always did, so that
+ * docs/results stay comparable.
+ */
 const LARGE_GUEST_PAGES = (16 * GIB) / PAGE_SIZE_BYTES;
 
 interface Region {
@@ -130,7 +134,10 @@ function within(region: Region, atBytes: number, sizeBytes: number | null): Regi
   return { firstPage: region.firstPage + skip, pages };
 }
 
-/** What the guest writes besides: stack and heartbeat, and the counter table and its mirror, a page each for 1,024 data pages. */
+/**
+ * What the bare guest writes besides its data: stack and heartbeat, the counter table and its mirror. Each
+ * table has a page for 1,024 data pages.
+ */
 function ownGroups(options: WorkloadOptions, hot: Region, pagesPerSecond: number, own: number): WriteGroup[] {
   const groups = [inTurn(0, Math.min(OWN_HOT_PAGES, own || 1), 100 * OWN_HOT_PAGES)];
   const tables = Math.min(own - OWN_HOT_PAGES, 2 * Math.ceil(hot.pages / PAGES_PER_TABLE_PAGE));
@@ -161,7 +168,7 @@ function workloadGroups(
       return [byZipf(firstPage, pages, pagesPerSecond, options.zipfExponent, large)];
     case 'phased':
       return [whileBusy(atRandom(firstPage, pages, pagesPerSecond, large), options.busyMs, options.quietMs)];
-    // Sessions and caches by popularity; logs and page cache in turn.
+    // Sessions and caches are written by popularity, logs and page cache in turn.
     case 'web':
       return [
         byZipf(firstPage, Math.max(1, pages >>> 2), 0.8 * pagesPerSecond, 0.9, large),

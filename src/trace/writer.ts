@@ -1,5 +1,6 @@
 /**
- * Writes a trace record by record into a callback; what was written so far is always readable. Keeps one payload, nothing that grows.
+ * Writes a trace record by record into a callback; what was written so far is always readable. Keeps one
+ * payload, nothing that grows.
  * Not responsible for files, nor for knowing what was dirtied when.
  */
 

@@ -1,6 +1,5 @@
-export type { Arrangement, Phase } from './phase.ts';
+export type { Arrangement } from './arrangement.ts';
 export {
-  blockOfPage,
   makeRamLayout,
   PAGE_COUNT_MAX,
   PAGE_SIZE_BYTES,

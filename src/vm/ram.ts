@@ -1,6 +1,9 @@
-/** RAM blocks and page addresses. A page is named by one global index over all blocks, in the stream's block order. */
+/**
+ * RAM blocks and page addresses. A page is named by one global index over all blocks, in the stream's block
+ * order.
+ */
 
-import { assert, GodwitError } from '../base/index.ts';
+import { GodwitError } from '../base/index.ts';
 
 /** The target page of every machine we move (x86); a stream with another size is passed through. */
 export const PAGE_SIZE_BYTES = 4096;
@@ -22,7 +25,10 @@ export interface RamLayout {
   readonly sizeBytes: number;
 }
 
-/** Lays the blocks one after the other. Errors: RAM_LAYOUT for a size that is no whole number of pages, a repeated id, or too much RAM. */
+/**
+ * Lays the blocks one after the other. Errors: RAM_LAYOUT for a size that is no whole number of pages, a
+ * repeated id, or too much RAM.
+ */
 export function makeRamLayout(blocks: readonly { id: string; sizeBytes: number }[]): RamLayout {
   const ids = new Set<string>();
   const laid: RamBlock[] = [];
@@ -44,18 +50,4 @@ export function makeRamLayout(blocks: readonly { id: string; sizeBytes: number }
     firstPage += pageCount;
   }
   return { blocks: laid, pageCount: firstPage, sizeBytes: firstPage * PAGE_SIZE_BYTES };
-}
-
-/** The block that holds `pageIndex`: few blocks, so a binary search is enough. */
-export function blockOfPage(layout: RamLayout, pageIndex: number): RamBlock {
-  let low = 0;
-  let high = layout.blocks.length - 1;
-  while (low < high) {
-    const middle = (low + high + 1) >>> 1;
-    if (layout.blocks[middle]!.firstPage <= pageIndex) low = middle;
-    else high = middle - 1;
-  }
-  const block = layout.blocks[low];
-  assert(block && pageIndex < layout.pageCount, `page ${pageIndex} lies in the layout`);
-  return block;
 }

@@ -1,23 +1,27 @@
 /**
  * What rules say, as data. A rule never sees a page: the page store executes these values.
- * A rule that cannot be said in these terms extends the unions; it never gets a callback.
+ * A rule that cannot be said in these terms extends the unions. It never gets a callback.
  */
 
 import type { Bitmap } from '../base/index.ts';
 
-/** Which dirty pages wait until stop-and-copy (or until they leave the set) instead of being sent. */
+/** Which dirty pages wait instead of being sent: until stop-and-copy, or until they leave the set. */
 export type Hold =
   | { readonly kind: 'none' }
-  /** Dirty in at least `theta` of the last `of` iterations (of <= 8); leaves after `leaveAfterClean` clean ones. */
+  /**
+   * Dirty in at least `theta` of the last `of` iterations (of <= 8); leaves after `leaveAfterClean` clean
+   * ones.
+   */
   | { readonly kind: 'window'; readonly theta: number; readonly of: number; readonly leaveAfterClean: number }
   /** Estimated rewrite rate above `perSecondMax`. */
   | { readonly kind: 'rate'; readonly perSecondMax: number }
   /**
-   * Every page of these regions (region size: `regionPages` of the statistics). With `onlyRewritten`, pages that were never dirtied since the
-   * first pass are sent all the same: a cold page in a hot region costs downtime for nothing.
+   * Every page of these regions; `regionPages` of the statistics is their size. With `onlyRewritten`, pages
+   * that were not dirtied since the first pass are sent all the same: a cold page in a hot region would add
+   * to the downtime for nothing.
    */
   | { readonly kind: 'regions'; readonly regions: Bitmap; readonly onlyRewritten?: boolean }
-  /** A page that came again while its last copy was still queued waits for the next iteration. */
+  /** A page that arrives again while its last copy is still queued waits for the next iteration. */
   | { readonly kind: 'dirty-again' };
 
 /** Which queued page is sent next. */

@@ -1,4 +1,4 @@
-/** The aggregates that rules decide on: what one iteration did, and what waits now. Types only. */
+/** The aggregates that rules decide on: what one iteration did, and what waits now. Types and bounds only. */
 
 export const REWRITE_CLASSES = 32;
 export const REGIONS_MAX = 4096;
@@ -25,16 +25,22 @@ export interface IterationStats {
   readonly sentBytes: number;
   /** At the end of the iteration. */
   readonly backlog: Backlog;
-  /** null until the link has been busy for long enough to tell. */
+  /** null until the link has been busy for long enough to measure. */
   readonly bandwidthBytesPerSecond: number | null;
-  /** Pages by estimated rewrite rate: class c counts rates in [2^(c-16), 2^(c-15)) per second; REWRITE_CLASSES entries. */
+  /**
+   * Pages by estimated rewrite rate: class c counts rates in [2^(c-16), 2^(c-15)) per second; REWRITE_CLASSES
+   * entries.
+   */
   readonly rewriteHistogram: Float64Array;
   /** |D_k| by region of `regionPages` pages; at most REGIONS_MAX entries. */
   readonly regionHistogram: Uint32Array;
   readonly regionPages: number;
 }
 
-/** What waits at the source gateway. `Bytes` are as they would go over the link (encoded, estimated where not encoded yet). */
+/**
+ * What waits at the source gateway. `Bytes` are as they would go over the link (encoded, estimated where not
+ * encoded yet).
+ */
 export interface Backlog {
   readonly queuedPages: number;
   readonly queuedBytes: number;
@@ -50,12 +56,18 @@ export interface Snapshot {
   readonly dirtyOutsideHoldPages: number;
   /** Copies of pages taken out of QEMU since `migrate`. Absent: not counted. */
   readonly arrivedPages?: number;
-  /** What a page that is not zero takes on the link, as the newest ones did. Absent: unknown. */
+  /** Bytes on the link for a page that is not zero, as measured on the newest ones. Absent: unknown. */
   readonly writtenPageBytes?: number;
-  /** What changed in a page takes, where the destination has a copy of it. Absent or null: such a page goes whole again. */
+  /**
+   * Bytes on the link for a page of which the destination has an older copy. Absent or null: such a page goes
+   * whole again.
+   */
   readonly deltaPageBytes?: number | null;
-  /** Pages that the far gateway and its QEMU can apply in a second; absent or null where nothing tells. */
-  readonly appliedPagesPerSecond?: number | null;
+  /**
+   * Pages that the slower end works on in a second, whatever the link carries: the source's gateway takes
+   * them out of QEMU, the far one applies them. Absent or null where the far end does not tell.
+   */
+  readonly slowerEndPagesPerSecond?: number | null;
   /** Totals since `migrate`. */
   readonly sentPages: number;
   readonly resentPages: number;
@@ -64,20 +76,20 @@ export interface Snapshot {
   readonly firstPassDone: boolean;
   /** Passes since `migrate`. */
   readonly passes: number;
-  /** Since the last dirty sync; what was dirtied since then is unknown. null before the first. */
+  /** Time since the last dirty sync. What was dirtied since then is unknown. null before the first sync. */
   readonly sinceSyncMs: number | null;
   readonly bandwidthBytesPerSecond: number | null;
   readonly roundTripMs: number | null;
-  /** Handed over to the link and not known to have arrived. Absent: unknown. */
+  /** Handed over to the link, but not known to have arrived. Absent: unknown. */
   readonly underWayBytes?: number;
   /** Bytes of gateway memory in use and its cap. */
   readonly memoryBytes: number;
   readonly memoryBytesMax: number;
-  /** QEMU is waiting for us (we hold its ack back): a switchover can start at once. */
+  /** The gateway holds QEMU's switchover-ack back: QEMU waits, and a switchover can start at once. */
   readonly gateHeld: boolean;
   /**
-   * Pages that QEMU itself still calls dirty and has not sent (`query-migrate` ram.remaining), so that rules see all that remains
-   * although back-pressure keeps it inside QEMU. null or absent: unknown.
+   * Pages that QEMU itself calls dirty and has not sent (`query-migrate` ram.remaining). Back-pressure keeps
+   * pages inside QEMU, and rules have to see all that remains. null or absent: unknown.
    */
   readonly sourceRemainingPages?: number | null;
 }

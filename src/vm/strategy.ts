@@ -1,4 +1,7 @@
-/** The contract between the engine and the rules: a strategy is a pure function from what is known to what to do. */
+/**
+ * The contract between the engine and the rules: a strategy is a pure function from what is known to what to
+ * do.
+ */
 
 import type { Decision, Hold, Limits, Order } from './rules.ts';
 import type { IterationStats, Snapshot } from './statistics.ts';
@@ -20,13 +23,16 @@ export interface Outlook {
 
 export const ITERATIONS_KEPT = 64;
 
-/** A rule's answer. `state` is the rule's own bounded memory; it comes back as `memory` with the next question. */
+/** A rule's answer. `memory` is the rule's own bounded state; it comes back with the next question. */
 export interface Verdict<Memory> {
   readonly hold: Hold;
   readonly order: Order;
   readonly decision: Decision;
   readonly memory: Memory;
-  /** What is dirty is wanted freshly: QEMU's passes follow each other closely, at the guest's cost. Default false. */
+  /**
+   * QEMU's passes follow each other closely, so that what is dirty is known freshly. This slows the guest.
+   * Default false.
+   */
   readonly closePasses?: boolean;
 }
 
@@ -46,7 +52,10 @@ export interface ParameterSpec {
 /** F: the rule was read in a source. R: reconstructed from descriptions. O: ours. */
 export type StrategyLabel = 'F' | 'R' | 'O';
 
-/** What carries the pages. `gateway` strategies run through us; the others use QEMU's own mechanism, gateway transparent. */
+/**
+ * What carries the pages. `gateway`: ours. `model-only`: nothing real, it exists in the simulator. The others
+ * are QEMU's own mechanisms, to which the gateway is transparent.
+ */
 export type Mechanism = 'gateway' | 'qemu-precopy' | 'qemu-auto-converge' | 'qemu-postcopy' | 'model-only';
 
 export interface Strategy<Memory = unknown> {
@@ -55,7 +64,12 @@ export interface Strategy<Memory = unknown> {
   readonly source: string;
   readonly label: StrategyLabel;
   readonly mechanism: Mechanism;
-  /** Drain QEMU faster than the link, up to the memory cap, keeping the newest copy of each page. false: back-pressure at link rate. */
+  /** Why it cannot move a real VM; it is refused live, and the simulator runs it. null: it can. */
+  readonly simulatorOnly: string | null;
+  /**
+   * QEMU is drained faster than the link, up to the memory cap, and the newest copy of each page is kept.
+   * false: back-pressure at link rate.
+   */
   readonly absorb: boolean;
   /** The strategy promises `--downtime-limit`; otherwise it promises its own prediction. */
   readonly promisesDowntimeLimit: boolean;
@@ -67,6 +81,6 @@ export interface Strategy<Memory = unknown> {
   atIteration(outlook: Outlook, memory: Memory, parameters: ParameterValues): Verdict<Memory>;
   /** Asked at every tick (about 50 ms) between iterations. null: nothing changes. */
   atTick(outlook: Outlook, memory: Memory, parameters: ParameterValues): Verdict<Memory> | null;
-  /** Length of the iteration that begins now, ms (design: clamp((queue + held) / B, 1 s, 10 s)). */
+  /** Length of the iteration that begins now, ms; by definition clamp((queue + held) / B, 1 s, 10 s). */
   iterationMs(outlook: Outlook, parameters: ParameterValues): number;
 }

@@ -2,11 +2,11 @@
 
 import { formatBytes, formatMs, formatPercent, formatRate } from '../../base/index.ts';
 import type { Assessment } from '../../controller/index.ts';
+import type { Advice, Confidence, GuestFacts, PredictedMove } from '../../simulator/index.ts';
 import { PAGE_SIZE_BYTES } from '../../vm/index.ts';
 import { formatTable } from '../screen/table.ts';
-import type { Advice, Confidence, Guest, Prediction } from './predict.ts';
 
-export function guestLines(guest: Guest): string[] {
+export function guestLines(guest: GuestFacts): string[] {
   const { dirtyBytesPerSecond: rate, packedBytes, deltaBytes } = guest;
   const content = `${formatBytes(guest.contentBytes)} of it not zero`;
   const hot =
@@ -28,7 +28,7 @@ export function guestLines(guest: Guest): string[] {
   return lines;
 }
 
-export function predictionTable(predictions: readonly Prediction[]): string[] {
+export function predictionTable(predictions: readonly PredictedMove[]): string[] {
   const columns = [
     { title: 'link' },
     { title: 'strategy' },
@@ -71,13 +71,13 @@ export function linkText(bytesPerSecond: number): string {
   return `${Number(value.toFixed(1))} ${unit}`;
 }
 
-export function adviceLines(advice: readonly Advice[], guest: Guest, downtimeLimitMs: number): string[] {
+export function adviceLines(advice: readonly Advice[], guest: GuestFacts, downtimeLimitMs: number): string[] {
   return advice.map(
     (one) => `${linkText(one.linkBytesPerSecond)}: ${adviceText(one, guest, downtimeLimitMs)}`,
   );
 }
 
-function adviceText(one: Advice, guest: Guest, downtimeLimitMs: number): string {
+function adviceText(one: Advice, guest: GuestFacts, downtimeLimitMs: number): string {
   const limit = formatMs(downtimeLimitMs);
   if (one.strategy === null)
     return 'none of these strategies ends; move it over a faster link, or while it writes less';
@@ -93,7 +93,7 @@ function adviceText(one: Advice, guest: Guest, downtimeLimitMs: number): string 
 }
 
 /** Why not plain pre-copy; empty where it was not asked. */
-function precopyText(one: Advice, { dirtyBytesPerSecond }: Guest): string {
+function precopyText(one: Advice, { dirtyBytesPerSecond }: GuestFacts): string {
   switch (one.plainPrecopy) {
     case null:
       return '';

@@ -1,21 +1,22 @@
 /**
- * `godwit assess qmp:PATH`: measures a running VM without moving it, and predicts how each strategy would move it over which link.
- * Not responsible for measuring (src/controller), predicting (assess-predict.ts) or words (assess-text.ts).
+ * `godwit assess qmp:PATH`: measures a running VM without moving it, and predicts how each strategy would
+ * move it over which link.
+ * Not responsible for measuring (src/controller), predicting (src/simulator) or words (assess/text.ts).
  */
 
 import { GodwitError, parseDurationMs, parseRate, systemClock } from '../../base/index.ts';
 import { ASSESS_DURATION_MS, type Assessment, assess, parseQmpEndpoint } from '../../controller/index.ts';
 import { stateDirectory } from '../../recovery/index.ts';
-import { strategyByName } from '../../strategy/index.ts';
 import {
   adviceOf,
   confidenceOf,
-  guestOf,
-  type Prediction,
+  guestFactsOf,
+  type PredictedMove,
   type PredictOptions,
-  predict,
+  predictMoves,
   REPLAYS,
-} from '../assess/predict.ts';
+} from '../../simulator/index.ts';
+import { strategyByName } from '../../strategy/index.ts';
 import { adviceLines, confidenceLine, guestLines, predictionTable, sessionLines } from '../assess/text.ts';
 import type { CommandContext, CommandDefinition, CommandOptions } from '../command.ts';
 import { commitOf } from '../commit.ts';
@@ -71,7 +72,7 @@ async function runAssess(
   const json = options['json'] === true;
   const view = liveView(json ? context.err : context.out, systemClock);
   let assessment: Assessment;
-  let predictions: readonly Prediction[];
+  let predictions: readonly PredictedMove[];
   try {
     assessment = await measure(context, sourceQmpPath, options, view);
     predictions = await predictAll(assessment, asked, context, view);
@@ -79,7 +80,7 @@ async function runAssess(
   } finally {
     view.close();
   }
-  const guest = guestOf(assessment);
+  const guest = guestFactsOf(assessment);
   const advice = adviceOf(predictions, asked.downtimeLimitMs);
   const confidence = confidenceOf(guest, predictions);
   const recommendation = adviceLines(advice, guest, asked.downtimeLimitMs);
@@ -174,10 +175,10 @@ async function predictAll(
   asked: PredictOptions,
   { interrupted }: CommandContext,
   view: LiveView,
-): Promise<readonly Prediction[]> {
+): Promise<readonly PredictedMove[]> {
   const total = asked.strategies.length * asked.linksBytesPerSecond.length;
-  const predictions: Prediction[] = [];
-  for (const prediction of predict(assessment, asked)) {
+  const predictions: PredictedMove[] = [];
+  for (const prediction of predictMoves(assessment, asked)) {
     predictions.push(prediction);
     view.update([`predicting: ${predictions.length} of ${total}`]);
     // Lets an interrupt in between two predictions.

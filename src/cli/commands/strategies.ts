@@ -29,7 +29,7 @@ const MECHANISMS: Readonly<Record<Mechanism, string>> = {
   'qemu-precopy': 'QEMU decides by itself, the gateway is transparent; the simulator asks the rule',
   'qemu-auto-converge': "QEMU's throttle, the gateway is transparent",
   'qemu-postcopy': "QEMU's post-copy, the gateway is transparent from there on",
-  'model-only': 'simulator only: stock QEMU cannot',
+  'model-only': 'the simulator models it',
 };
 
 /** Writes the list, or one strategy; the exit code. Errors: STRATEGY_UNKNOWN. */
@@ -46,8 +46,8 @@ export function runStrategies(name: string | undefined, options: { json: boolean
 
 /** What `--json` shows: everything but the functions. */
 function describe(strategy: AnyStrategy) {
-  const { name, idea, source, label, mechanism, absorb, promisesDowntimeLimit, delta, parameters } = strategy;
-  return { name, idea, source, label, mechanism, absorb, promisesDowntimeLimit, delta, parameters };
+  const { start: _start, atIteration: _iteration, atTick: _tick, iterationMs: _length, ...rest } = strategy;
+  return rest;
 }
 
 const NARROWEST_IDEA = 30;
@@ -82,6 +82,9 @@ function detail(strategy: Strategy, out: Output): string {
     ['source', strategy.source],
     ['label', `${strategy.label}: ${LABELS[strategy.label]}`],
     ['mechanism', `${strategy.mechanism}: ${MECHANISMS[strategy.mechanism]}`],
+    ...(strategy.simulatorOnly === null
+      ? []
+      : ([['not live', `simulator only: ${strategy.simulatorOnly}`]] as const)),
     ['drains', strategy.absorb ? 'QEMU faster than the link, up to --gateway-memory' : 'QEMU at link rate'],
     ['promises', strategy.promisesDowntimeLimit ? 'the downtime limit' : 'the downtime it predicts'],
     ['deltas', strategy.delta ? 'against what the destination has, in the paired arrangement' : 'none'],

@@ -154,7 +154,9 @@ test('memory: too little for the bookkeeping is refused, more than the host has 
 });
 
 test('strategies that need another mechanism, and ends without a return path, are refused', () => {
-  assert.deepEqual(codes(judge({ strategy: strategyByName('trace-replay') })), ['STRATEGY_MECHANISM']);
+  for (const name of ['trace-replay', 'vmotion']) {
+    assert.deepEqual(codes(judge({ strategy: strategyByName(name) })), ['STRATEGY_MECHANISM']);
+  }
   const postcopy = strategyByName('postcopy');
   const refused = (options: Partial<PreflightOptions>, ends: Partial<Ends> = {}) =>
     standing(judge(options, ends).findings).map(({ code }) => code);

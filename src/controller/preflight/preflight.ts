@@ -205,12 +205,12 @@ function gatewayMemory(source: MachineDescription, allowedBytes: number): Gatewa
 }
 
 function* strategyFindings(
-  { strategy: { name, mechanism }, far }: PreflightOptions,
+  { strategy: { name, mechanism, simulatorOnly }, far }: PreflightOptions,
   source: MachineDescription,
   destination: MachineDescription,
 ): Generator<PreflightFinding> {
-  if (mechanism === 'model-only') {
-    yield own('refuse', 'STRATEGY_MECHANISM', `strategy ${name} is a model for the simulator`);
+  if (simulatorOnly !== null) {
+    yield own('refuse', 'STRATEGY_MECHANISM', `strategy ${name} is for the simulator only: ${simulatorOnly}`);
   }
   for (const [end, machine] of Object.entries({ source, destination })) {
     for (const capability of mechanismCapabilities(mechanism)) {

@@ -321,7 +321,7 @@ export class SourceGateway {
       memoryBytesMax: this.#options.memoryBytesMax,
       gateHeld: this.#back.keeps('switchover-ack'),
       underWayBytes: underWayBytes(this.#output.facts),
-      appliedPagesPerSecond: this.#intake.slowerOf(facts.appliedPagesPerSecond ?? null),
+      slowerEndPagesPerSecond: this.#intake.slowerOf(facts.appliedPagesPerSecond ?? null),
       ...(this.keepsQemuWaiting ? { sourceRemainingPages: this.#passes.remainingPages } : {}),
     };
   }

@@ -78,7 +78,7 @@ export function gatewayMigratorFor(
   options: GatewayMigratorOptions = {},
 ): Migrator | null {
   const strategy = strategies.find((candidate) => candidate.name === name);
-  if (strategy === undefined || strategy.mechanism === 'model-only') return null;
+  if (strategy === undefined || strategy.simulatorOnly !== null) return null;
   parametersOf(strategy, parameters);
   return gatewayMigrator(options);
 }

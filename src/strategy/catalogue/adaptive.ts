@@ -1,41 +1,62 @@
-/** adaptive: ours. Absorb, coldest first, hold by rate, stop by forecast. */
+/**
+ * adaptive, ours: holds by rewrite rate, sends the coldest first, and stops when waiting costs more than it
+ * buys.
+ */
 
 import type { Outlook, ParameterValues, Strategy, Verdict } from '../../vm/index.ts';
 import { HOLD_NONE, ITERATION_PARAMETERS, iterationByBacklog, parameter } from '../common.ts';
-import { holdByForecast } from '../hold/forecast.ts';
+import { holdHotterThan } from '../hold/hottest.ts';
 import { learningOrder } from '../order/learning.ts';
-import { type Forecast, forecast, forecastSwitchover, NOTHING_KNOWN } from '../switchover/forecast.ts';
+import { heldShareParameter } from '../switchover/drained.ts';
+import { forecast, NOTHING_KNOWN } from '../switchover/forecast.ts';
+import { type LeastCostMemory, leastCostSwitchover } from '../switchover/least-cost.ts';
 
 const OURS = 'ours; see docs/strategies.md';
-/** A rest that the link takes half a second for is gone before an iteration of one second tells anything about it. */
+/** The link carries a rest of half a second before an iteration of one second has told anything about it. */
 const SHORT_ITERATIONS = 'ours: four passes; found on drawn guests (plans/regret-training.yaml)';
 
-/** What a second of downtime is worth where nobody says; regret is counted with the same (src/simulator). */
+/**
+ * What a second of downtime is worth where nobody says. The simulator's regret and oracle count with the
+ * same.
+ */
 export const DOWNTIME_WEIGHT = 2.5;
-/** While a stop is thought of passes are close, for no longer than this: each costs the guest a round of write protection. */
+/**
+ * While a stop is near, passes are close, but no longer than this: each costs the guest a round of write
+ * protection.
+ */
 const CLOSE_PASSES_MS = 3000;
 
-function answer(outlook: Outlook, memory: Forecast, parameters: ParameterValues): Verdict<Forecast> {
-  const { decision, ...waiting } = forecastSwitchover(outlook, memory, parameters);
-  const isWatched = ['adaptive-watch', 'adaptive-settle'].includes(decision.rule);
-  const watchedSinceMs = memory.watchedSinceMs ?? (isWatched ? outlook.nowMs : null);
+interface AdaptiveMemory extends LeastCostMemory {
+  /** The first moment at which a stop was near; null before. */
+  readonly stopNearSinceMs: number | null;
+}
+
+function answer(
+  outlook: Outlook,
+  memory: AdaptiveMemory,
+  parameters: ParameterValues,
+): Verdict<AdaptiveMemory> {
+  const { decision, least, settling, stopIsNear } = leastCostSwitchover(outlook, memory, parameters);
+  const stopNearSinceMs = memory.stopNearSinceMs ?? (stopIsNear ? outlook.nowMs : null);
+  const { known, phase, boundary } = memory.forecast;
   // In a trough hot pages have cooled, and the whole backlog is worth sending.
-  const release = !memory.known || memory.phase?.quiet === true;
+  const release = !known || phase?.quiet === true;
   return {
-    hold: release ? HOLD_NONE : holdByForecast(memory.share),
+    hold: release ? HOLD_NONE : holdHotterThan(boundary),
     order: learningOrder(outlook),
     decision,
-    closePasses: isWatched && outlook.nowMs - watchedSinceMs! < CLOSE_PASSES_MS,
-    memory: { ...memory, ...waiting, watchedSinceMs },
+    closePasses: stopIsNear && outlook.nowMs - stopNearSinceMs! < CLOSE_PASSES_MS,
+    memory: { ...memory, least, settling, stopNearSinceMs },
   };
 }
 
-export const adaptive: Strategy<Forecast> = {
+export const adaptive: Strategy<AdaptiveMemory> = {
   name: 'adaptive',
   idea: 'Forecast the plateau from rewrite rates; meet the limit if it can be met, else stop when waiting costs more than it buys.',
   source: 'ours',
   label: 'O',
   mechanism: 'gateway',
+  simulatorOnly: null,
   absorb: true,
   promisesDowntimeLimit: false,
   delta: true,
@@ -56,15 +77,7 @@ export const adaptive: Strategy<Forecast> = {
       'waits for this share of the cost so far without a fall of it',
       OURS,
     ),
-    parameter(
-      'heldShare',
-      0.05,
-      [0, 1],
-      'share',
-      "the rest may take this share of the held set's time",
-      OURS,
-    ),
-    parameter('patienceMs', 30_000, [0, 3_600_000], 'ms', 'longest wait for a quiet phase', OURS),
+    heldShareParameter(OURS),
     parameter(
       'strict',
       0,
@@ -77,9 +90,11 @@ export const adaptive: Strategy<Forecast> = {
       spec.name === 'iterationMsMin' ? { ...spec, default: 600, source: SHORT_ITERATIONS } : spec,
     ),
   ],
-  start: () => NOTHING_KNOWN,
-  atIteration: (outlook, memory, parameters) =>
-    answer(outlook, forecast(outlook, memory, parameters), parameters),
+  start: () => ({ forecast: NOTHING_KNOWN, least: null, settling: null, stopNearSinceMs: null }),
+  atIteration: (outlook, memory, parameters) => {
+    const known = { ...memory, forecast: forecast(outlook, memory.forecast, parameters) };
+    return answer(outlook, known, parameters);
+  },
   atTick: answer,
   iterationMs: iterationByBacklog,
 };

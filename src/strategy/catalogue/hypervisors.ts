@@ -9,6 +9,7 @@ import { roundText, stopByRounds, xenClassicStop } from '../switchover/rounds.ts
 const BASE = {
   label: 'F',
   mechanism: 'gateway',
+  simulatorOnly: null,
   absorb: false,
   promisesDowntimeLimit: false,
   delta: false,
@@ -87,6 +88,8 @@ interface Slowdown {
 export const vmotion: Strategy<Slowdown> = {
   ...BASE,
   name: 'vmotion',
+  // With QEMU's auto-converge the amount would be QEMU's to choose: that is the strategy of that name.
+  simulatorOnly: 'it sets how much the vCPUs are slowed, which QEMU has no command for',
   idea: 'Stop when the rest fits 500 ms; slow the vCPUs a little, more with every pass, while dirtying beats the link.',
   source:
     "VMware's descriptions of vMotion and Stun During Page Send; the slowdown's constants are reconstructed",

@@ -25,6 +25,7 @@ export const kubevirtStall: Strategy<StallMemory> = {
   source: 'KubeVirt virt-launcher, stall detection',
   label: 'F',
   mechanism: 'gateway',
+  simulatorOnly: null,
   absorb: false,
   promisesDowntimeLimit: false,
   delta: false,

@@ -1,6 +1,7 @@
 /**
- * The policies of managers above QEMU: oVirt, Proxmox VE, OpenStack Nova, KubeVirt. They move QEMU's downtime limit; the decision stays QEMU's
- * comparison after a dirty sync. `timeScale` shortens their time constants for small test machines, and says so in the parameters.
+ * The policies of managers above QEMU: oVirt, Proxmox VE, OpenStack Nova, KubeVirt. They move QEMU's downtime
+ * limit; QEMU still decides, by its comparison after a dirty sync. `timeScale` shortens their time constants
+ * for small test machines.
  */
 
 import type { Outlook, ParameterValues, Strategy, Verdict } from '../../vm/index.ts';
@@ -12,6 +13,7 @@ import { novaGib, novaLimitMs, OVIRT_STEPS, ovirtLimitMs, rampLimitMs } from '..
 const BASE = {
   label: 'F',
   mechanism: 'gateway',
+  simulatorOnly: null,
   absorb: false,
   promisesDowntimeLimit: false,
   delta: false,

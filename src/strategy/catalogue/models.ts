@@ -1,5 +1,6 @@
 /**
- * What stock QEMU cannot do, for the simulator only: shipping execution logs instead of pages, and continuous checkpointing. Which bytes cross the link is the simulator's business.
+ * What stock QEMU cannot do, for the simulator only: shipping execution logs instead of pages, and continuous
+ * checkpointing. Not responsible for which bytes cross the link (src/simulator).
  */
 
 import type { Outlook, ParameterValues, Strategy, Verdict } from '../../vm/index.ts';
@@ -7,13 +8,19 @@ import { goOn, iterationIsPass, parameter, plain, stop, value } from '../common.
 import { bytesPerPage, formatBytes, formatMs, formatRate, lastIteration } from '../measures.ts';
 
 interface LogRounds {
-  /** The log that is being shipped and replayed now, and when that will be done; null before the checkpoint is over. */
+  /**
+   * The log that is being shipped and replayed now, and when that will be done; null before the checkpoint is
+   * over.
+   */
   readonly logBytes: number | null;
   readonly doneMs: number;
   readonly rounds: number;
 }
 
-/** Each round ships the log of the round before; it converges while logs are shipped and replayed faster than they are written. */
+/**
+ * Each round ships the log of the round before; it converges while logs are shipped and replayed faster than
+ * they are written.
+ */
 function logRound(outlook: Outlook, memory: LogRounds, parameters: ParameterValues): Verdict<LogRounds> {
   const link = outlook.linkBytesPerSecond;
   if (!outlook.snapshot.firstPassDone || link === null || link <= 0) {
@@ -41,6 +48,7 @@ export const traceReplay: Strategy<LogRounds> = {
   source: 'Liu et al. 2009, CR/TR-Motion; simulator model only, stock QEMU cannot',
   label: 'F',
   mechanism: 'model-only',
+  simulatorOnly: 'stock QEMU keeps no execution log to replay',
   absorb: false,
   promisesDowntimeLimit: true,
   delta: false,
@@ -74,6 +82,7 @@ export const checkpoint: Strategy<null> = {
   source: 'Remus 2008; Kemari, MicroCheckpointing, VMware FT; simulator model only',
   label: 'F',
   mechanism: 'model-only',
+  simulatorOnly: 'stock QEMU does not checkpoint a running VM to a standby',
   absorb: false,
   promisesDowntimeLimit: false,
   delta: false,

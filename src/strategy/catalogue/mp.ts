@@ -1,13 +1,20 @@
 /** MP, Inter-Iteration Memory Pattern. */
 
 import type { Hold, Outlook, ParameterValues, Strategy, Verdict } from '../../vm/index.ts';
-import { HOLD_NONE, ITERATION_PARAMETERS, iterationByBacklog, parameter, value } from '../common.ts';
+import {
+  HOLD_NONE,
+  ITERATION_PARAMETERS,
+  iterationByBacklog,
+  OUR_DEFINITION,
+  parameter,
+  value,
+} from '../common.ts';
+import { frequentSetParameters } from '../hold/frequent.ts';
 import { holdByPattern } from '../hold/pattern.ts';
 import { learningOrder } from '../order/learning.ts';
+import { DRAINED_PARAMETERS } from '../switchover/drained.ts';
 import { isIntensive, type PatternMemory, patternSwitchover } from '../switchover/pattern.ts';
 import { classify } from '../switchover/pattern-class.ts';
-
-const OURS = 'our definition; the published description gives the idea, not the threshold';
 
 interface MpMemory extends PatternMemory {
   /** Worked out at the end of an iteration, kept between. */
@@ -57,46 +64,37 @@ export const mp: Strategy<MpMemory> = {
   source: 'Inter-Iteration Memory Pattern, published idea; classes and thresholds are ours',
   label: 'R',
   mechanism: 'gateway',
+  simulatorOnly: null,
   absorb: true,
   promisesDowntimeLimit: false,
   delta: true,
   parameters: [
-    parameter('sameIterations', 2, [1, 16], 'iterations', 'the same class for this long: settled', OURS),
-    parameter('sweepPatience', 4, [0, 64], 'iterations', "longest wait for a sweep's least backlog", OURS),
+    parameter(
+      'sameIterations',
+      2,
+      [1, 16],
+      'iterations',
+      'the same class for this long: settled',
+      OUR_DEFINITION,
+    ),
+    parameter(
+      'sweepPatience',
+      4,
+      [0, 64],
+      'iterations',
+      "longest wait for a sweep's least backlog",
+      OUR_DEFINITION,
+    ),
     parameter(
       'trimFallMin',
       0.25,
       [0, 1],
       's/s',
       'seconds of downtime that a second of sending held pages has to take off',
-      OURS,
+      OUR_DEFINITION,
     ),
-    parameter('theta', 3, [1, 8], 'iterations', 'scattered writes: hold as frs does', 'as frs'),
-    parameter('of', 4, [1, 8], 'iterations', 'window of the dirty history', 'as frs'),
-    parameter(
-      'leaveAfterClean',
-      2,
-      [1, 8],
-      'iterations',
-      'clean for this long: no longer frequent',
-      'as frs',
-    ),
-    parameter(
-      'heldShare',
-      0.05,
-      [0, 1],
-      'share',
-      "the rest may take this share of the held set's time",
-      OURS,
-    ),
-    parameter(
-      'yieldMin',
-      0.1,
-      [0, 1],
-      'share',
-      'less of the sent bytes lasting than this counts as drained',
-      OURS,
-    ),
+    ...frequentSetParameters('scattered writes: hold as frs does', 'as frs'),
+    ...DRAINED_PARAMETERS,
     ...ITERATION_PARAMETERS,
   ],
   start,

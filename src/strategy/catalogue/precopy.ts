@@ -1,4 +1,7 @@
-/** QEMU's own pre-copy, at its default and relaxed: the baselines. Live, QEMU decides by itself; the simulator asks the rule here. */
+/**
+ * QEMU's own pre-copy, at its default and relaxed: the baselines. Live, QEMU decides by itself; the simulator
+ * asks the rule here.
+ */
 
 import type { Outlook, ParameterValues, Strategy } from '../../vm/index.ts';
 import { iterationIsPass, parameter, plain, value } from '../common.ts';
@@ -8,6 +11,7 @@ const BASE = {
   source: 'QEMU migration.c: pending < measured bandwidth x downtime-limit',
   label: 'F',
   mechanism: 'qemu-precopy',
+  simulatorOnly: null,
   absorb: false,
   delta: false,
   start: () => null,
@@ -18,7 +22,8 @@ function native(limitMs: (outlook: Outlook, parameters: ParameterValues) => numb
   return {
     atIteration: (outlook: Outlook, _memory: null, parameters: ParameterValues) =>
       plain(fitsBandwidth(outlook, limitMs(outlook, parameters)), null),
-    // QEMU synchronises the dirty bitmap before it believes its estimate, so between syncs nothing is decided.
+    // QEMU synchronises the dirty bitmap before it believes its estimate, so between syncs nothing is
+    // decided.
     atTick: () => null,
   };
 }

@@ -1,4 +1,7 @@
-/** Strategies that QEMU itself carries out: post-copy, three-stage on top of it, and auto-converge. The gateway stays transparent where it must. */
+/**
+ * Strategies that QEMU itself carries out: post-copy, three-stage on top of it, and auto-converge. The
+ * gateway stays transparent where it must.
+ */
 
 import type { Outlook, ParameterValues, Strategy, Verdict } from '../../vm/index.ts';
 import { goOn, iterationIsPass, parameter, plain, value } from '../common.ts';
@@ -28,6 +31,7 @@ export const postcopy: Strategy<null> = {
   ...BASE,
   name: 'postcopy',
   mechanism: 'qemu-postcopy',
+  simulatorOnly: null,
   idea: "QEMU's post-copy: the VM moves after a pass, its remaining pages follow on demand. A failure in that phase loses the VM.",
   source: 'Hines and Gopalan 2009; QEMU migrate-start-postcopy',
   parameters: [
@@ -49,6 +53,7 @@ export const threeStage: Strategy<null> = {
   ...BASE,
   name: 'three-stage',
   mechanism: 'qemu-postcopy',
+  simulatorOnly: null,
   idea: 'One full pass, stop, send state and dirty bitmap, resume at the destination, push and fetch what is dirty.',
   source: 'TSMC 2014, three-stage memory copy; carried out by QEMU post-copy (RAM_DISCARD is the bitmap)',
   parameters: [],
@@ -61,7 +66,10 @@ interface Converge {
   readonly share: number;
 }
 
-/** QEMU migration_trigger_throttle: bytes dirtied in a pass against a share of those sent in it, twice in a row. */
+/**
+ * QEMU migration_trigger_throttle: bytes dirtied in a pass against a share of those sent in it, twice in a
+ * row.
+ */
 function converge(outlook: Outlook, memory: Converge, parameters: ParameterValues): Verdict<Converge> {
   const fits = fitsBandwidth(outlook, outlook.limits.downtimeMsMax);
   const last = lastIteration(outlook);
@@ -84,6 +92,7 @@ export const autoConverge: Strategy<Converge> = {
   ...BASE,
   name: 'auto-converge',
   mechanism: 'qemu-auto-converge',
+  simulatorOnly: null,
   idea: "QEMU's throttle, for comparison: it slows the guest until pre-copy converges.",
   source: 'QEMU migration/ram.c migration_trigger_throttle',
   promisesDowntimeLimit: true,

@@ -1,4 +1,7 @@
-/** Relatives from the literature that work on holding and ordering: reconstructed from their descriptions, constants where they name them. */
+/**
+ * Published rules about holding and ordering, reconstructed from their descriptions. Constants are theirs
+ * where they name them.
+ */
 
 import type {
   Decision,
@@ -19,6 +22,7 @@ import { roundText, stopByRounds } from '../switchover/rounds.ts';
 const BASE = {
   label: 'R',
   mechanism: 'gateway',
+  simulatorOnly: null,
   absorb: false,
   promisesDowntimeLimit: false,
   delta: false,

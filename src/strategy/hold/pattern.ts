@@ -5,7 +5,7 @@ import { HOLD_NONE } from '../common.ts';
 import { dirtyRegions, hotRegions, type Pattern } from '../switchover/pattern-class.ts';
 import { frequentSet } from './frequent.ts';
 
-/** Nothing is held for a guest that pre-copy can follow: its hot pages would only wait for a downtime they need not cost. */
+/** Nothing is held for a guest that pre-copy can follow: its hot pages can be sent while the VM runs. */
 export function holdByPattern(
   pattern: Pattern,
   intensive: boolean,

@@ -1,29 +1,35 @@
 /**
- * The order while rewrite rates are not known yet: regions in which nothing was found dirty go first. One sync finds hardly a fifth of a hot
- * set, but nearly every region of it; a page sent from there is probably sent in vain. Before the first sync nothing is known at all, and QEMU
- * hands RAM over by address: then the freshest copies go (src/pages/send-queue.ts), and while QEMU is kept waiting pages from all over what has
- * arrived, so that of a hot set no more goes in vain than its share.
+ * Which page goes next, from knowing nothing to knowing rewrite rates, in three stages:
+ *
+ * 1. Before the first sync nothing is known, and QEMU hands RAM over by address. Regions go in a scattered
+ *    order, so that of a hot set no more is sent in vain than its share of RAM. While QEMU is not kept
+ *    waiting, the freshest copies go first (src/pages/send-queue.ts).
+ * 2. After the first sync, regions in which nothing was found dirty go first. One sync finds hardly a fifth
+ *    of a hot set, but nearly every region of it, and a page sent from such a region is probably sent in
+ *    vain.
+ * 3. Once rewrite rates are known, the coldest pages go first.
  */
 
 import { type Order, type Outlook, regionPagesOf } from '../../vm/index.ts';
 import { COLDEST_FIRST } from '../common.ts';
-import { lastIteration, measured } from '../measures.ts';
+import { lastIteration, ratesAreKnown } from '../measures.ts';
 
 const CLASSES = 8;
-/** With this many iterations past the first pass, pages are told apart by their own heat. */
-const ITERATIONS_TO_LEARN = 2;
 
 export function learningOrder(outlook: Outlook): Order {
   const last = lastIteration(outlook);
   if (last === null && !outlook.snapshot.firstPassDone) return scattered(outlook.pageCount);
-  if (last === null || measured(outlook.history).length >= ITERATIONS_TO_LEARN) return COLDEST_FIRST;
+  if (last === null || ratesAreKnown(outlook.history)) return COLDEST_FIRST;
   const classOfRegion = Uint8Array.from(last.regionHistogram, (dirty) =>
     dirty === 0 ? 0 : Math.max(1, CLASSES + Math.floor(Math.log2(Math.min(0.99, dirty / last.regionPages)))),
   );
   return { kind: 'region', classOfRegion };
 }
 
-/** Golden ratio: neighbours fall into different classes, whatever the pattern of regions. */
+/**
+ * 2^32 over the golden ratio: neighbouring regions fall into different classes, whatever the pattern of hot
+ * regions.
+ */
 const SCATTER = 0x9e3779b1;
 
 function scattered(pageCount: number): Order {

@@ -1,12 +1,14 @@
 /**
- * Is the part of the backlog that sending can still remove gone? A guard that FRS and MP share, and half of which adaptive takes; it decides
- * nothing by itself.
+ * Has sending done what it can? A guard that FRS and MP share, and of which adaptive takes the first half: is
+ * what can be sent for good sent, so that only pages that come back are left. It decides nothing by itself.
  *
- * Deviation from the rules as they are stated: those speak about D_k alone. With absorb the queue also holds RAM that was never sent;
- * stopping while it waits turns cold pages, which one transmission settles for good while the VM runs, into downtime.
+ * Deviation from the rules as they are published: those speak about D_k alone. A gateway that absorbs also
+ * queues RAM that was never sent. One transmission settles a cold page for good while the VM runs; a stop
+ * while it waits turns it into downtime.
  */
 
-import type { Outlook } from '../../vm/index.ts';
+import type { Outlook, ParameterSpec } from '../../vm/index.ts';
+import { OUR_DEFINITION, parameter } from '../common.ts';
 import {
   bytesPerWaitingPage,
   formatBytes,
@@ -18,17 +20,43 @@ import {
   yieldOf,
 } from '../measures.ts';
 
-/** A rest that takes this share of the downtime limit is gone for all purposes. */
+/** A rest that the link carries within this share of the downtime limit does not count. */
 const LIMIT_SHARE = 0.25;
-/** The coldest go first, so when this share of an iteration's pages had been sent before, no cold ones are left that had not. */
+/**
+ * The coldest pages go first. When this share of an iteration's pages had been sent before, no cold page is
+ * left that had not.
+ */
 const RESENT_SHARE = 0.25;
-/** Half of what is sent lasts: the queue is still being worked off. */
+/** Above this yield the queue is still being worked off: half of what is sent lasts. */
 const YIELD_FAST = 0.5;
 
+export function heldShareParameter(source: string): ParameterSpec {
+  const meaning = "the rest may take this share of the held set's time";
+  return parameter('heldShare', 0.05, [0, 1], 'share', meaning, source);
+}
+
+export const DRAINED_PARAMETERS: readonly ParameterSpec[] = [
+  heldShareParameter(OUR_DEFINITION),
+  parameter(
+    'yieldMin',
+    0.1,
+    [0, 1],
+    'share',
+    'less of the sent bytes lasting than this counts as drained',
+    OUR_DEFINITION,
+  ),
+];
+
 export interface DrainedOptions {
-  /** The rest may take this share of the time the held set takes: below it, the held set alone decides the downtime. */
+  /**
+   * The rest may take this share of the time that the held set takes: below it, the held set alone decides
+   * the downtime.
+   */
   readonly heldShare: number;
-  /** With less of each sent byte lasting than this, the queue refills as fast as it is sent: it is as drained as it gets. */
+  /**
+   * When less of each sent byte lasts than this, the queue refills as fast as it is sent and does not get any
+   * shorter.
+   */
   readonly yieldMin: number;
   readonly yieldIterations: number;
 }
@@ -38,16 +66,16 @@ export interface Drained {
   readonly text: string;
 }
 
-/** What may wait besides the held set without counting. */
-function negligibleBytes(outlook: Outlook, link: number, heldShare: number): number {
-  const limitBytes = (link * outlook.limits.downtimeMsMax) / 1000;
+/** A rest outside the held set of at most this many bytes does not count. */
+function negligibleBytes(outlook: Outlook, linkBytesPerSecond: number, heldShare: number): number {
+  const limitBytes = (linkBytesPerSecond * outlook.limits.downtimeMsMax) / 1000;
   return Math.max(LIMIT_SHARE * limitBytes, heldShare * outlook.snapshot.backlog.heldBytes);
 }
 
 /**
- * Is all sent that was never sent? Until then sending is worth its time, however fast hot pages come back meanwhile. Hot pages that wait
- * behind colder ones may never have their turn: it is also enough that sending has come round to pages sent before. Of the never-sent
- * ones `sparedPages` do not count.
+ * Has every page been sent once? Until then sending is worth its time, however fast hot pages come back
+ * meanwhile. A hot page that waits behind colder ones may never have its turn, so it is also enough that the
+ * link has begun to send pages a second time. `sparedPages` of the pages that were never sent do not count.
  */
 export function allSentOnce(outlook: Outlook, heldShare: number, sparedPages = 0): Drained {
   const { snapshot, linkBytesPerSecond: link } = outlook;
@@ -70,7 +98,7 @@ export function drained(outlook: Outlook, options: DrainedOptions): Drained {
   const rest = queuedBytes(outlook);
   const time = formatMs((rest * 1000) / link);
   const newest = yieldOf(outlook.history, 1);
-  // What fits the limit but still shrinks fast is worth the moment it takes to be gone.
+  // A rest that fits the limit and still shrinks fast is sent: it is soon gone.
   const fitsAndStays = rest <= (link * limits.downtimeMsMax) / 1000 && newest !== null && newest < YIELD_FAST;
   if (rest <= negligibleBytes(outlook, link, options.heldShare) || fitsAndStays) {
     return { drained: true, text: `the rest outside the held set takes ${time} (${formatBytes(rest)})` };

@@ -27,10 +27,13 @@ export function fitsBandwidth(outlook: Outlook, downtimeMs: number): Decision {
   return goOn('fits', `${formatBytes(remaining)} remain, above ${numbers}; ${rateText(outlook)}`);
 }
 
-/** R <= B x limit with everything we know: predicted downtime includes fixed cost and pages dirtied since the last sync. null: does not fit. */
+/**
+ * R <= B x limit with all that is known: the predicted downtime includes fixed costs and pages dirtied since
+ * the last sync. null: it does not fit.
+ */
 export function fitsLimit(outlook: Outlook): Decision | null {
   const predicted = outlook.downtimePredictedMs;
-  // One iteration after the first pass must be known, else "nothing dirty" only means "not asked yet".
+  // Before an iteration after the first pass has ended, "nothing dirty" only means "not asked yet".
   if (predicted === null || outlook.history.length < 2) return null;
   if (predicted > outlook.limits.downtimeMsMax) return null;
   const text = `${formatBytes(remainingBytes(outlook))} remain: ${formatMs(predicted)} down, within the limit of ${formatMs(outlook.limits.downtimeMsMax)}`;
@@ -41,12 +44,21 @@ export function fitsLimit(outlook: Outlook): Decision | null {
   return stop('fits-limit', text);
 }
 
-/** A promise is kept within 1.5 x; beyond this share, a guest that falls quiet or wakes up since the last sync breaks it. */
+/**
+ * A prediction is kept up to 1.5 x. When more than this share of it is uncounted, a guest that has woken up
+ * since the last sync may break it.
+ */
 const UNCOUNTED_SHARE = 0.33;
-/** Looked back for the guest's busiest, so that one between two phases is not taken at its word. */
+/**
+ * The guest's busiest of so many iterations counts: one that rests between two phases may be about to wake
+ * up.
+ */
 const BUSIEST_OF = 8;
 
-/** What the guest writes since the last sync at its busiest, and what that sync found: part of it replaces copies that wait. As time on the link. */
+/**
+ * What the guest has written since the last sync if it is at its busiest, or what that sync found if that is
+ * more, as time on the link. Part of either may replace copies that wait.
+ */
 function uncountedMsMax(outlook: Outlook): number {
   const { snapshot, history, linkBytesPerSecond: link } = outlook;
   if (link === null || snapshot.sinceSyncMs === null) return 0;
@@ -60,10 +72,14 @@ function uncountedMsMax(outlook: Outlook): number {
   return (pages * bytesPerPage(snapshot) * 1000) / link;
 }
 
-/** With a sync this fresh nearly all is counted; without word from QEMU only once it has handed over what that sync found. */
+/** So soon after a sync nearly all that is dirty is counted, if QEMU has handed over what the sync found. */
 const FRESH_MS = 60;
+/**
+ * Where QEMU does not say what remains: by then it has handed over what the sync found, and little is new
+ * yet.
+ */
 const HANDED_OVER_MS = [40, 120] as const;
-/** A sync that is late is not waited for. */
+/** When the next sync has not come by then, it is not waited for. */
 const LATE_MS = 400;
 const MEMORY_FULL = 0.98;
 

@@ -1,10 +1,13 @@
 /**
- * FRS: stop when what is left dirty is the frequent reference set, or when iterations have stopped shrinking it.
+ * FRS: stop when what is left dirty is the frequent reference set, or when iterations have stopped shrinking
+ * it.
  *
  * Deviations, with reasons:
- * 1. The first rule also asks that the rest outside F is nearly drained (drained.ts): |D_k \ F_k| says nothing about RAM never sent.
- * 2. The second rule's "queue outside F fits the downtime limit" is widened to drained.ts: with a hot set so wide that its pages are written
- *    less than once an iteration, F stays small and the queue settles at a level that never fits; then what was sent came back, and it stops.
+ * 1. The first rule also asks that the rest outside F is nearly drained (drained.ts): |D_k \ F_k| says
+ *    nothing about RAM that was never sent.
+ * 2. The second rule's "queue outside F fits the downtime limit" is widened to drained.ts. When a hot set is
+ *    so wide that its pages are written less than once an iteration, F stays small and the queue settles at a
+ *    level that never fits. Then what was sent came back, and the rule stops.
  * 3. |D_k| is compared as a rate, because iterations differ in length.
  */
 

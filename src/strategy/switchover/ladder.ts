@@ -1,4 +1,7 @@
-/** Managers above QEMU raise its downtime limit step by step. Rules that give the limit of the moment; `fits.ts` compares. */
+/**
+ * Managers above QEMU raise its downtime limit step by step. Rules that give the limit of the moment;
+ * `fits.ts` compares.
+ */
 
 import { GIB } from '../../base/index.ts';
 import { PAGE_SIZE_BYTES } from '../../vm/index.ts';
@@ -23,14 +26,20 @@ export function novaGib(pageCount: number): number {
   return Math.max(NOVA_GIB_MIN, (pageCount * PAGE_SIZE_BYTES) / GIB);
 }
 
-/** Nova's linear ladder: step i of `steps` gives first + i x (limit - first) / steps, with first = limit / steps. */
+/**
+ * Nova's linear ladder: step i of `steps` gives first + i x (limit - first) / steps, with first = limit /
+ * steps.
+ */
 export function novaLimitMs(nowMs: number, delayMs: number, steps: number, limitMs: number): number {
   const first = limitMs / steps;
   const step = Math.min(steps, Math.floor(nowMs / Math.max(1, delayMs)));
   return first + (step * (limitMs - first)) / steps;
 }
 
-/** KubeVirt's ramp: `steps` equal steps from the first to the last limit, one per `everyMs` since the ramp began. */
+/**
+ * KubeVirt's ramp: `steps` equal steps from the first to the last limit, one per `everyMs` since the ramp
+ * began.
+ */
 export function rampLimitMs(
   sinceMs: number,
   everyMs: number,

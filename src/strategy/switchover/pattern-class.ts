@@ -1,6 +1,7 @@
 /**
  * MP's classes: what kind of program writes memory, read off the region histograms of a few iterations.
- * Not responsible for what follows from a class. Needs no memory of its own: the history holds the histograms.
+ * Not responsible for what follows from a class. Needs no memory of its own: the history holds the
+ * histograms.
  */
 
 import { Bitmap } from '../../base/index.ts';
@@ -17,7 +18,10 @@ export interface Pattern {
   readonly quiet: boolean;
 }
 
-/** Share of all pages that may be dirty in an iteration of an idle guest (a running kernel dirties a few hundred). */
+/**
+ * Share of all pages that may be dirty in an iteration of an idle guest (a running kernel dirties a few
+ * hundred).
+ */
 const IDLE_SHARE = 0.002;
 const IDLE_PAGES_MIN = 64;
 /** "Most of h_k": the regions that hold this share of the dirty pages. */
@@ -30,7 +34,10 @@ const COSINE_STEADY = 0.9;
 const COSINE_MOVED = 0.6;
 /** A sweep's steps may differ by this share of their mean. */
 const STEP_TOLERANCE = 0.5;
-/** Iterations looked at for phases, and the rate ratio that makes two of them. */
+/**
+ * Phases are looked for in so many iterations; the quiet one dirties at most this share of what the busy one
+ * does.
+ */
 const PHASE_WINDOW = 16;
 const PHASE_RATIO = 0.5;
 
@@ -73,7 +80,9 @@ function centre(histogram: Uint32Array): number {
   return total > 0 ? moment / total : 0;
 }
 
-/** Two steps of the dirty centre in one direction at a steady speed; one of them may jump back to the start. */
+/**
+ * Two steps of the dirty centre in one direction at a steady speed; one of them may jump back to the start.
+ */
 function isSweep(last3: readonly IterationStats[]): boolean {
   if (last3.length < 3) return false;
   const [first, second, third] = last3.map((stats) => stats.regionHistogram) as [
@@ -144,10 +153,10 @@ export function classify(history: readonly IterationStats[], pageCount: number):
   return plain('scattered', `scattered: ${shareText}, cosine ${similar.toFixed(2)}`);
 }
 
-/** Weight of the newest histogram in the heat average, and how far back it is worth looking. */
+/** Weight of the newest histogram in the heat average, and how many histograms are averaged. */
 const HEAT_WEIGHT = 0.5;
 const HEAT_ITERATIONS = 6;
-/** A region is hot with at least this share of the mean heat of the regions that hold most of it. */
+/** A region is hot when it has at least this share of the mean heat of the regions that hold most of it. */
 const HOT_SHARE = 0.25;
 
 /** heat[r]: exponential average of the region histograms. null before the first. */
@@ -181,7 +190,7 @@ export function hotRegions(history: readonly IterationStats[]): Bitmap | null {
   return regions;
 }
 
-/** The regions of the newest histogram: just behind a sweep's front. */
+/** The regions in which the newest iteration found dirty pages: of a sweep, those just behind its front. */
 export function dirtyRegions(stats: IterationStats): Bitmap {
   const regions = new Bitmap(stats.regionHistogram.length);
   for (let region = 0; region < stats.regionHistogram.length; region++) {

@@ -2,11 +2,13 @@
  * MP: a memory-intensive guest whose pattern is settled gains nothing from waiting, so stop early.
  *
  * Deviations, with reasons:
- * 1. "Stop now, waiting buys nothing" holds once the queue outside the held set is drained (drained.ts): before that, waiting buys cold
- *    pages sent while the VM runs.
- * 2. Memory-intensive is also judged by effect (what was sent came back), because distinct pages per iteration understate the dirty rate.
- * 3. "Sweep: when the front is in the smallest remaining part" is read as: the backlog is within 5 % of its least so far, for at most
- *    `sweepPatience` iterations; which part remains is not visible in a histogram of what was dirtied, the backlog is.
+ * 1. "Stop now, waiting buys nothing" holds once the queue outside the held set is drained (drained.ts):
+ *    before that, waiting buys cold pages sent while the VM runs.
+ * 2. Memory-intensive is also judged by effect (what was sent came back), because distinct pages per
+ *    iteration understate the dirty rate.
+ * 3. "Sweep: when the front is in the smallest remaining part" is read as: the backlog is within 5 % of its
+ *    least so far. The rule waits for that for at most `sweepPatience` iterations. A histogram of what was
+ *    dirtied does not show which part remains; the backlog does.
  */
 
 import type { Decision, Outlook, ParameterValues } from '../../vm/index.ts';
@@ -16,6 +18,7 @@ import {
   dirtyBytesPerSecond,
   downtimeText,
   formatMs,
+  isNearLeast,
   lastIteration,
   measured,
   rateText,
@@ -27,7 +30,7 @@ import { fitsLimit } from './fits.ts';
 import type { Pattern } from './pattern-class.ts';
 import { beginTrim, type Trim, trimOn } from './trim.ts';
 
-/** MP's memory: what the newest iteration was found to be, and since when it waits for a better moment. */
+/** MP's memory: the class of the newest iteration, and since when the rule waits for a better moment. */
 export interface PatternMemory {
   readonly pattern: Pattern;
   /** Iterations in a row with this class, the newest included. */
@@ -39,12 +42,13 @@ export interface PatternMemory {
   readonly trim: Trim | null;
 }
 
-/** The backlog counts as at its least within this share. */
-const LEAST_TOLERANCE = 1.05;
-/** A quiet phase is used up to this share: later, the next busy one may begin before the VM has stopped. */
+/**
+ * A quiet phase is used for this share of its length. Later the next busy one may begin before the VM has
+ * stopped.
+ */
 const TROUGH_SHARE = 0.7;
 
-/** Dirty rate >= B, or by effect: nearly all that was sent lately came back. */
+/** The dirty rate is at least B, or its effect is seen: nearly all that was sent lately came back. */
 export function isIntensive(outlook: Outlook, parameters: ParameterValues): boolean {
   const last = lastIteration(outlook);
   const link = outlook.linkBytesPerSecond;
@@ -137,7 +141,7 @@ function sweep(
   const waitingSinceMs = memory.waitingSinceMs ?? outlook.nowMs;
   const waited = measured(outlook.history).filter((stats) => stats.startMs >= waitingSinceMs).length;
   const least = Math.min(...measured(outlook.history).map(backlogBytes));
-  if (remainingBytes(outlook) <= LEAST_TOLERANCE * least) {
+  if (isNearLeast(remainingBytes(outlook), least)) {
     return { decision: stop('mp-sweep', `backlog at its least; ${rest.text}; ${tail}`), waitingSinceMs };
   }
   if (waited >= patience) {

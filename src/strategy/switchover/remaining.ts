@@ -1,4 +1,6 @@
-/** Ibrahim 2011: follow the remaining memory and switch at a minimum, once it has stopped falling or repeats. */
+/**
+ * Ibrahim 2011: follow the remaining memory and switch at a minimum, once it has stopped falling or repeats.
+ */
 
 import type { Decision, Outlook } from '../../vm/index.ts';
 import { goOn, stop } from '../common.ts';

@@ -1,4 +1,6 @@
-/** Rules that count passes, as hypervisors did before they measured anything. Asked right after a dirty sync. */
+/**
+ * Rules that count passes, as hypervisors did before they measured anything. Asked right after a dirty sync.
+ */
 
 import type { Decision, Outlook } from '../../vm/index.ts';
 import { goOn, stop } from '../common.ts';
@@ -32,7 +34,10 @@ export function roundText(outlook: Outlook): string {
 /** Share of the link that counts as full rate. */
 const FULL_RATE = 0.9;
 
-/** Xen's classic test besides rounds: sending more than in the last pass at full rate, or more than so many times the RAM. */
+/**
+ * Xen's classic test besides rounds: sending more than in the last pass at full rate, or more than so many
+ * times the RAM.
+ */
 export function xenClassicStop(outlook: Outlook, rule: string, sentRamMax: number): Decision {
   const last = outlook.history.at(-1);
   const before = outlook.history.at(-2);

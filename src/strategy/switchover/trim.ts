@@ -1,17 +1,24 @@
 /**
- * MP's last stretch: the cold pages are sent, the pattern is settled, and the link would idle. Held pages are sent, coldest first, as long as
- * that takes enough off the downtime; at first nearly every page sent stays current, later the guest takes back what is sent.
- * Deviation: the published idea stops at once. A second of this takes a fifth off the downtime of a hot set that takes the link 2.7 s.
+ * MP's last stretch. The cold pages are sent, the pattern is settled, and the link would idle: held pages are
+ * sent, coldest first, as long as that takes enough off the downtime. At first nearly every page that is sent
+ * stays current; later the guest rewrites them as fast as they go.
+ * Deviation: the published idea stops at once. A second of this takes a fifth off the downtime of a hot set
+ * that takes the link 2.7 s.
  */
 
 import type { Decision, Outlook } from '../../vm/index.ts';
 import { goOn, stop } from '../common.ts';
 import { formatMs, lastIteration } from '../measures.ts';
 
-/** A prediction swings with QEMU's passes: over less time, and fewer of them, its fall says nothing. */
+/**
+ * A prediction swings with QEMU's passes: over less time than this, or fewer passes, its fall says nothing.
+ */
 const STEP_MS = 300;
 const STEP_PASSES = 2;
-/** Passes further apart than this tell too late what was taken back; without the ack, QEMU that is kept waiting may take seconds. */
+/**
+ * Passes further apart than this tell too late what was rewritten. Without the ack, a QEMU that is kept
+ * waiting may take seconds for one.
+ */
 const PASS_MS_MAX = 300;
 
 /** The downtime predicted at a moment, to see what sending has bought since. */
@@ -21,7 +28,7 @@ export interface Trim {
   readonly predictedMs: number;
 }
 
-/** null: what it buys could not be told. */
+/** null: passes are too far apart to tell what sending buys. */
 export function beginTrim(outlook: Outlook): Trim | null {
   const last = lastIteration(outlook);
   const isSeen = last !== null && last.passes > 0 && last.durationMs / last.passes <= PASS_MS_MAX;
@@ -36,7 +43,7 @@ function trimNow(outlook: Outlook): Trim {
   };
 }
 
-/** `fallMin`: ms of downtime that a ms of sending has to take off. */
+/** `fallMin`: how many ms of downtime a ms of sending has to take off. */
 export function trimOn(
   outlook: Outlook,
   since: Trim,
@@ -47,7 +54,8 @@ export function trimOn(
   const waitedMs = now.atMs - since.atMs;
   const boughtMs = since.predictedMs - now.predictedMs;
   const text = `sending held pages took ${formatMs(Math.max(0, boughtMs))} off in ${formatMs(waitedMs)}; ${tail}`;
-  // What a sync has just found replaces copies that wait; how many of them is known when QEMU has handed it over.
+  // Part of what a sync has just found replaces copies that wait. How large that part is, is known once QEMU
+  // has handed all of it over.
   const isHandedOver = (outlook.snapshot.sourceRemainingPages ?? 0) === 0;
   const isEarly = waitedMs < STEP_MS || now.passes - since.passes < STEP_PASSES || !isHandedOver;
   if (isEarly && waitedMs < (STEP_PASSES + 1) * PASS_MS_MAX) {
