@@ -8,7 +8,6 @@ import { connectQmp, cont, migrate, migrateIncoming, queryMigrate, queryStatus, 
 import {
   compareRam,
   damagePage,
-  findQemu,
   type LabPair,
   type Migrator,
   makeRunFolder,
@@ -22,17 +21,9 @@ import {
   runChecks,
   runPlan,
 } from './index.ts';
+import { qemuMissing } from './machine/qemu.testing.ts';
 
-const skip = haveQemu() ? false : 'no QEMU on PATH';
-
-function haveQemu(): boolean {
-  try {
-    findQemu();
-    return true;
-  } catch {
-    return false;
-  }
-}
+const skip = qemuMissing();
 
 const memoryBytes = 64 * MIB;
 const limits = { timeLimitMs: 60_000, downtimeLimitMs: null, downtimePredictedMs: null };

@@ -22,7 +22,7 @@ export const COMMAND_TIMEOUT_MS = 10_000;
  * QEMU takes 8 requests off the socket and reads no further until one is answered (qmp-spec, "Out-of-band execution");
  * a queue filled with ordinary commands would shut out the out-of-band ones.
  */
-export const IN_BAND_COMMANDS_MAX = 4;
+const IN_BAND_COMMANDS_MAX = 4;
 export const COMMANDS_WAITING_MAX = 1024;
 
 const CLOSE_GRACE_MS = 500;

@@ -172,17 +172,7 @@ export async function migrateCancel(qemu: QmpExecutor, options?: ExecuteOptions)
   await tell(qemu, 'migrate_cancel', {}, options);
 }
 
-/** Goes on after `pause-before-switchover`. */
-export async function migrateContinue(qemu: QmpExecutor, state: string = 'pre-switchover'): Promise<void> {
-  await tell(qemu, 'migrate-continue', { state });
-}
-
 /** Switches a running migration to post-copy. */
 export async function migrateStartPostcopy(qemu: QmpExecutor): Promise<void> {
   await tell(qemu, 'migrate-start-postcopy');
-}
-
-/** Pauses a post-copy migration; out of band, since the main loop may be blocked. */
-export async function migratePause(qemu: QmpExecutor): Promise<void> {
-  await tell(qemu, 'migrate-pause', {}, { oob: true });
 }

@@ -11,7 +11,7 @@ import { QmpClient, type QmpGreeting } from './client.ts';
 import { busyError, closedError, connectError, greetingTimeoutError, protocolError } from './errors.ts';
 import { isObject, type JsonObject, LineReader } from './lines.ts';
 
-export const CONNECT_TIMEOUT_MS = 3_000;
+const CONNECT_TIMEOUT_MS = 3_000;
 
 export interface ConnectOptions {
   readonly path: string;

@@ -8,7 +8,7 @@ import { isObject, type JsonObject } from './lines.ts';
 
 /** At the 8 MIGRATION_PASS events a second of a paced migration this is more than eight minutes. */
 export const EVENTS_KEPT_MAX = 4096;
-export const EVENT_BYTES_KEPT_MAX = 8 * 1024 * 1024;
+const EVENT_BYTES_KEPT_MAX = 8 * 1024 * 1024;
 
 /** Node fires a longer timer at once. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
@@ -35,7 +35,7 @@ export interface WaitEventOptions {
 }
 
 /** QEMU documents -1 in both fields when the host clock cannot be read. */
-export function eventOf(message: JsonObject, sequence: number, receivedAtMs: number): QmpEvent {
+function eventOf(message: JsonObject, sequence: number, receivedAtMs: number): QmpEvent {
   const { event: name, data, timestamp } = message;
   if (typeof name !== 'string') throw protocolError('a QMP event has no name');
   if (data !== undefined && !isObject(data))

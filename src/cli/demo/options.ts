@@ -11,7 +11,7 @@ import { type AnyStrategy, readParameters, strategyByName } from '../../strategy
 import type { ParameterValues } from '../../vm/index.ts';
 import type { CommandOptions } from '../command.ts';
 
-export const DEMO_DEFAULTS = {
+const DEMO_DEFAULTS = {
   strategy: 'mp',
   workload: 'uniform',
   memoryBytes: 256 * MIB,

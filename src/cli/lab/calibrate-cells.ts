@@ -32,7 +32,7 @@ const busy = (workload: GuestOptions['workload']): CalibrationWorkload => ({
   guest: { ...CALIBRATION.guest, workload },
 });
 
-export const CALIBRATION_WORKLOADS: readonly CalibrationWorkload[] = [
+const CALIBRATION_WORKLOADS: readonly CalibrationWorkload[] = [
   { id: 'idle', guest: { fillBytes: CALIBRATION.guest.fillBytes, workload: 'idle' } },
   busy('stress'),
   busy('uniform'),
@@ -215,7 +215,7 @@ export interface CalibrationRecord {
 }
 
 /** What the model promises, as the median over all runs. */
-export const TOLERANCES: { readonly [Name in keyof Figures]: number } = {
+const TOLERANCES: { readonly [Name in keyof Figures]: number } = {
   totalMigrationTimeMs: 0.15,
   downtimeMs: 0.25,
   transferredBytes: 0.15,

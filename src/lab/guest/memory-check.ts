@@ -8,7 +8,7 @@ import { expectedPage, PAGE_BYTES, type PageContent } from './content.ts';
 import { GUEST_BODIES, GUEST_WORKLOADS } from './options.ts';
 
 /** Where the guest keeps what a reader of its memory needs (bare/guest.ld). */
-export const GUEST_FACTS_ADDRESS = 0x110000;
+const GUEST_FACTS_ADDRESS = 0x110000;
 const FACTS_MAGIC = 0x3153544346574447n;
 const REGION_MAX = 4;
 const PAGES_MAX = 2 ** 27;
@@ -45,7 +45,7 @@ export interface MemoryCheck {
   readonly checksum: string;
 }
 
-export function readGuestFacts(read: ReadGuestMemory): GuestFacts {
+function readGuestFacts(read: ReadGuestMemory): GuestFacts {
   const bytes = read(GUEST_FACTS_ADDRESS, PAGE_BYTES);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (view.getBigUint64(0, true) !== FACTS_MAGIC) refuse('no guest facts at their address');

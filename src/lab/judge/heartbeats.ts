@@ -7,7 +7,7 @@ export interface Heartbeat extends GuestHeartbeat {
   readonly atMs: number;
 }
 
-export function heartbeatOf(line: SerialLine): Heartbeat | null {
+function heartbeatOf(line: SerialLine): Heartbeat | null {
   const parsed = parseGuestLine(line.text);
   return parsed.kind === 'heartbeat' ? { ...parsed, atMs: line.atMs } : null;
 }

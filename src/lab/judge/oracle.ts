@@ -74,7 +74,7 @@ export async function damagePage(vm: Vm, where: RamDifference): Promise<void> {
 }
 
 /** Errors: LAB_VM_FAILED where QEMU does not show the blocks' host addresses. */
-export async function ramBlocks(vm: Vm): Promise<HostRamBlock[]> {
+async function ramBlocks(vm: Vm): Promise<HostRamBlock[]> {
   return parseRamBlocks(await humanMonitorCommand(vm.qmp, 'info ramblock'));
 }
 

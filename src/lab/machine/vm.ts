@@ -59,7 +59,6 @@ export interface Vm {
 }
 
 export const SMALL_MEMORY_BYTES = 256 * MIB;
-export const LARGE_MEMORY_BYTES = 6144 * MIB;
 
 const MONITOR_TIMEOUT_MS = 20_000;
 const MONITOR_POLL_MS = 10;
@@ -111,7 +110,7 @@ function diskArguments(disk: MachineOptions['disk']): string[] {
 }
 
 /** The whole command line but for where it runs. */
-export function qemuArguments(options: VmOptions, qemu: string): string[] {
+function qemuArguments(options: VmOptions, qemu: string): string[] {
   const at = (file: string) => join(options.folder, `${options.name}-${file}`).replaceAll(',', ',,');
   return [
     ...[qemu, '-name', options.name, '-nodefaults', '-no-user-config', '-display', 'none'],

@@ -10,8 +10,8 @@ import { errorMessage, parseDurationMs, parseRate, parseSize } from '../../base/
 import { labError } from '../errors.ts';
 import { GUEST_BODIES, GUEST_WORKLOADS, type GuestOptions } from '../guest/index.ts';
 
-export const PLAN_SCHEMA = 'godwit.plan/1';
-export const PLAN_BYTES_MAX = 256 * 1024;
+const PLAN_SCHEMA = 'godwit.plan/1';
+const PLAN_BYTES_MAX = 256 * 1024;
 const RUNS_MAX = 1000;
 const ENTRIES_MAX = 100;
 const PATH_CHARS_MAX = 4096;

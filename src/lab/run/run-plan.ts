@@ -18,7 +18,7 @@ import { type CellStage, runCell } from './cell.ts';
 import { isBaseline, type Migrator } from './contestant.ts';
 import { type Cell, cellsOf, isNamed, type Plan, type PlanStrategy } from './plan.ts';
 
-export const RELAXED = 'qemu-precopy-relaxed';
+const RELAXED = 'qemu-precopy-relaxed';
 
 export interface RunPlanOptions {
   readonly plan: Plan;
