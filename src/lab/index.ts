@@ -1,3 +1,13 @@
+export { type CalibrationCell, calibrationCells } from './calibration/cells.ts';
+export {
+  CALIBRATION_SCHEMA,
+  type CalibrationRecord,
+  type CalibrationSummary,
+  errorsOf,
+  parseCalibration,
+  summarizeCalibration,
+} from './calibration/records.ts';
+export { runCalibrationCell } from './calibration/run-cell.ts';
 export * from './guest/index.ts';
 export { boundsOf } from './judge/bounds.ts';
 export {
@@ -53,10 +63,9 @@ export {
 } from './run/baseline.ts';
 export type { CellStage } from './run/cell.ts';
 export { runContest } from './run/contest.ts';
-export {
-  isBaseline,
-  type Migrator,
-  type MigratorRequest,
+export type {
+  Migrator,
+  MigratorRequest,
 } from './run/contestant.ts';
 export { gatewayMigrator, gatewayMigratorFor } from './run/gateway-migrator.ts';
 export { observeMove } from './run/move.ts';
