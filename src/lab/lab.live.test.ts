@@ -1,4 +1,7 @@
-/** Real VMs: a plain move of an idle guest over a shaped link holds every check; damage does not get past them. */
+/**
+ * Real VMs: a plain move of an idle guest over a shaped link holds every check; damage does not get past
+ * them.
+ */
 
 import assert from 'node:assert/strict';
 import { join } from 'node:path';

@@ -1,6 +1,7 @@
 /**
- * QMP's commands about the VM itself, typed as far as we use them (QEMU: qapi/{run-state,machine,block-core,qom,pci,char}.json).
- * Not responsible for what the answers mean for a migration (compare.ts).
+ * QMP's commands about the VM itself, typed as far as we use them (QEMU:
+ * qapi/{run-state,machine,block-core,qom,pci,char}.json). Not responsible for what the answers mean for a
+ * migration (compare.ts).
  */
 
 import { z } from 'zod';

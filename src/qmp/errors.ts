@@ -1,4 +1,7 @@
-/** Every error of this folder, made in one place. Not responsible for printing; the codes are explained in docs/errors.md. */
+/**
+ * Every error of this folder, made in one place. QEMU's own words for a refused command are in `fields.class`
+ * and `fields.desc`. Not responsible for printing. docs/errors.md explains the codes.
+ */
 
 import { GodwitError } from '../base/index.ts';
 

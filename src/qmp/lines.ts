@@ -1,11 +1,15 @@
 /**
  * Bytes of a QMP connection -> JSON objects. Pure: no sockets.
- * Not responsible for what the objects mean. The peer is hostile: a line and its nesting are capped before they are parsed.
+ * Not responsible for what the objects mean. The peer is hostile: a line and its nesting are capped before
+ * they are parsed.
  */
 
 import { protocolError } from './errors.ts';
 
-/** query-qmp-schema is 0.24 MB in QEMU 10.0 and a guest's memory dump never comes this way: 16 MiB is generous. */
+/**
+ * query-qmp-schema is 0.24 MB in QEMU 10.0 and a guest's memory dump never comes this way: 16 MiB is
+ * generous.
+ */
 const LINE_BYTES_MAX = 16 * 1024 * 1024;
 
 /** QEMU's replies nest fewer than 20 levels. */

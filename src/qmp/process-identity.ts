@@ -1,10 +1,16 @@
-/** Names a process so that a later one with the same number is told apart. Linux only; null where /proc does not show it. */
+/**
+ * Names a process so that a later one with the same number is told apart. Linux only; null where /proc does
+ * not show it.
+ */
 
 import { readFile } from 'node:fs/promises';
 import type { QmpExecutor } from './client.ts';
 import { hostProcess } from './host.ts';
 
-/** "PID@START": its number and its start in clock ticks since boot (proc_pid_stat(5), field 22). null for one that has ended. */
+/**
+ * "PID@START": its number and its start in clock ticks since boot (proc_pid_stat(5), field 22). null for one
+ * that has ended.
+ */
 export async function processIdentity(processId: number): Promise<string | null> {
   try {
     const text = await readFile(`/proc/${processId}/stat`, 'utf8');
@@ -12,7 +18,7 @@ export async function processIdentity(processId: number): Promise<string | null>
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
     const state = fields[0];
     const start = fields[22 - 3];
-    // A zombie has let go of its files and locks; only its parent has not looked yet.
+    // A zombie has given up its files and locks; its parent has only not collected its exit code.
     return start === undefined || state === 'Z' || state === 'X' ? null : `${processId}@${start}`;
   } catch {
     return null;

@@ -1,4 +1,7 @@
-/** `godwit demo`: a VM that plain pre-copy cannot move, and then its migration through godwit, on this one machine. */
+/**
+ * `godwit demo`: a VM that plain pre-copy cannot move, and then its migration through godwit, on this one
+ * machine.
+ */
 
 import type { CommandDefinition } from '../command.ts';
 import { declareOptions, readDemoOptions } from '../demo/options.ts';

@@ -1,6 +1,6 @@
 /**
- * `godwit inspect FILE|-`: what a captured QEMU migration stream holds, and whether it is whole. Reads incrementally,
- * keeps no page. Not responsible for the format (src/stream).
+ * `godwit inspect FILE|-`: what a captured QEMU migration stream holds, and whether it is whole. Reads
+ * incrementally, keeps no page. Not responsible for the format (src/stream).
  */
 
 import { open } from 'node:fs/promises';
@@ -27,8 +27,8 @@ export const command: CommandDefinition = {
 };
 
 /**
- * Shows the stream and resolves with the exit code: a stream that is cut short is an answer (0), a damaged one a failure (1).
- * Errors: STREAM_MAGIC and STREAM_VERSION when the input is no stream at all.
+ * Shows the stream and resolves with the exit code: a stream that is cut short is an answer (0), a damaged
+ * one a failure (1). Errors: STREAM_MAGIC and STREAM_VERSION when the input is no stream at all.
  */
 export async function runInspect(file: string, options: { json: boolean }, out: Output): Promise<number> {
   const collector = new InspectCollector();

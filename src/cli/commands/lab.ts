@@ -1,6 +1,6 @@
 /**
- * `godwit lab run PLAN`, `godwit lab report RESULTS` and `godwit lab calibrate`: measurements on real VMs, their tables
- * and plots, and the same guests simulated.
+ * `godwit lab run PLAN`, `godwit lab report RESULTS` and `godwit lab calibrate`: measurements on real VMs,
+ * their tables and plots, and the same guests simulated.
  */
 
 import { GodwitError } from '../../base/index.ts';

@@ -8,7 +8,8 @@ import { printable } from '../screen/output.ts';
 import { packageVersion } from '../version.ts';
 
 export const command: CommandDefinition = {
-  // Over ssh a Ctrl-C in the terminal is for the source's godwit: it ends the migration, and so this side. A second one ends it here.
+  // Over ssh a Ctrl-C in the terminal reaches the source's godwit, which ends the migration and with it this
+  // side. A second Ctrl-C ends this side directly.
   handlesInterrupts: true,
   configure(cli) {
     cli

@@ -1,4 +1,7 @@
-/** `godwit simulate`: strategies against a modelled guest and link. Not responsible for the model (src/simulator). */
+/**
+ * `godwit simulate`: strategies against a modelled guest and link. Not responsible for the model
+ * (src/simulator).
+ */
 
 import type { CommandDefinition } from '../command.ts';
 import { declareSimulationOptions } from '../simulate/options.ts';

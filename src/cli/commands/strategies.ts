@@ -1,4 +1,6 @@
-/** `godwit strategies [NAME]`: the strategies there are, and one in detail. Not responsible for running any. */
+/**
+ * `godwit strategies [NAME]`: the strategies there are, and one in detail. Not responsible for running any.
+ */
 
 import { type AnyStrategy, strategies, strategyByName } from '../../strategy/index.ts';
 import type { CommandDefinition, Output } from '../command.ts';

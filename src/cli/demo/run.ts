@@ -1,6 +1,6 @@
 /**
- * The demo from its link to its exit code. Not responsible for the contestants (stage.ts) nor for how it looks
- * (screen.ts, report.ts).
+ * The demo from its link to its exit code. Not responsible for the contestants (stage.ts) nor for how it
+ * looks (screen.ts, report.ts).
  */
 
 import { sleep } from '../../base/index.ts';
@@ -12,11 +12,14 @@ import type { DemoOptions } from './options.ts';
 import { closingSentence, comparison, type DemoOutcome, demoReport } from './report.ts';
 import { Stage } from './stage.ts';
 
-/** After Ctrl-C the VMs are let go of in order; then they are killed. */
+/** After Ctrl-C the VMs have this long to end in order; then they are killed. */
 const ORDERLY_END_MS = 10_000;
 const COLUMNS_DEFAULT = 100;
 
-/** Errors: LAB_TOOL_MISSING, LAB_VM_FAILED and the interrupt's reason; whatever happens, nothing is left running. */
+/**
+ * Errors: LAB_TOOL_MISSING, LAB_VM_FAILED and the interrupt's reason; whatever happens, nothing is left
+ * running.
+ */
 export async function runDemo(options: DemoOptions, context: CommandContext): Promise<number> {
   findQemu();
   await pinSelf();
@@ -37,7 +40,7 @@ export async function runDemo(options: DemoOptions, context: CommandContext): Pr
   }
 }
 
-/** A demo that hangs must not outlive its Ctrl-C: what is still there dies with this process. */
+/** A demo that hangs must not outlive its Ctrl-C: its processes are killed when this one ends. */
 async function endsWith<Result>(interrupted: AbortSignal, work: Promise<Result>): Promise<Result> {
   const settled = new AbortController();
   const giveUp = new Promise<never>((_, reject) => {

@@ -18,16 +18,16 @@ import {
 import type { BaselineRun, ContestantRun, DemoOutcome } from './report.ts';
 import { type Act, DemoScreen } from './screen.ts';
 
-/** Boot, fill, dirty rate and checks, beside each migration. */
+/** Boot, fill, dirty rate and checks take this long beside each migration. */
 const ACT_OVERHEAD_MS = 10_000;
-/** A first pass and some iterations. */
+/** How many passes over memory a migration is expected to take: the first, and some iterations. */
 const PASSES_EXPECTED = 1.5;
 interface RunOptions {
   readonly contestant: Pick<Contestant, 'title' | 'baseline' | 'downtimeLimitMs'>;
   readonly timeLimitMs: number;
   readonly heading: string;
   readonly parameters: ParameterValues;
-  /** As the lab calls it. */
+  /** The strategy's name in the lab. */
   readonly strategy: string;
   readonly onReport?: (report: MigrationReport) => void;
 }

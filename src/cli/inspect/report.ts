@@ -20,7 +20,7 @@ export function describe(
   const tailBytes = tail ? tail.devices.length + tail.end.length : 0;
   return {
     machine: configuration?.machine ?? null,
-    /** What the machine type proves: such a machine exists since this version. */
+    /** The QEMU version that introduced this machine type. */
     qemuVersionAtLeast: /^pc-(?:i440fx|q35)-(\d+\.\d+)/.exec(configuration?.machine ?? '')?.[1] ?? null,
     capabilities: configuration?.capabilities ?? null,
     complete: end.complete,
@@ -33,7 +33,7 @@ export function describe(
     descriptionBytes: tail?.end.length ?? null,
     ramSizeBytes: setup?.layout.sizeBytes ?? null,
     ramPages: setup?.layout.pageCount ?? null,
-    /** Records: a page sent three times counts three times. */
+    /** Counts records, so a page sent three times counts three times. */
     pages: sum(blocks.map(({ pages }) => pages)),
     zeroPages: sum(blocks.map(({ zeroPages }) => zeroPages)),
     duplicates: duplicatesOf(collector),

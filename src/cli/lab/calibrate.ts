@@ -1,6 +1,6 @@
 /**
- * `godwit lab calibrate`: the bare guest's workloads moved live and simulated side by side, and the errors of the
- * simulator. Not responsible for cells, runs and figures (src/lab/calibration).
+ * `godwit lab calibrate`: the bare guest's workloads moved live and simulated side by side, and the errors of
+ * the simulator. Not responsible for cells, runs and figures (src/lab/calibration).
  */
 
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -26,8 +26,8 @@ import { calibrationTable } from './calibration-table.ts';
 import { textOf } from './options.ts';
 
 /**
- * Exit code 0 when the model keeps its tolerances. Goes on where an earlier sitting stopped. Errors: LAB_TOOL_MISSING, LAB_VM_FAILED,
- * LAB_RESULTS, USAGE_VALUE.
+ * Exit code 0 when the model keeps its tolerances. Continues where an earlier sitting stopped. Errors:
+ * LAB_TOOL_MISSING, LAB_VM_FAILED, LAB_RESULTS, USAGE_VALUE.
  */
 export async function runCalibration(context: CommandContext, options: CommandOptions): Promise<number> {
   const cells = calibrationCells(options['only'] as readonly string[]);
@@ -61,7 +61,7 @@ export async function runCalibration(context: CommandContext, options: CommandOp
   return summary[0]!.within ? EXIT.ok : EXIT.failed;
 }
 
-/** Leaves a file that ends with a whole line. */
+/** Reads the records and cuts off a torn last line. */
 function readKnown(path: string, cells: readonly CalibrationCell[]): Map<string, CalibrationRecord> {
   mkdirSync(dirname(path), { recursive: true });
   if (!existsSync(path)) return new Map();

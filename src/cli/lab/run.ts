@@ -18,7 +18,10 @@ import { EXIT } from '../exit.ts';
 import { textOf } from './options.ts';
 import { LabView, reportTable, unmetExpectations } from './view.ts';
 
-/** Exit code 0 if every strategy did what the plan expects of it. Errors: LAB_PLAN, LAB_RESULTS, LAB_TOOL_MISSING, LAB_VM_FAILED. */
+/**
+ * Exit code 0 if every strategy did what the plan expects of it. Errors: LAB_PLAN, LAB_RESULTS,
+ * LAB_TOOL_MISSING, LAB_VM_FAILED.
+ */
 export async function runLab(
   planPath: string,
   options: CommandOptions,

@@ -22,7 +22,10 @@ import { EXIT } from '../exit.ts';
 import { readTasks } from './options.ts';
 import { SIMULATION_SCHEMA, simulationText } from './text.ts';
 
-/** Runs what the options ask for; the exit code. Errors: USAGE_VALUE, STRATEGY_UNKNOWN, PARAMETER_*, SIMULATION_INVARIANT, TRACE_*. */
+/**
+ * Runs what the options ask for; the exit code. Errors: USAGE_VALUE, STRATEGY_UNKNOWN, PARAMETER_*,
+ * SIMULATION_INVARIANT, TRACE_*.
+ */
 export async function runSimulate(context: CommandContext, options: CommandOptions): Promise<number> {
   const tasks = readTasks(options);
   const load = traceLoader();
@@ -37,7 +40,7 @@ export async function runSimulate(context: CommandContext, options: CommandOptio
     const result = runTask(task, load, plotted ? (sample) => samples.push(sample) : undefined);
     results.push(result);
     if (plotted) pictures.push({ ...result, title: task.strategy.name, samples });
-    // Lets an interrupt in between two runs.
+    // An interrupt is noticed between two runs.
     await new Promise(setImmediate);
   }
   if (plotFolder !== null) writePictures(plotFolder, pictures);
@@ -50,7 +53,7 @@ export async function runSimulate(context: CommandContext, options: CommandOptio
   return EXIT.ok;
 }
 
-/** Those of an earlier time are replaced. */
+/** Replaces the pictures of an earlier run. */
 function writePictures(folder: string, pictures: readonly Picture[]): void {
   const axes = axesOf(pictures);
   mkdirSync(folder, { recursive: true });
@@ -59,7 +62,7 @@ function writePictures(folder: string, pictures: readonly Picture[]): void {
 
 function jsonOf(task: SimulationTask, results: readonly SummaryRow[], runs: readonly TaskResult[]) {
   const { key: _key, run: _run, seed: _seed, seedBase, strategy: _strategy, ...plan } = task;
-  // A recorded guest has the memory that it had.
+  // A recorded guest keeps the memory size of its recording.
   const { memoryBytes } = runs[0]!;
   return {
     schema: SIMULATION_SCHEMA,

@@ -13,7 +13,7 @@ import type { CommandContext, CommandOptions } from '../command.ts';
 import { EXIT } from '../exit.ts';
 import { printable } from '../screen/output.ts';
 
-/** Exit code 0 also for a trace that is cut: that is an answer. */
+/** The exit code is 0 also for a trace that is cut, because the cut is part of the answer. */
 export function showTrace({ out }: CommandContext, file: string, options: CommandOptions): number {
   const recording = readTraceFile(file);
   const about = describeTrace(recording);

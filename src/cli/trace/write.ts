@@ -58,7 +58,7 @@ export function anonymizeTrace({ out }: CommandContext, file: string, target: st
   const path = target ?? `${file}.anonymous`;
   const recording: Recording = readTraceFile(file);
   const { pageCount, source } = recording.header;
-  // The key is drawn, used and forgotten.
+  // The key is used once and not stored.
   writeTrace(path, { pageCount, source }, (writer) => anonymize(recording, writer, randomInt(2 ** 32)));
   out.write(`${printable(path)}\n`);
   return EXIT.ok;

@@ -8,7 +8,9 @@ import { GUEST_DEFAULTS, type GuestOptions } from '../guest/index.ts';
 import type { Baseline } from '../run/baseline.ts';
 import { isBaseline } from '../run/contestant.ts';
 
-/** A guest of which a first pass takes six seconds, and most writes more than the link carries. */
+/**
+ * The first pass of this guest takes six seconds, and most of the workloads write more than the link carries.
+ */
 export const CALIBRATION = {
   memoryBytes: 256 * MIB,
   linkBytesPerSecond: 25e6,
@@ -36,7 +38,7 @@ const CALIBRATION_WORKLOADS: readonly CalibrationWorkload[] = [
   busy('sweep'),
   busy('phased'),
   busy('mixed'),
-  // Below the link's rate: plain pre-copy ends too.
+  // It writes less than the link carries, so plain pre-copy ends too.
   { id: 'calm', guest: { ...CALIBRATION.guest, workload: 'uniform', rateBytesPerSecond: 12 * MIB } },
 ];
 
@@ -47,9 +49,9 @@ const PRECOPY_WORKLOADS = ['idle', 'calm'];
 export interface CalibrationCell {
   readonly key: string;
   readonly workload: CalibrationWorkload;
-  /** As the simulator calls it. */
+  /** The strategy's name in the simulator. */
   readonly strategy: string;
-  /** Plain QEMU, by its name in the lab; null: through the gateway. */
+  /** The lab's name of a plain QEMU migration; null where the VM moves through the gateway. */
   readonly baseline: Baseline | null;
 }
 
@@ -98,7 +100,7 @@ export function simulationOf(
       options: {
         workload: workload.guest.workload,
         ...{ body, fillBytes, hotBytes, rateBytesPerSecond, zipfExponent, busyMs, quietMs },
-        // A trace begins where the migration did.
+        // The trace begins at the moment at which the migration began.
         startMs: traceFile === null ? guestMs : 0,
       },
     },
@@ -114,7 +116,7 @@ export function simulationOf(
   };
 }
 
-/** Over all that makes a cell's live run. */
+/** A hash over every setting of a cell's live run. */
 export function hashOf({ key, workload, baseline }: CalibrationCell): string {
   const made = JSON.stringify([CALIBRATION, key, workload.guest, baseline]);
   return createHash('sha256').update(made).digest('hex').slice(0, 16);

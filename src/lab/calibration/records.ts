@@ -4,8 +4,8 @@ import { type CalibrationCell, hashOf } from './cells.ts';
 export const CALIBRATION_SCHEMA = 'godwit.calibration/1';
 
 /**
- * What is there of these cells, the newest of each. A line that a crash cut is dropped. Errors: LAB_RESULTS for a file of something else, or
- * of cells that were measured otherwise.
+ * The newest record of each of these cells. A line that a crash cut is dropped. Errors: LAB_RESULTS for a
+ * file that holds something else, or cells that were measured with other settings.
  */
 export function parseCalibration(
   text: string,
@@ -53,7 +53,7 @@ export interface Run extends Figures {
 
 export type Errors = { readonly [Name in keyof Figures]: number | null };
 
-/** Share by which `simulated` lies off `live`, with its sign; null where one of them is not known. */
+/** The signed share by which `simulated` differs from `live`; null where one of them is not known. */
 export function errorsOf(live: Figures, simulated: Figures | null): Errors {
   const share = (name: keyof Figures) => {
     const [truth, model] = [live[name], simulated?.[name] ?? null];
@@ -68,7 +68,7 @@ export function errorsOf(live: Figures, simulated: Figures | null): Errors {
 
 export interface CalibrationRecord {
   readonly schema: typeof CALIBRATION_SCHEMA;
-  /** Over guest, link and limits of its cell: what was measured under others is not mixed in. */
+  /** Hash over guest, link and limits of the cell; records with another hash are refused. */
   readonly hash: string;
   readonly key: string;
   readonly workload: string;
@@ -82,18 +82,18 @@ export interface CalibrationRecord {
   /** The guest's clock when it began to move. */
   readonly guestMs: number;
   readonly guestCommandLine: string;
-  /** What the guest writes while it is moved, over what it wrote before. */
+  /** The guest's write rate while it is moved, divided by its rate before. */
   readonly guestSpeedShare: number | null;
   readonly success: boolean;
   readonly live: Run;
-  /** From the workload's model, and from the trace of the live run; null where there is none. */
+  /** Simulated from the workload's model, and from the trace of the live run; null where there is none. */
   readonly model: Run | null;
   readonly trace: Run | null;
   readonly modelErrors: Errors;
   readonly traceErrors: Errors;
 }
 
-/** What the model promises, as the median over all runs. */
+/** The largest median error, over all runs, with which the model counts as right. */
 const TOLERANCES: { readonly [Name in keyof Figures]: number } = {
   totalMigrationTimeMs: 0.15,
   downtimeMs: 0.25,

@@ -12,7 +12,7 @@ import { gatewayMigrator } from '../run/gateway-migrator.ts';
 import { CALIBRATION, type CalibrationCell, hashOf, simulationOf } from './cells.ts';
 import { CALIBRATION_SCHEMA, type CalibrationRecord, errorsOf, type Run } from './records.ts';
 
-/** `commit` of this program goes into the record; null where it is not known. */
+/** `commit` is this program's and goes into the record; null where it is not known. */
 export async function runCalibrationCell(
   cell: CalibrationCell,
   commit: string | null,

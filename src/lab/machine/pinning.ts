@@ -1,6 +1,7 @@
 /**
- * Which core runs what. A VM's vCPU has one core for itself and everything else shares the others, so that gateways,
- * migration threads and kernel work slow no contestant's guest. Not responsible for measuring the load.
+ * Which core runs what. A VM's vCPU has one core for itself and everything else shares the others, so that
+ * gateways, migration threads and kernel work slow no contestant's guest. Not responsible for measuring the
+ * load.
  */
 
 import { readFileSync } from 'node:fs';
@@ -26,8 +27,8 @@ export function parseCoreList(text: string): number[] {
 }
 
 /**
- * The cores this process may use, asked when it starts: `pinSelf` leaves it fewer, and os.availableParallelism()
- * counts only those, so that VMs booted afterwards would all share one core.
+ * The cores that this process may use, read when it starts. `pinSelf` leaves it fewer, and
+ * os.availableParallelism() counts only those; VMs booted afterwards would then all share one core.
  */
 export const CORES_AT_START: readonly number[] = coresAllowed();
 

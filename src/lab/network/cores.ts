@@ -4,8 +4,8 @@ import { CORES_AT_START } from '../machine/pinning.ts';
 import type { Network } from './network.ts';
 
 /**
- * What one host does costs the other no processor time. The source's gateway and migration share their core with the
- * vCPU, whose speed is measured. A machine with one core changes nothing.
+ * What one host does costs the other no processor time. The source's gateway and migration share their core
+ * with the vCPU, whose speed is measured. A machine with one core changes nothing.
  */
 export function hostsOnOwnCores(network: Network, cores: readonly number[] = CORES_AT_START): Network {
   const middle = Math.ceil(cores.length / 2);

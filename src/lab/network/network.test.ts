@@ -1,4 +1,6 @@
-/** The links carry the rate they name. Timed against the kernel's or the relay's own clock, with wide windows. */
+/**
+ * The links carry the rate they name. Timed against the kernel's or the relay's own clock, with wide windows.
+ */
 
 import assert from 'node:assert/strict';
 import { connect as netConnect } from 'node:net';
