@@ -10,12 +10,6 @@ export { compareMachines, refusals } from './compare.ts';
 export { connectQmp } from './connect.ts';
 export { isRefusal } from './errors.ts';
 export type { QmpEvent } from './events.ts';
-export {
-  type FakeHandler,
-  FakeQmpServer,
-  fakeError,
-  fakeReturn,
-} from './fake.ts';
 export type { Finding, FindingCode } from './findings.ts';
 export { ParameterGuard, type PreviousSettings, restoreSettings } from './guard.ts';
 export { refuseLibvirtSocket } from './libvirt.ts';

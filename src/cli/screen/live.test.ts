@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { MIB, VirtualClock } from '../../base/index.ts';
-import { formatProgress, liveView, Progress } from './live.ts';
+import { VirtualClock } from '../../base/index.ts';
+import { liveView } from './live.ts';
 
 function sink(isTTY: boolean) {
   const writes: string[] = [];
@@ -62,32 +62,4 @@ test('without a terminal: plain lines, seldom, and the last one', () => {
   view.log('a warning');
   view.close();
   assert.deepEqual(output.writes, ['second 0\n', 'second 5\n', 'second 10\n', 'a warning\n', 'second 11\n']);
-});
-
-test('progress: rate over the last seconds, an estimate once both are known', () => {
-  const clock = new VirtualClock();
-  const progress = new Progress(clock, 100 * MIB);
-  assert.equal(progress.update(0).bytesPerSecond, null);
-  clock.advanceMs(1000);
-  const facts = progress.update(25 * MIB);
-  assert.equal(facts.remainingMs, 3000);
-  assert.equal(
-    formatProgress(facts),
-    `${'█'.repeat(5)}${'░'.repeat(15)} 25 %  25.0 MiB of 100 MiB  25.0 MiB/s  3.00 s left`,
-  );
-});
-
-test('progress: a stalled link shows rate 0 and no estimate, an unknown total no bar', () => {
-  const clock = new VirtualClock();
-  const progress = new Progress(clock, null);
-  progress.update(0);
-  clock.advanceMs(1000);
-  assert.equal(formatProgress(progress.update(MIB)), '1.0 MiB  1.0 MiB/s');
-  for (let second = 0; second < 10; second++) {
-    clock.advanceMs(1000);
-    progress.update(MIB);
-  }
-  const stalled = progress.update(MIB, 2 * MIB);
-  assert.equal(stalled.bytesPerSecond, 0);
-  assert.equal(stalled.remainingMs, null);
 });

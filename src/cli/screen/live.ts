@@ -3,7 +3,7 @@
  * rate and an estimate. Not responsible for what is shown.
  */
 
-import { type Clock, formatBytes, formatMs, formatPercent, formatRate } from '../../base/index.ts';
+import type { Clock } from '../../base/index.ts';
 import type { Output } from '../command.ts';
 import { truncate } from './table.ts';
 
@@ -100,60 +100,4 @@ class PlainView implements LiveView {
     this.#pending = null;
     this.#writtenAtMs = this.#clock.nowMs();
   }
-}
-
-/** The rate is that of the last few seconds: a mean over all of it would hide that a link has stalled. */
-const RATE_WINDOW_MS = 5000;
-
-export interface ProgressFacts {
-  readonly doneBytes: number;
-  /** Null while the total is not known. */
-  readonly totalBytes: number | null;
-  /** Null until two moments are known. */
-  readonly bytesPerSecond: number | null;
-  /** Null while total or rate is not known, or nothing moves. */
-  readonly remainingMs: number | null;
-}
-
-export class Progress {
-  readonly #clock: Clock;
-  #moments: { atMs: number; doneBytes: number }[] = [];
-  #totalBytes: number | null;
-
-  constructor(clock: Clock, totalBytes: number | null) {
-    this.#clock = clock;
-    this.#totalBytes = totalBytes;
-  }
-
-  /** `totalBytes` may change on the way: a guest that writes makes more to send. */
-  update(doneBytes: number, totalBytes: number | null = this.#totalBytes): ProgressFacts {
-    this.#totalBytes = totalBytes;
-    const atMs = this.#clock.nowMs();
-    this.#moments.push({ atMs, doneBytes });
-    // One moment older than the window stays, to span it.
-    while (this.#moments.length > 2 && atMs - this.#moments[1]!.atMs >= RATE_WINDOW_MS) this.#moments.shift();
-    const first = this.#moments[0]!;
-    const spanMs = atMs - first.atMs;
-    const bytesPerSecond = spanMs > 0 ? ((doneBytes - first.doneBytes) * 1000) / spanMs : null;
-    const known = totalBytes !== null && bytesPerSecond !== null && bytesPerSecond > 0;
-    const remainingMs = known ? (Math.max(0, totalBytes - doneBytes) * 1000) / bytesPerSecond : null;
-    return { doneBytes, totalBytes, bytesPerSecond, remainingMs };
-  }
-}
-
-const BAR_COLUMNS = 20;
-
-export function formatProgress(facts: ProgressFacts): string {
-  const parts: string[] = [];
-  if (facts.totalBytes === null || facts.totalBytes <= 0) {
-    parts.push(formatBytes(facts.doneBytes));
-  } else {
-    const share = Math.min(1, Math.max(0, facts.doneBytes / facts.totalBytes));
-    const filled = Math.round(share * BAR_COLUMNS);
-    parts.push(`${'\u2588'.repeat(filled)}${'\u2591'.repeat(BAR_COLUMNS - filled)} ${formatPercent(share)}`);
-    parts.push(`${formatBytes(facts.doneBytes)} of ${formatBytes(facts.totalBytes)}`);
-  }
-  if (facts.bytesPerSecond !== null) parts.push(formatRate(facts.bytesPerSecond));
-  if (facts.remainingMs !== null) parts.push(`${formatMs(facts.remainingMs)} left`);
-  return parts.join('  ');
 }
