@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url';
 export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
 /** Node 24 runs TypeScript as it is and brings zstd and SQLite. */
-export const NODE_MAJOR_MIN = 24;
+const NODE_MAJOR_MIN = 24;
 
 /** zstd and SQLite announce themselves as experimental on every start; other warnings stay visible. */
 export const NODE_FLAGS = ['--disable-warning=ExperimentalWarning'];
@@ -48,7 +48,7 @@ export function usableNode(root = ROOT) {
 }
 
 /** @param {string} what @param {string} safe @param {string} todo */
-export function describeFailure(what, safe, todo) {
+function describeFailure(what, safe, todo) {
   return `godwit: ${what}\n  safe:  ${safe}\n  to do: ${todo}\n`;
 }
 

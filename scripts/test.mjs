@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * `npm test`: sets this machine up, checks types and style, runs the tests, and closes with one line of counts.
+ * `npm test`: sets this machine up, checks types, style and dead code, runs the tests, and closes with one line of counts.
  *
  *   npm test                     everything
  *   npm test -- --unit           only what boots no VM (needs no QEMU)
@@ -71,11 +71,16 @@ function parseSelection(args) {
   return selection;
 }
 
-/** Types and style, side by side; their output is shown only where they object. */
+/** Types, style and dead code, side by side; their output is shown only where they object. */
 async function runChecks() {
+  const modules = join(ROOT, 'node_modules');
+  const node = usableNode() ?? process.execPath;
+  const knip = join(modules, 'knip', 'bin', 'knip.js');
   const results = await Promise.all([
-    runQuietly('types', ['tsc', '--noEmit']),
-    runQuietly('style', ['biome', 'check', '.']),
+    runQuietly('types', [join(modules, '.bin', 'tsc'), '--noEmit']),
+    runQuietly('style and imports', [join(modules, '.bin', 'biome'), 'check', '.']),
+    runQuietly('dead code', [node, knip]),
+    runQuietly('dead in the product', [node, knip, '--production', '--include=files']),
   ]);
   for (const { what, code, output } of results) {
     process.stdout.write(code === 0 ? `${what}: ok\n` : `${output}\n${what}: FAILED\n`);
@@ -85,12 +90,12 @@ async function runChecks() {
 
 /**
  * @param {string} what
- * @param {[string, ...string[]]} command a program of node_modules and its arguments
+ * @param {[string, ...string[]]} command a program and its arguments
  * @returns {Promise<{ what: string, code: number, output: string }>}
  */
 function runQuietly(what, [program, ...args]) {
   return new Promise((resolve) => {
-    const child = spawn(join(ROOT, 'node_modules', '.bin', program), args, {
+    const child = spawn(program, args, {
       cwd: ROOT,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -180,7 +185,7 @@ function readCounts(path) {
 function close(total, checksPassed, testsPassed, seconds) {
   const none = total.passed + total.failed === 0;
   if (none) process.stdout.write('no test ran\n');
-  if (!checksPassed) process.stdout.write('types or style FAILED, see above\n');
+  if (!checksPassed) process.stdout.write('types, style or dead code FAILED, see above\n');
   process.stdout.write(`\nin ${seconds.toFixed(0)} s\n`);
   process.stdout.write(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped\n`);
   return checksPassed && testsPassed && !none && total.failed === 0 ? 0 : 1;

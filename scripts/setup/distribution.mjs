@@ -104,7 +104,7 @@ function aptInstall(suite, names) {
  * @param {readonly import('./needs.mjs').Package[]} packages
  * @param {'debian' | 'fedora' | 'arch'} family
  */
-export function packageNames(packages, family) {
+function packageNames(packages, family) {
   return [...new Set(packages.map((entry) => entry.names[family]))];
 }
 

@@ -1,6 +1,6 @@
 /** Assertions stay on in production: a broken belief must leave the source VM running, not corrupt a page. */
 
-export class AssertionError extends Error {
+class AssertionError extends Error {
   override readonly name = 'AssertionError';
   readonly code = 'ASSERTION';
 }

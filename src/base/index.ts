@@ -1,4 +1,4 @@
-export { AssertionError, assert, defined, unreachable } from './assert.ts';
+export { assert, defined, unreachable } from './assert.ts';
 export { Bitmap, popcount32 } from './bitmap.ts';
 export { type Clock, sleep, systemClock, VirtualClock } from './clock.ts';
 export { errorCode, errorMessage, GodwitError, type GodwitErrorOptions } from './errors.ts';

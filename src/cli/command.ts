@@ -1,4 +1,7 @@
-/** The shape every command has. A command's file is loaded only when it is asked for, so that help stays quick. */
+/**
+ * The shape every command has. A command's file is loaded only when it is asked for, so that help stays
+ * quick.
+ */
 
 import type { Command } from 'commander';
 
@@ -27,7 +30,10 @@ export interface CommandDefinition {
   readonly handlesInterrupts?: boolean;
   /** Declares arguments and options on the command; its name and summary are set already. */
   configure(command: Command): void;
-  /** Does the work and resolves with an exit code (see exit.ts). `args` are the positional arguments, in order. */
+  /**
+   * Does the work and resolves with an exit code (see exit.ts). `args` are the positional arguments, in
+   * order.
+   */
   run(context: CommandContext, args: readonly string[], options: CommandOptions): Promise<number>;
 }
 

@@ -1,4 +1,7 @@
-/** Which commit of godwit ran, for results that must be repeatable. Not responsible for what stands in the results. */
+/**
+ * Which commit of godwit ran, for results that must be repeatable. Not responsible for what stands in the
+ * results.
+ */
 
 import { execFileSync } from 'node:child_process';
 

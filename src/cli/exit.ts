@@ -22,7 +22,7 @@ export const EXIT = {
   terminated: 143,
 } as const;
 
-/** Codes whose exit code is not the plain failure's. */
+/** Error codes whose exit code is not that of a plain failure. */
 const EXIT_OF_CODE: Readonly<Record<string, number>> = {
   IN_DOUBT: EXIT.inDoubt,
   INTERRUPTED: EXIT.interrupted,
@@ -36,7 +36,7 @@ export function exitCodeOf(error: unknown): number {
   return error.code.endsWith('_IN_DOUBT') ? EXIT.inDoubt : EXIT.failed;
 }
 
-/** A file that is not there is the world's fault; a TypeError is ours. Node marks the first kind with a syscall. */
+/** A missing file is no bug, a TypeError is one. Node names a system call in errors of the first kind. */
 export function isSystemError(error: unknown): error is NodeJS.ErrnoException {
   return error instanceof Error && 'syscall' in error && 'code' in error;
 }

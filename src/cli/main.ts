@@ -32,7 +32,7 @@ export async function main(args: readonly string[], options: Partial<MainOptions
     const json = asksForJson(args);
     if (error instanceof CommanderError) {
       if (error.exitCode === 0) return EXIT.ok;
-      // Commander has told a person already.
+      // Commander has already written the message.
       return json ? renderError(wrongCommandLine(error), { out, err, json }) : EXIT.usage;
     }
     if (interrupted.aborted && error === interrupted.reason) return exitCodeAfter(interrupts);
@@ -108,7 +108,7 @@ function wrongCommandLine(error: CommanderError): GodwitError {
   });
 }
 
-/** Asked before parsing: an error in parsing is to be JSON too. */
+/** Read before parsing, because a parse error is shown as JSON too. */
 function asksForJson(args: readonly string[]): boolean {
   const end = args.indexOf('--');
   return (end < 0 ? args : args.slice(0, end)).includes('--json');

@@ -1,4 +1,7 @@
-/** Error codes of the lab; docs/errors.md explains them. Not responsible for what a failed migration is called: runs record that. */
+/**
+ * Error codes of the lab; docs/errors.md explains them. Not responsible for naming how a migration failed:
+ * runs record that.
+ */
 
 import { GodwitError, type GodwitErrorOptions } from '../base/index.ts';
 

@@ -1,4 +1,7 @@
-/** Real VMs: a plain move of an idle guest over a shaped link holds every check; damage does not get past them. */
+/**
+ * Real VMs: a plain move of an idle guest over a shaped link holds every check; damage does not get past
+ * them.
+ */
 
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
@@ -8,7 +11,6 @@ import { connectQmp, cont, migrate, migrateIncoming, queryMigrate, queryStatus, 
 import {
   compareRam,
   damagePage,
-  findQemu,
   type LabPair,
   type Migrator,
   makeRunFolder,
@@ -22,17 +24,9 @@ import {
   runChecks,
   runPlan,
 } from './index.ts';
+import { qemuMissing } from './machine/qemu.testing.ts';
 
-const skip = haveQemu() ? false : 'no QEMU on PATH';
-
-function haveQemu(): boolean {
-  try {
-    findQemu();
-    return true;
-  } catch {
-    return false;
-  }
-}
+const skip = qemuMissing();
 
 const memoryBytes = 64 * MIB;
 const limits = { timeLimitMs: 60_000, downtimeLimitMs: null, downtimePredictedMs: null };

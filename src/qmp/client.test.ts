@@ -7,7 +7,8 @@ import { GodwitError, sleep } from '../base/index.ts';
 import { COMMANDS_WAITING_MAX, type QmpClient } from './client.ts';
 import { connectQmp, countServerSockets } from './connect.ts';
 import { EVENTS_KEPT_MAX } from './events.ts';
-import { type FakeOptions, FakeQmpServer, fakeError, fakeLater, fakeReturn, fakeSilence } from './fake.ts';
+import type { FakeOptions } from './fake.testing.ts';
+import { FakeQmpServer, fakeError, fakeLater, fakeReturn, fakeSilence } from './fake.testing.ts';
 
 function socketPath(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'godwit-qmp-'));

@@ -19,10 +19,10 @@ import { isObject, type JsonObject, type LineReader } from './lines.ts';
 export const COMMAND_TIMEOUT_MS = 10_000;
 
 /**
- * QEMU takes 8 requests off the socket and reads no further until one is answered (qmp-spec, "Out-of-band execution");
- * a queue filled with ordinary commands would shut out the out-of-band ones.
+ * QEMU takes 8 requests off the socket and reads no further until one is answered (qmp-spec, "Out-of-band
+ * execution"); a queue filled with ordinary commands would shut out the out-of-band ones.
  */
-export const IN_BAND_COMMANDS_MAX = 4;
+const IN_BAND_COMMANDS_MAX = 4;
 export const COMMANDS_WAITING_MAX = 1024;
 
 const CLOSE_GRACE_MS = 500;
@@ -31,7 +31,9 @@ const TIMER_MS_MAX = 2 ** 31 - 1;
 export interface ExecuteOptions {
   /** null waits without end. Default: the connection's. */
   readonly timeoutMs?: number | null;
-  /** Out of band (`exec-oob`): answered even while another command blocks. QEMU allows it for few commands. */
+  /**
+   * Out of band (`exec-oob`): answered even while another command blocks. QEMU allows it for few commands.
+   */
   readonly oob?: boolean;
   readonly signal?: AbortSignal;
 }
@@ -112,8 +114,9 @@ export class QmpClient implements QmpExecutor {
   }
 
   /**
-   * QEMU's `return` value. Errors: QMP_COMMAND, QMP_TIMEOUT, QMP_CLOSED, QMP_PROTOCOL, QMP_UNSUPPORTED (no out-of-band),
-   * QMP_QUEUE_FULL, the signal's reason. After a time-out or an abort QEMU may still carry the command out.
+   * QEMU's `return` value. Errors: QMP_COMMAND, QMP_TIMEOUT, QMP_CLOSED, QMP_PROTOCOL, QMP_UNSUPPORTED (no
+   * out-of-band), QMP_QUEUE_FULL, the signal's reason. After a time-out or an abort QEMU may still carry the
+   * command out.
    */
   execute(name: string, args: JsonObject = {}, options: ExecuteOptions = {}): Promise<unknown> {
     const oob = options.oob ?? false;
@@ -163,12 +166,17 @@ export class QmpClient implements QmpExecutor {
     return () => this.#listeners.delete(listener);
   }
 
-  /** A mark for `waitEvent` and `events`: take it before a command, and no event of that command is missed. */
+  /**
+   * A mark for `waitEvent` and `events`: take it before a command, and no event of that command is missed.
+   */
   eventMark(): number {
     return this.#log.next;
   }
 
-  /** The first event that matches, from `since` (default: this call) on. Errors: QMP_TIMEOUT, QMP_EVENTS_LOST, QMP_CLOSED, the signal's reason. */
+  /**
+   * The first event that matches, from `since` (default: this call) on. Errors: QMP_TIMEOUT, QMP_EVENTS_LOST,
+   * QMP_CLOSED, the signal's reason.
+   */
   waitEvent(match: EventMatch, options: WaitEventOptions = {}): Promise<QmpEvent> {
     return this.#log.wait(match, options);
   }

@@ -73,7 +73,10 @@ export interface MigrationInfo {
   /** QEMU's own count, to its socket and not to the destination; null before completion. */
   readonly downtimeMs: number | null;
   readonly errorDesc: string | null;
-  /** Why QEMU would refuse to migrate. Empty also where QEMU cannot say (before 6.1): QemuFeatures.hasBlockedReasons tells. */
+  /**
+   * Why QEMU would refuse to migrate. Empty also where QEMU cannot say (before 6.1):
+   * QemuFeatures.hasBlockedReasons tells.
+   */
   readonly blockedReasons: readonly string[];
   /** Where a destination listens; empty when it does not. */
   readonly listeningAt: readonly string[];
@@ -157,7 +160,10 @@ export async function migrate(qemu: QmpExecutor, uri: string, options?: ExecuteO
   await tell(qemu, 'migrate', { uri }, options);
 }
 
-/** Lets a QEMU that was started with `-incoming defer` listen. `exitOnError: false` keeps it alive after a failed load (9.1+). */
+/**
+ * Lets a QEMU that was started with `-incoming defer` listen. `exitOnError: false` keeps it alive after a
+ * failed load (9.1+).
+ */
 export async function migrateIncoming(
   qemu: QmpExecutor,
   uri: string,
@@ -172,17 +178,7 @@ export async function migrateCancel(qemu: QmpExecutor, options?: ExecuteOptions)
   await tell(qemu, 'migrate_cancel', {}, options);
 }
 
-/** Goes on after `pause-before-switchover`. */
-export async function migrateContinue(qemu: QmpExecutor, state: string = 'pre-switchover'): Promise<void> {
-  await tell(qemu, 'migrate-continue', { state });
-}
-
 /** Switches a running migration to post-copy. */
 export async function migrateStartPostcopy(qemu: QmpExecutor): Promise<void> {
   await tell(qemu, 'migrate-start-postcopy');
-}
-
-/** Pauses a post-copy migration; out of band, since the main loop may be blocked. */
-export async function migratePause(qemu: QmpExecutor): Promise<void> {
-  await tell(qemu, 'migrate-pause', {}, { oob: true });
 }

@@ -1,6 +1,7 @@
 /**
- * QMP's commands about the VM itself, typed as far as we use them (QEMU: qapi/{run-state,machine,block-core,qom,pci,char}.json).
- * Not responsible for what the answers mean for a migration (compare.ts).
+ * QMP's commands about the VM itself, typed as far as we use them (QEMU:
+ * qapi/{run-state,machine,block-core,qom,pci,char}.json). Not responsible for what the answers mean for a
+ * migration (compare.ts).
  */
 
 import { z } from 'zod';
@@ -101,49 +102,6 @@ export async function queryCpusFast(qemu: QmpExecutor): Promise<readonly VmCpu[]
   }));
 }
 
-const machinesSchema = z
-  .array(z.object({ name: z.string(), alias: z.string().optional(), 'cpu-max': z.number() }))
-  .max(ENTRIES_MAX);
-
-export async function queryMachines(
-  qemu: QmpExecutor,
-): Promise<readonly { name: string; alias: string | null }[]> {
-  const list = await ask(qemu, machinesSchema, 'query-machines');
-  return list.map(({ name, alias }) => ({ name, alias: alias ?? null }));
-}
-
-const nodesSchema = z
-  .array(
-    z.object({
-      'node-name': z.string().optional(),
-      drv: z.string(),
-      file: z.string(),
-      ro: z.boolean(),
-      image: z.object({ format: z.string(), 'virtual-size': z.number() }),
-    }),
-  )
-  .max(ENTRIES_MAX);
-
-export interface BlockNode {
-  readonly name: string;
-  readonly driver: string;
-  /** As QEMU was told, so possibly relative to QEMU's working directory, or a URL. */
-  readonly file: string;
-  readonly readOnly: boolean;
-  readonly sizeBytes: number;
-}
-
-export async function queryNamedBlockNodes(qemu: QmpExecutor): Promise<readonly BlockNode[]> {
-  const list = await ask(qemu, nodesSchema, 'query-named-block-nodes');
-  return list.map((node) => ({
-    name: node['node-name'] ?? '',
-    driver: node.drv,
-    file: node.file,
-    readOnly: node.ro,
-    sizeBytes: node.image['virtual-size'],
-  }));
-}
-
 const blockSchema = z
   .array(
     z.object({
@@ -172,27 +130,6 @@ export async function queryBlock(qemu: QmpExecutor): Promise<readonly BlockDevic
       ? { file: device.inserted.file, driver: device.inserted.drv, readOnly: device.inserted.ro }
       : null,
   }));
-}
-
-const memdevSchema = z.array(z.object({ id: z.string().optional(), size: z.number() })).max(ENTRIES_MAX);
-
-export async function queryMemdev(
-  qemu: QmpExecutor,
-): Promise<readonly { id: string | null; sizeBytes: number }[]> {
-  const list = await ask(qemu, memdevSchema, 'query-memdev');
-  return list.map(({ id, size }) => ({ id: id ?? null, sizeBytes: size }));
-}
-
-const memoryDevicesSchema = z.array(z.looseObject({ type: z.string() })).max(ENTRIES_MAX);
-
-/** Types of the hot-pluggable memory devices (dimm, nvdimm, virtio-mem, virtio-pmem). */
-export async function queryMemoryDevices(qemu: QmpExecutor): Promise<readonly string[]> {
-  return (await ask(qemu, memoryDevicesSchema, 'query-memory-devices')).map(({ type }) => type);
-}
-
-export async function queryIothreads(qemu: QmpExecutor): Promise<readonly string[]> {
-  const schema = z.array(z.object({ id: z.string() })).max(ENTRIES_MAX);
-  return (await ask(qemu, schema, 'query-iothreads')).map(({ id }) => id);
 }
 
 export interface CharacterDevice {
@@ -232,14 +169,4 @@ export async function deviceListProperties(qemu: QmpExecutor, typename: string):
 /** The text of a human-monitor command; for facts that QMP does not carry (`info ramblock`). */
 export async function humanMonitorCommand(qemu: QmpExecutor, commandLine: string): Promise<string> {
   return ask(qemu, z.string(), 'human-monitor-command', { 'command-line': commandLine });
-}
-
-/** Writes guest-physical memory to a file, which QEMU opens as its own user. The VM should be stopped. */
-export async function pmemsave(
-  qemu: QmpExecutor,
-  range: { readonly address: number; readonly sizeBytes: number; readonly filename: string },
-  options?: ExecuteOptions,
-): Promise<void> {
-  const { address, sizeBytes, filename } = range;
-  await tell(qemu, 'pmemsave', { val: address, size: sizeBytes, filename }, options);
 }

@@ -1,4 +1,7 @@
-/** Whether both ends use the same disks. Pure. Not responsible for finding out which file a name means (host.ts). */
+/**
+ * Whether both ends use the same disks. Pure. Not responsible for finding out which file a name means
+ * (host.ts).
+ */
 
 import { type Finding, finding } from './findings.ts';
 import type { DiskFacts, MachineDescription } from './machine.ts';

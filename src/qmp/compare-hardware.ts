@@ -1,4 +1,7 @@
-/** Machine, CPU, RAM and devices of two ends side by side. Pure. Not responsible for disks (compare-disks.ts) or states (compare.ts). */
+/**
+ * Machine, CPU, RAM and devices of two ends side by side. Pure. Not responsible for disks (compare-disks.ts)
+ * or states (compare.ts).
+ */
 
 import { formatBytes } from '../base/index.ts';
 import { type Finding, finding, shorten } from './findings.ts';

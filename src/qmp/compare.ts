@@ -9,7 +9,10 @@ import { type Finding, finding, type Severity } from './findings.ts';
 import type { MachineDescription } from './machine.ts';
 
 export interface CompareOptions {
-  /** Capabilities that the chosen strategy handles although they are refused by default (post-copy needs `postcopy-ram`). */
+  /**
+   * Capabilities that the chosen strategy handles although they are refused by default (post-copy needs
+   * `postcopy-ram`).
+   */
   readonly handledCapabilities?: ReadonlySet<string>;
 }
 
@@ -55,7 +58,7 @@ function* identity(source: MachineDescription, destination: MachineDescription):
   }
 }
 
-/** Statuses in which QEMU has no migration on its hands. */
+/** Statuses in which QEMU has no migration under way. */
 const AT_REST: ReadonlySet<string> = new Set(['none', 'completed', 'failed', 'cancelled']);
 
 function* sourceState(source: MachineDescription): Generator<Finding> {

@@ -11,7 +11,7 @@ import { QmpClient, type QmpGreeting } from './client.ts';
 import { busyError, closedError, connectError, greetingTimeoutError, protocolError } from './errors.ts';
 import { isObject, type JsonObject, LineReader } from './lines.ts';
 
-export const CONNECT_TIMEOUT_MS = 3_000;
+const CONNECT_TIMEOUT_MS = 3_000;
 
 export interface ConnectOptions {
   readonly path: string;
@@ -19,11 +19,14 @@ export interface ConnectOptions {
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
   readonly clock?: Clock;
-  /** For commands that do not say. Default: COMMAND_TIMEOUT_MS. Longer where a network lies between. */
+  /** For commands without a time-out of their own. Default: COMMAND_TIMEOUT_MS. Longer across a network. */
   readonly commandTimeoutMs?: number;
 }
 
-/** A client past the negotiation, with out-of-band execution where QEMU offers it. Errors: QMP_CONNECT, QMP_BUSY, QMP_TIMEOUT, QMP_CLOSED, QMP_PROTOCOL. */
+/**
+ * A client past the negotiation, with out-of-band execution where QEMU offers it. Errors: QMP_CONNECT,
+ * QMP_BUSY, QMP_TIMEOUT, QMP_CLOSED, QMP_PROTOCOL.
+ */
 export async function connectQmp(options: ConnectOptions): Promise<QmpClient> {
   const { path, signal } = options;
   const timeoutMs = options.timeoutMs ?? CONNECT_TIMEOUT_MS;
@@ -43,8 +46,8 @@ export async function connectQmp(options: ConnectOptions): Promise<QmpClient> {
 const BACKLOG_RETRY_MS = 25;
 
 /**
- * QEMU listens with a backlog of two and takes no second client, so the third in line gets EAGAIN. Clients that gave up keep their
- * places until QEMU is free and has looked at them: worth waiting for.
+ * QEMU listens with a backlog of two and takes no second client, so the third in line gets EAGAIN. Clients
+ * that gave up keep their places until QEMU is free and has looked at them, so it is worth waiting.
  */
 async function opened(path: string, timeoutMs: number, signal: AbortSignal | undefined): Promise<Socket> {
   for (let waitedMs = 0; ; waitedMs += BACKLOG_RETRY_MS) {
@@ -132,9 +135,9 @@ async function silenceError(path: string, timeoutMs: number): Promise<Error> {
 }
 
 /**
- * The server's ends of the connections to `path`, from the text of /proc/net/unix: state 03 has been accepted, 02 waits in the
- * backlog (measured against QEMU 10.0). Null when the table does not show the listening socket: another network namespace, or a
- * path that QEMU was given in another spelling.
+ * The server's ends of the connections to `path`, from the text of /proc/net/unix: state 03 has been
+ * accepted, 02 waits in the backlog (measured against QEMU 10.0). Null when the table does not show the
+ * listening socket: another network namespace, or a path that QEMU was given in another spelling.
  */
 export function countServerSockets(
   table: string,

@@ -1,23 +1,9 @@
-/** Every error of this folder, made in one place. Not responsible for printing; the codes are explained in docs/errors.md. */
+/**
+ * Every error of this folder, made in one place. QEMU's own words for a refused command are in `fields.class`
+ * and `fields.desc`. Not responsible for printing. docs/errors.md explains the codes.
+ */
 
 import { GodwitError } from '../base/index.ts';
-
-/** QEMU's own words for a refused command travel in `fields.class` and `fields.desc`. */
-export const QMP_ERROR_CODES = [
-  'QMP_CONNECT',
-  'QMP_BUSY',
-  'QMP_TIMEOUT',
-  'QMP_COMMAND',
-  'QMP_CLOSED',
-  'QMP_PROTOCOL',
-  'QMP_UNSUPPORTED',
-  'QMP_QUEUE_FULL',
-  'QMP_EVENTS_LOST',
-  'QMP_RESTORE',
-  'QMP_LIBVIRT',
-] as const;
-
-export type QmpErrorCode = (typeof QMP_ERROR_CODES)[number];
 
 const NOTHING_CHANGED = 'nothing was asked of this QEMU; its VM is as it was';
 
@@ -135,13 +121,6 @@ export function restoreError(names: readonly string[], cause: unknown): GodwitEr
     fields: { settings: names.join(',') },
     cause,
   });
-}
-
-/** True for a command that QEMU does not know, which is how an older QEMU says so. */
-export function isUnknownCommand(error: unknown): boolean {
-  return (
-    error instanceof GodwitError && error.code === 'QMP_COMMAND' && error.fields.class === 'CommandNotFound'
-  );
 }
 
 /** True for any answer of QEMU's that refuses a command; false for time-outs and lost connections. */

@@ -1,6 +1,7 @@
 /**
- * The events of one QMP connection, kept in order with a number each, so that a reader who remembers a number misses nothing.
- * Not responsible for the connection. Bounded: a reader who falls too far behind gets QMP_EVENTS_LOST, never silence.
+ * The events of one QMP connection, kept in order with a number each, so that a reader who remembers a number
+ * misses nothing. Not responsible for the connection. Bounded: a reader who falls too far behind gets
+ * QMP_EVENTS_LOST, never silence.
  */
 
 import { eventsLostError, eventTimeoutError, protocolError } from './errors.ts';
@@ -8,7 +9,7 @@ import { isObject, type JsonObject } from './lines.ts';
 
 /** At the 8 MIGRATION_PASS events a second of a paced migration this is more than eight minutes. */
 export const EVENTS_KEPT_MAX = 4096;
-export const EVENT_BYTES_KEPT_MAX = 8 * 1024 * 1024;
+const EVENT_BYTES_KEPT_MAX = 8 * 1024 * 1024;
 
 /** Node fires a longer timer at once. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
@@ -18,7 +19,10 @@ export interface QmpEvent {
   readonly sequence: number;
   readonly name: string;
   readonly data: JsonObject;
-  /** QEMU's wall clock in milliseconds since 1970, microsecond resolution; null when QEMU could not read its clock. */
+  /**
+   * QEMU's wall clock in milliseconds since 1970, microsecond resolution; null when QEMU could not read its
+   * clock.
+   */
   readonly timestampMs: number | null;
   /** When it arrived here, on the client's monotonic clock. */
   readonly receivedAtMs: number;
@@ -27,7 +31,9 @@ export interface QmpEvent {
 export type EventMatch = string | ((event: QmpEvent) => boolean);
 
 export interface WaitEventOptions {
-  /** Look at events from this mark on (`client.eventMark()`); default: only those that come after the call. */
+  /**
+   * Look at events from this mark on (`client.eventMark()`); default: only those that come after the call.
+   */
   readonly since?: number;
   /** null waits without end. */
   readonly timeoutMs?: number | null;
@@ -35,7 +41,7 @@ export interface WaitEventOptions {
 }
 
 /** QEMU documents -1 in both fields when the host clock cannot be read. */
-export function eventOf(message: JsonObject, sequence: number, receivedAtMs: number): QmpEvent {
+function eventOf(message: JsonObject, sequence: number, receivedAtMs: number): QmpEvent {
   const { event: name, data, timestamp } = message;
   if (typeof name !== 'string') throw protocolError('a QMP event has no name');
   if (data !== undefined && !isObject(data))
@@ -85,7 +91,10 @@ export class EventLog {
     this.#wake();
   }
 
-  /** The first matching event from `options.since` on. Errors: QMP_TIMEOUT, QMP_EVENTS_LOST, why the connection ended, the signal's reason. */
+  /**
+   * The first matching event from `options.since` on. Errors: QMP_TIMEOUT, QMP_EVENTS_LOST, why the
+   * connection ended, the signal's reason.
+   */
   async wait(match: EventMatch, options: WaitEventOptions = {}): Promise<QmpEvent> {
     const timeoutMs = options.timeoutMs ?? null;
     const wanted = typeof match === 'string' ? match : 'matching';

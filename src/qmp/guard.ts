@@ -1,6 +1,7 @@
 /**
- * Changes migration settings of a QEMU and remembers what they were, so that a migration that does not complete leaves no trace.
- * Not responsible for deciding when: QEMU refuses to change capabilities while a migration runs, so restore after its end.
+ * Changes migration settings of a QEMU and remembers what they were, so that a migration that does not
+ * complete leaves no trace. Not responsible for deciding when: QEMU refuses to change capabilities while a
+ * migration runs, so restore after its end.
  */
 
 import { errorCode } from '../base/index.ts';
@@ -21,7 +22,9 @@ export interface PreviousSettings {
 }
 
 export interface GuardOptions {
-  /** Called with all that is to be put back before each change is made, so that it can be written down first. */
+  /**
+   * Called with all that is to be put back before each change is made, so that it can be written down first.
+   */
   readonly record?: (previous: PreviousSettings) => void | Promise<void>;
 }
 
@@ -44,7 +47,10 @@ export class ParameterGuard {
     };
   }
 
-  /** Errors: QMP_UNSUPPORTED for a name that this QEMU does not have, before anything is changed; those of execute. */
+  /**
+   * Errors: QMP_UNSUPPORTED for a name that this QEMU does not have, before anything is changed; those of
+   * execute.
+   */
   async setCapabilities(states: Readonly<Record<string, boolean>>): Promise<void> {
     const now = await queryMigrateCapabilities(this.#qemu);
     const changes = changesOf('migration capability', now, states);
@@ -53,7 +59,10 @@ export class ParameterGuard {
     await migrateSetCapabilities(this.#qemu, changes);
   }
 
-  /** Errors: QMP_UNSUPPORTED for a name that this QEMU does not have, before anything is changed; those of execute. */
+  /**
+   * Errors: QMP_UNSUPPORTED for a name that this QEMU does not have, before anything is changed; those of
+   * execute.
+   */
   async setParameters(values: Readonly<Record<string, ParameterValue>>): Promise<void> {
     const now = await queryMigrateParameters(this.#qemu);
     const changes = changesOf('migration parameter', now, values);
@@ -63,8 +72,8 @@ export class ParameterGuard {
   }
 
   /**
-   * Puts every changed setting back; a second call does nothing. `qemu` may be a new connection to the same QEMU.
-   * Errors: QMP_RESTORE names what could not be put back (and is tried again by the next call).
+   * Puts every changed setting back; a second call does nothing. `qemu` may be a new connection to the same
+   * QEMU. Errors: QMP_RESTORE names what could not be put back (and is tried again by the next call).
    */
   async restore(qemu: QmpExecutor = this.#qemu): Promise<void> {
     const left = await putBack(qemu, this.#capabilities, this.#parameters);

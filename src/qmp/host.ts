@@ -1,6 +1,7 @@
 /**
  * What the host says about a QEMU process: its command line, and which file a disk's name means to it.
- * Not responsible for judging it. Everything is null where this host or this user cannot see it: QEMU may run elsewhere.
+ * Not responsible for judging it. Everything is null where this host or this user cannot see it: QEMU may run
+ * elsewhere.
  */
 
 import { readFile, readlink, stat } from 'node:fs/promises';
@@ -15,7 +16,10 @@ export interface HostProcess {
   readonly workingFolder: string | null;
 }
 
-/** The process behind a QMP connection, found by the host thread of its first vCPU; null for `-machine none` or a QEMU elsewhere. */
+/**
+ * The process behind a QMP connection, found by the host thread of its first vCPU; null for `-machine none`
+ * or a QEMU elsewhere.
+ */
 export async function hostProcess(qemu: QmpExecutor): Promise<HostProcess | null> {
   const threadId = (await queryCpusFast(qemu))[0]?.threadId;
   if (threadId === undefined || !Number.isInteger(threadId) || threadId <= 0) return null;
@@ -36,7 +40,10 @@ export async function argumentsOfProcess(qemu: QmpExecutor): Promise<readonly st
   return (await hostProcess(qemu))?.argv ?? null;
 }
 
-/** Device and inode (or the device number of a block device) of the file that `name` means to the process; null where that cannot be seen. */
+/**
+ * Device and inode (or the device number of a block device) of the file that `name` means to the process;
+ * null where that cannot be seen.
+ */
 export async function fileIdentity(name: string, owner: HostProcess | null): Promise<string | null> {
   if (owner === null) return null;
   if (!isAbsolute(name) && owner.workingFolder === null) return null;

@@ -1,4 +1,7 @@
-/** Tells VMs that libvirt runs from others. Not responsible for moving them; moving one behind libvirt's back would leave it wrong about the VM. */
+/**
+ * Tells VMs that libvirt runs from others. Not responsible for moving them: libvirt would not know that a VM
+ * has moved.
+ */
 
 import { realpath } from 'node:fs/promises';
 import type { CharacterDevice, QomProperty } from './commands-vm.ts';
@@ -12,7 +15,10 @@ export function isLibvirtPath(path: string): boolean {
   return LIBVIRT_FOLDER.test(path);
 }
 
-/** For use before connecting. Errors: QMP_LIBVIRT. Follows links; a path that does not exist is judged as written. */
+/**
+ * For use before connecting. Errors: QMP_LIBVIRT. Follows links; a path that does not exist is judged as
+ * written.
+ */
 export async function refuseLibvirtSocket(path: string): Promise<void> {
   const real = await realpath(path).catch(() => path);
   if (isLibvirtPath(path) || isLibvirtPath(real)) throw libvirtError(path);
@@ -24,7 +30,10 @@ export interface LibvirtEvidence {
   readonly objects: readonly QomProperty[];
 }
 
-/** Why this VM is libvirt's, or null: a second QMP socket added by the user still has libvirt's own marks beside it. */
+/**
+ * Why this VM is libvirt's, or null: a second QMP socket added by the user still has libvirt's own marks
+ * beside it.
+ */
 export function libvirtReason(evidence: LibvirtEvidence): string | null {
   if (isLibvirtPath(evidence.qmpPath)) return `its QMP socket is ${evidence.qmpPath}`;
   const monitor = evidence.chardevs.find(({ label }) => label === 'charmonitor');

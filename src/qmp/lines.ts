@@ -1,15 +1,19 @@
 /**
  * Bytes of a QMP connection -> JSON objects. Pure: no sockets.
- * Not responsible for what the objects mean. The peer is hostile: a line and its nesting are capped before they are parsed.
+ * Not responsible for what the objects mean. The peer is hostile: a line and its nesting are capped before
+ * they are parsed.
  */
 
 import { protocolError } from './errors.ts';
 
-/** query-qmp-schema is 0.24 MB in QEMU 10.0 and a guest's memory dump never comes this way: 16 MiB is generous. */
-export const LINE_BYTES_MAX = 16 * 1024 * 1024;
+/**
+ * query-qmp-schema is 0.24 MB in QEMU 10.0 and a guest's memory dump never comes this way: 16 MiB is
+ * generous.
+ */
+const LINE_BYTES_MAX = 16 * 1024 * 1024;
 
 /** QEMU's replies nest fewer than 20 levels. */
-export const JSON_DEPTH_MAX = 200;
+const JSON_DEPTH_MAX = 200;
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -61,7 +65,7 @@ export class LineReader {
 }
 
 /** One line's JSON object. Errors: QMP_PROTOCOL for anything else, or for nesting beyond the cap. */
-export function parseMessage(text: string): JsonObject {
+function parseMessage(text: string): JsonObject {
   if (depthOf(text) > JSON_DEPTH_MAX) {
     throw protocolError(`a QMP line nests more than ${JSON_DEPTH_MAX} levels`);
   }

@@ -82,7 +82,9 @@ export interface MachineDescription {
 }
 
 export interface GatherOptions {
-  /** It runs on another host: numbers of its threads and names of its files mean nothing here. Default false. */
+  /**
+   * It runs on another host: numbers of its threads and names of its files mean nothing here. Default false.
+   */
   readonly elsewhere?: boolean;
   /** Its QMP socket as its own host names it. Default: the path that was connected to. */
   readonly qmpPath?: string;

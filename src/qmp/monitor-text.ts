@@ -28,8 +28,9 @@ export function parseRamBlocks(text: string): readonly RamBlockFacts[] | null {
 }
 
 /**
- * The devices of `info qtree`, each as the chain of bus types and device types that leads to it, sorted. Neither ids nor bus
- * names take part: QEMU's stream names a device by its place, and a bus name may hold an id.
+ * The devices of `info qtree`, each as the chain of bus types and device types that leads to it, sorted.
+ * Neither ids nor bus names take part: QEMU's stream names a device by its place, and a bus name may hold an
+ * id.
  */
 export function parseDeviceTree(text: string): readonly string[] | null {
   const stack: { indent: number; word: string }[] = [];

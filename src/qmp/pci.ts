@@ -1,11 +1,17 @@
-/** The guest's PCI tree as query-pci tells it. Not responsible for comparing two of them (compare-devices.ts). */
+/**
+ * The guest's PCI tree as query-pci tells it. Not responsible for comparing two of them
+ * (compare-hardware.ts).
+ */
 
 import { z } from 'zod';
 import type { QmpExecutor } from './client.ts';
 import { ask } from './reply.ts';
 
 export interface PciFunction {
-  /** Slot and function on the root bus, a device behind a bridge as BRIDGE/slot.function: bus numbers are the firmware's choice. */
+  /**
+   * Slot and function on the root bus, a device behind a bridge as BRIDGE/slot.function: bus numbers are the
+   * firmware's choice.
+   */
   readonly address: string;
   /** vendor:device and the subsystem's pair, hexadecimal. */
   readonly ids: string;

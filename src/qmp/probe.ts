@@ -28,7 +28,7 @@ export interface QemuFeatures {
   readonly ackReason: string;
 }
 
-/** Takes one connection's word; costs about 0.25 MB and a few commands. */
+/** Asks one connection; costs about 0.25 MB and a few commands. */
 export async function probeQemu(client: QmpClient): Promise<QemuFeatures> {
   const schema = await queryQmpSchema(client);
   const capabilities = capabilitiesOf(schema);
@@ -80,8 +80,9 @@ export interface AckEvidence {
 }
 
 /**
- * QEMU 11.1 asks its devices who needs the ack, unless switchover-ack-legacy is on: by `-global`, or by the compatibility
- * settings of machine types up to 11.0 (QEMU hw/core/machine.c, hw_compat_11_0; the effect measured with 11.1.2, design notes).
+ * QEMU 11.1 asks its devices who needs the ack, unless switchover-ack-legacy is on: by `-global`, or by the
+ * compatibility settings of machine types up to 11.0 (QEMU hw/core/machine.c, hw_compat_11_0; the effect
+ * measured with 11.1.2, design notes).
  */
 export function judgeAck(evidence: AckEvidence): readonly [AckOwed, string] {
   const { properties, machineType, argv } = evidence;

@@ -1,4 +1,7 @@
-/** Names a process so that a later one with the same number is told apart. Linux only; null where /proc does not show it. */
+/**
+ * Names a process so that a later one with the same number is told apart. Linux only; null where /proc does
+ * not show it.
+ */
 
 import { readFile, readlink } from 'node:fs/promises';
 import type { QmpExecutor } from './client.ts';

@@ -5,7 +5,10 @@ import type { ExecuteOptions, QmpExecutor } from './client.ts';
 import { protocolError } from './errors.ts';
 import type { JsonObject } from './lines.ts';
 
-/** The reply as `schema` reads it; members that we do not use are dropped. Errors: those of execute, QMP_PROTOCOL for another shape. */
+/**
+ * The reply as `schema` reads it; members that we do not use are dropped. Errors: those of execute,
+ * QMP_PROTOCOL for another shape.
+ */
 export async function ask<T>(
   qemu: QmpExecutor,
   schema: z.ZodType<T>,

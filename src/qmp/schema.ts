@@ -1,6 +1,7 @@
 /**
- * QEMU's own description of its QMP (`query-qmp-schema`), indexed for questions of the kind "does it have ...".
- * Not responsible for what follows from an answer (probe.ts). Type names in it are numbers that change with every build.
+ * QEMU's own description of its QMP (`query-qmp-schema`), indexed for questions of the kind "does it have
+ * ...". Not responsible for what follows from an answer (probe.ts). Type names in it are numbers that change
+ * with every build.
  */
 
 import { z } from 'zod';

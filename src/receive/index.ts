@@ -5,4 +5,4 @@ export {
   type ReceiveListenOptions,
   receiveListening,
 } from './listener.ts';
-export { type ReceiveChannel, receive } from './stdio.ts';
+export { receive } from './stdio.ts';

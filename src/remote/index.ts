@@ -3,16 +3,14 @@ export { FarSide, parseDataAddress } from './far-side.ts';
 export type { Forward } from './forward.ts';
 export { LINK_SILENCE_MS_MAX } from './limits.ts';
 export { joinSocket, LineStream, NoLine } from './line-stream.ts';
-export { forwardListener, type ListenerReach, listenerName, sayEnded } from './listener.ts';
+export { type ListenerReach, listenerName, sayEnded } from './listener.ts';
 export {
-  LINE_BYTES_MAX,
   LineCutter,
   parseLine,
   type ReceiveEvent,
   type ReceiveHello,
   type ReceiveOpening,
   type ReceiveRequest,
-  receiveEvent,
   receiveHello,
   receiveOpening,
   receiveRequest,

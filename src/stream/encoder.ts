@@ -12,7 +12,6 @@ import { COMMAND, FLAG, FOOTER_BYTES, latin1Bytes, RAM_RECORD_BYTES_MAX, TAG, wr
 
 /** Most that openSection or closeSection writes. */
 export const SECTION_BYTES_MAX = 8 + FOOTER_BYTES;
-export const PING_BYTES = 9;
 const XBZRLE_ENCODING = 1;
 const XBZRLE_HEADER_BYTES = 3;
 

@@ -5,7 +5,7 @@ import { PAGE_COUNT_MAX, PAGE_SIZE_BYTES } from '../vm/index.ts';
 export const MAGIC = 'GWTRACE1';
 export const HEADER_BYTES_MAX = 64 * 1024;
 export const PAYLOAD_BYTES_MAX = 1024 * 1024;
-export const ABOUT_LENGTH_MAX = 1024;
+const ABOUT_LENGTH_MAX = 1024;
 export const CHECK_BYTES = 4;
 
 export const RECORD_SET = 1;

@@ -1,17 +1,15 @@
 export { anonymize } from './anonymize.ts';
-export { describeTrace, heatMap, type TraceDescription } from './describe.ts';
+export { describeTrace, heatMap } from './describe.ts';
 export { readTraceFile, traceLoader } from './file.ts';
-export type { TraceHeader } from './format.ts';
-export { type TraceEnd, TraceReader, type TraceSink } from './reader.ts';
+export { TraceReader } from './reader.ts';
 export { PassRecorder } from './recorder.ts';
-export { type Recording, readRecording, type TraceSet } from './recording.ts';
+export { type Recording, readRecording } from './recording.ts';
 export { replayGuest, replayOf } from './replay.ts';
 export { synthesize } from './synthesize.ts';
 export {
   type DirtySink,
   type GuestModel,
   type PageCost,
-  type RateGroup,
   STEP_MS,
   type TraceSource,
 } from './types.ts';
@@ -22,4 +20,4 @@ export {
   type WorkloadName,
   type WorkloadOptions,
 } from './workload.ts';
-export { TraceWriter, type TraceWriterOptions } from './writer.ts';
+export { TraceWriter } from './writer.ts';

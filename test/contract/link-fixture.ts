@@ -19,7 +19,7 @@ import {
   tlsListen,
 } from '../../src/link/index.ts';
 
-export function capabilities(role: LinkRole): Capabilities {
+function capabilities(role: LinkRole): Capabilities {
   return { role, codecMask: 1, pageSizeBytes: 4096 };
 }
 

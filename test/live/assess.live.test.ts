@@ -8,7 +8,6 @@ import { fileURLToPath } from 'node:url';
 import { MIB, sleep } from '../../src/base/index.ts';
 import { type AssessOptions, assess } from '../../src/controller/index.ts';
 import {
-  findQemu,
   GUEST_BINARY_PATH,
   guestCommandLine,
   lastHeartbeat,
@@ -19,6 +18,7 @@ import {
   type Vm,
   verifyGuest,
 } from '../../src/lab/index.ts';
+import { qemuMissing } from '../../src/lab/machine/qemu.testing.ts';
 import { queryMigrateCapabilities, queryMigrateParameters, queryStatus } from '../../src/qmp/index.ts';
 import { readTraceFile } from '../../src/trace/index.ts';
 
@@ -28,15 +28,6 @@ const MEMORY_BYTES = 64 * MIB;
 const FILL_BYTES = 40 * MIB;
 const HOT_BYTES = 16 * MIB;
 const RATE = 16 * MIB;
-
-function qemuMissing(): string | false {
-  try {
-    findQemu();
-    return false;
-  } catch {
-    return 'QEMU is not installed';
-  }
-}
 
 let folder = '';
 let vm: Vm;

@@ -8,7 +8,6 @@ import { afterEach, beforeEach, test } from 'node:test';
 import { MIB, sleep } from '../../src/base/index.ts';
 import type { MigrationStatus } from '../../src/controller/index.ts';
 import {
-  findQemu,
   type LabPair,
   makeRunFolder,
   type Network,
@@ -17,23 +16,15 @@ import {
   removeRunFolder,
   verifyGuest,
 } from '../../src/lab/index.ts';
+import { qemuMissing } from '../../src/lab/machine/qemu.testing.ts';
 import { queryStatus } from '../../src/qmp/index.ts';
 import { GODWIT } from './ssh-rig.ts';
 
-const skip = whyNot();
+const skip = qemuMissing();
 const BANDWIDTH = '1MiB/s';
 let network: Network;
 let pair: LabPair;
 let folder: string;
-
-function whyNot(): string | false {
-  try {
-    findQemu();
-    return false;
-  } catch (error) {
-    return String(error);
-  }
-}
 
 beforeEach(async () => {
   if (skip) return;

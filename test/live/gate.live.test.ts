@@ -6,20 +6,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MIB } from '../../src/base/index.ts';
-import { findQemu } from '../../src/lab/index.ts';
+import { qemuMissing } from '../../src/lab/machine/qemu.testing.ts';
 import { runGate } from './gate-rig.ts';
 import { runCase } from './handover-rig.ts';
 
-const skip = haveQemu() ? false : 'no QEMU on PATH';
-
-function haveQemu(): boolean {
-  try {
-    findQemu();
-    return true;
-  } catch {
-    return false;
-  }
-}
+const skip = qemuMissing();
 
 for (const workload of ['idle', 'phased'] as const) {
   test(`${workload}: whoever stops the VM, it is down within the limit and whole`, {

@@ -103,7 +103,7 @@ export async function runCase(one: Case): Promise<CaseResult> {
 }
 
 /** A destination like the pair's, but for `changes`. */
-export async function startOther(pair: LabPair, changes: Partial<VmOptions>): Promise<Vm> {
+async function startOther(pair: LabPair, changes: Partial<VmOptions>): Promise<Vm> {
   await pair.destination.close();
   return startVm({
     name: 'other',

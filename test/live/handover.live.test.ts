@@ -8,19 +8,11 @@ import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { MIB } from '../../src/base/index.ts';
-import { findQemu, GUEST_BINARY_PATH, guestCommandLine, type LabPair, startVm } from '../../src/lab/index.ts';
+import { GUEST_BINARY_PATH, guestCommandLine, type LabPair, startVm } from '../../src/lab/index.ts';
+import { qemuMissing } from '../../src/lab/machine/qemu.testing.ts';
 import { type Case, type CaseResult, runCase } from './handover-rig.ts';
 
-const skip = haveQemu() ? false : 'no QEMU on PATH';
-
-function haveQemu(): boolean {
-  try {
-    findQemu();
-    return true;
-  } catch {
-    return false;
-  }
-}
+const skip = qemuMissing();
 
 async function holds(one: Case): Promise<CaseResult> {
   const result = await runCase(one);

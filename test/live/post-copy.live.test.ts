@@ -10,19 +10,11 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { MIB } from '../../src/base/index.ts';
 import { MIGRATE_DEFAULTS, type MigrationReport, migrate } from '../../src/controller/index.ts';
-import { findQemu, openNetwork, openPair, runChecks } from '../../src/lab/index.ts';
+import { openNetwork, openPair, runChecks } from '../../src/lab/index.ts';
+import { qemuMissing } from '../../src/lab/machine/qemu.testing.ts';
 import { type AnyStrategy, readParameters, strategyByName } from '../../src/strategy/index.ts';
 
-const skip = haveQemu() ? false : 'no QEMU on PATH';
-
-function haveQemu(): boolean {
-  try {
-    findQemu();
-    return true;
-  } catch {
-    return false;
-  }
-}
+const skip = qemuMissing();
 
 const ITERATIONS_BEFORE = 4;
 

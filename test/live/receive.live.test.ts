@@ -12,7 +12,6 @@ import { fileURLToPath } from 'node:url';
 import { MIB, sleep } from '../../src/base/index.ts';
 import { FAR_DEFAULTS, type FarOptions, type MigrateStep } from '../../src/controller/index.ts';
 import {
-  findQemu,
   type LabPair,
   makeRunFolder,
   type Network,
@@ -21,13 +20,14 @@ import {
   removeRunFolder,
   verifyGuest,
 } from '../../src/lab/index.ts';
+import { qemuMissing } from '../../src/lab/machine/qemu.testing.ts';
 import { queryStatus } from '../../src/qmp/index.ts';
 import { listJournals } from '../../src/recovery/index.ts';
 import type { ChildOptions } from './handover-child.ts';
 import { GODWIT } from './ssh-rig.ts';
 
 const CERTIFICATES = fileURLToPath(new URL('../certificates/', import.meta.url));
-const skip = whyNot();
+const skip = qemuMissing();
 /** A far side that is not told of the end waits for an hour. */
 const TIMEOUT_MS = 120_000;
 const live = { skip, timeout: TIMEOUT_MS };
@@ -35,15 +35,6 @@ let network: Network;
 let folder: string;
 let pair: LabPair;
 const started: Command[] = [];
-
-function whyNot(): string | false {
-  try {
-    findQemu();
-    return false;
-  } catch (error) {
-    return String(error);
-  }
-}
 
 before(async () => {
   if (skip) return;

@@ -6,7 +6,6 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { MIB, sleep } from '../../src/base/index.ts';
 import {
-  findQemu,
   type LabPair,
   makeRunFolder,
   type Network,
@@ -15,6 +14,7 @@ import {
   removeRunFolder,
   verifyGuest,
 } from '../../src/lab/index.ts';
+import { qemuMissing } from '../../src/lab/machine/qemu.testing.ts';
 import { queryStatus } from '../../src/qmp/index.ts';
 import { findSshd, GODWIT, openSshHost, type SshHost } from './ssh-rig.ts';
 
@@ -25,12 +25,7 @@ let pair: LabPair;
 let folder: string;
 
 function whyNot(): string | false {
-  try {
-    findQemu();
-  } catch (error) {
-    return String(error);
-  }
-  return findSshd() === null ? 'sshd is not installed (openssh-server)' : false;
+  return qemuMissing() || (findSshd() === null ? 'sshd is not installed (openssh-server)' : false);
 }
 
 before(async () => {

@@ -2,84 +2,110 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { deadFiles, doors, importDirection, purity } from './layout.ts';
+import { doors, importRules } from './layout.ts';
 import { Project, type Violation } from './project.ts';
-import { fileLength, functionLength, functionsOf } from './size.ts';
-import { tokenize } from './tokens.ts';
-import {
-  consoleUse,
-  dependencies,
-  errorCodes,
-  hostsIn,
-  leftovers,
-  links,
-  machinePaths,
-  mirrorHosts,
-} from './words.ts';
+import { findDead, lint, plant } from './tools.ts';
+import { dependencies, errorCodes, hostsIn, leftovers, links, machinePaths, mirrorHosts } from './words.ts';
 
 const at = (violations: readonly Violation[]) => violations.map(({ path, line }) => `${path}:${line}`);
 
-test('tokens: comments, strings, templates and regular expressions are told apart', () => {
-  const source = [
-    "const a = 'it\\'s // no comment'; // yes",
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: it is source text to be split
-    'const b = `x ${call({ a: `inner ${1}` })} // no comment`;',
-    'const c = /[/"]+\\//g.test(b) / 2 / 3;',
-    '/* two',
-    'lines */ done();',
-  ].join('\n');
-  const tokens = tokenize(source);
-  assert.deepEqual(
-    tokens.filter(({ kind }) => kind === 'comment').map(({ text, line }) => [text, line]),
-    [
-      [' yes', 1],
-      [' two\nlines ', 4],
-    ],
-  );
-  assert.deepEqual(
-    tokens.filter(({ kind }) => kind === 'regex').map(({ text }) => text),
-    ['/[/"]+\\//g'],
-  );
-  assert.equal(tokens.find(({ text }) => text === 'done')?.line, 5);
-  assert.equal(tokens.filter(({ kind }) => kind === 'template').length, 4);
-});
-
-test('ranks: upward, sideways, past the door, dynamic and type imports are found', () => {
-  const project = Project.of({
-    'src/strategy/index.ts': "export * from './a.ts';",
+test('imports: upward, sideways, past the door, of tests, dynamic ones and those of types are found', () => {
+  using tree = plant({
     'src/strategy/a.ts': [
       "import { x } from '../base/index.ts';",
       "import { y } from '../pages/index.ts';",
       "import type { z } from '../engine/index.ts';",
       "const late = () => import('../cli/index.ts');",
       "export { deep } from '../vm/deep.ts';",
+      "import { fake } from './fake.testing.ts';",
+      "import { another } from './a.test.ts';",
+      "import { helper } from '../../test/helper.ts';",
+      "import { own } from './hold/own.ts';",
       'const text = "import { n } from \'../engine/index.ts\'";',
     ].join('\n'),
-    'src/strategy/a.test.ts': "import { x } from '../engine/index.ts';",
+    'src/strategy/hold/own.ts': [
+      "import { x } from '../../base/index.ts';",
+      "import { y } from '../../engine/index.ts';",
+      "import { own } from '../order/other.ts';",
+      "import { fake } from '../fake.testing.ts';",
+    ].join('\n'),
+    'src/strategy/a.test.ts': "import { x } from '../engine/index.ts';\nimport './fake.testing.ts';",
     'src/simulator/b.ts': "import { s } from '../stream/index.ts';\nimport { e } from '../engine/index.ts';",
-    'src/oddity/c.ts': 'export const c = 1;',
   });
-  assert.deepEqual(at(importDirection(project)), [
-    'src/strategy/a.ts:2',
-    'src/strategy/a.ts:3',
-    'src/strategy/a.ts:4',
-    'src/strategy/a.ts:5',
+  assert.deepEqual(lint(tree, 'style/noRestrictedImports'), [
     'src/simulator/b.ts:1',
-    'src/oddity/c.ts:1',
+    ...[2, 3, 4, 5, 6, 7, 8].map((line) => `src/strategy/a.ts:${line}`),
+    'src/strategy/hold/own.ts:2',
+    'src/strategy/hold/own.ts:4',
+  ]);
+});
+
+test('import rules: a folder without a rank or a rule, and a rule that points upward, are found', () => {
+  const rule = (layer: string, allowed: string) => {
+    const patterns = [{ group: ['../**', `!../${allowed}/index.ts`] }];
+    const linter = { rules: { style: { noRestrictedImports: { options: { patterns } } } } };
+    return { includes: [layer], linter };
+  };
+  const tree = {
+    'ARCHITECTURE.md': '| 0 | `src/base` | a |\n| 1 | `src/vm` | b |\n| 2 | `src/pages` | c |\n',
+    'src/base/a.ts': '',
+    'src/vm/a.ts': '',
+    'src/pages/a.ts': '',
+  };
+  const rules = [
+    rule('src/base/*.ts', 'none'),
+    rule('src/vm/*.ts', 'base'),
+    rule('src/pages/*.ts', '{base,vm}'),
+  ];
+  const why = (more: Readonly<Record<string, string>>, overrides: readonly object[]) =>
+    importRules(Project.of({ ...tree, 'biome.imports.json': JSON.stringify({ overrides }), ...more })).map(
+      (violation) => violation.why,
+    );
+  const base = {
+    ...rules[0]!,
+    linter: { rules: { style: { noRestrictedImports: { options: { patterns: [] } } } } },
+  };
+  assert.deepEqual(why({}, [base, ...rules.slice(1)]), []);
+  assert.deepEqual(why({}, [base, rules[1]!]), ['no rule for src/pages/*.ts']);
+  assert.deepEqual(why({ 'src/vm/deep/a.ts': '' }, [base, ...rules.slice(1)]), ['no rule for src/vm/*/**']);
+  assert.deepEqual(why({ 'src/odd/a.ts': '' }, [base, ...rules.slice(1)]), [
+    'src/odd/*.ts has no rank in the table of folders',
+    'no rule for src/odd/*.ts',
+  ]);
+  assert.deepEqual(why({}, [base, rule('src/vm/*.ts', '{base,pages}'), rules[2]!]), [
+    'src/vm/*.ts may not import pages: only lower ranks',
+  ]);
+});
+
+test('cycles: found between folders, inside one, and where only types are imported', () => {
+  using tree = plant({
+    'src/vm/a.ts': "import { b } from './b.ts';\nexport const a = () => b();\n",
+    'src/vm/b.ts': "import { a } from './a.ts';\nexport const b = () => a();\n",
+    'src/vm/c.ts': "import type { D } from './d.ts';\nexport interface C { d: D }\n",
+    'src/vm/d.ts': "import type { C } from './c.ts';\nexport interface D { c: C }\n",
+    'src/vm/e.ts': "import { a } from './a.ts';\nexport const e = a;\n",
+  });
+  assert.deepEqual(lint(tree, 'suspicious/noImportCycles'), [
+    'src/vm/a.ts:1',
+    'src/vm/b.ts:1',
+    'src/vm/c.ts:1',
+    'src/vm/d.ts:1',
   ]);
 });
 
 test('purity: clocks, dice, timers, sockets and files are found, look-alikes are not', () => {
-  const planted = [
-    'Date.now();',
-    'new Date();',
-    'performance.now();',
-    'Math.random();',
-    'setTimeout(f, 1);',
-    "import net from 'node:net';",
-    "await import('node:fs/promises');",
-    "import { systemClock } from '../base/index.ts';",
-    'process.hrtime();',
+  const planted: readonly (readonly [rule: string, code: string])[] = [
+    ['style/noRestrictedGlobals', 'Date.now();'],
+    ['style/noRestrictedGlobals', 'new Date();'],
+    ['style/noRestrictedGlobals', 'performance.now();'],
+    ['nursery/noJsRestrictedProperties', 'Math.random();'],
+    ['nursery/noJsRestrictedProperties', 'AbortSignal.timeout(1);'],
+    ['style/noRestrictedGlobals', 'setTimeout(f, 1);'],
+    ['style/noRestrictedImports', "import net from 'node:net';"],
+    ['style/noRestrictedImports', "await import('node:fs/promises');"],
+    ['style/noRestrictedImports', "import { systemClock } from '../base/index.ts';"],
+    ['style/noRestrictedGlobals', 'process.hrtime();'],
+    ['style/noRestrictedGlobals', 'crypto.getRandomValues(bytes);'],
   ];
   const clean = [
     '// Date.now() is not allowed here',
@@ -88,85 +114,118 @@ test('purity: clocks, dice, timers, sockets and files are found, look-alikes are
     'const facts = { process: 1 };',
     'Math.max(1, 2);',
     "import { zstdCompressSync } from 'node:zlib';",
+    "import { assert } from '../base/index.ts';",
   ];
-  const found = purity(
-    Project.of({
-      'src/engine/planted.ts': planted.join('\n'),
-      'src/engine/clean.ts': clean.join('\n'),
-      'src/link/transports/tcp.ts': planted.join('\n'),
-      'src/gateway/live.ts': planted.join('\n'),
-      'src/engine/planted.test.ts': planted.join('\n'),
-    }),
-  );
-  assert.deepEqual(
-    [...new Set(at(found))].sort(),
-    planted.map((_, index) => `src/engine/planted.ts:${index + 1}`),
-  );
-});
-
-test('doors: code in an index.ts is found', () => {
-  const project = Project.of({
-    'src/vm/index.ts': "export { a, type B } from './a.ts';\nexport const c = 1;\nexport * from './d.ts';\n",
-    'src/base/index.ts': "export type { A } from './a.ts';\n",
+  const code = planted.map(([, line]) => line).join('\n');
+  using tree = plant({
+    'src/engine/planted.ts': code,
+    'src/engine/clean.ts': clean.join('\n'),
+    'src/link/transports/tcp.ts': code.replaceAll('../base', '../../base'),
+    'src/gateway/live.ts': code,
+    'src/engine/planted.test.ts': code,
   });
-  assert.deepEqual(at(doors(project)), ['src/vm/index.ts:2']);
-});
-
-test('dead files: unused, and used by its own test only; a worker named in a URL is used', () => {
-  const project = Project.of({
-    'src/cli/main.ts': "import '../gateway/index.ts';",
-    'src/gateway/index.ts': "export { a } from './a.ts';",
-    'src/gateway/a.ts': "new Worker(new URL('./worker.ts', import.meta.url));",
-    'src/gateway/worker.ts': '',
-    'src/gateway/lonely.ts': '',
-    'src/gateway/lonely.test.ts': "import './lonely.ts';",
-  });
-  assert.deepEqual(at(deadFiles(project)), ['src/gateway/lonely.ts:1']);
+  for (const rule of new Set(planted.map(([name]) => name)))
+    assert.deepEqual(
+      new Set(lint(tree, rule)),
+      new Set(
+        planted.flatMap(([name], index) => (name === rule ? [`src/engine/planted.ts:${index + 1}`] : [])),
+      ),
+      rule,
+    );
 });
 
 test('size: long files and long functions are found, in every way to write a function', () => {
   const body = (count: number) => 'x();\n'.repeat(count);
   const long = [
-    `function f(a: { b: number }): Promise<Map<string, { c: 1 }>> {\n${body(80)}}`,
-    `const g = async (a: number): Promise<void> => {\n${body(80)}};`,
-    `class A {\n  method(): a is { b: 1 } {\n${body(80)}  }\n}`,
-    `const o = { get value() {\n${body(80)}} };`,
-    `class B {\n  constructor(private: number) {\n${body(80)}  }\n}`,
-    `function h(): { a: 1 } | null {\n${body(80)}}`,
+    `export function f(a: { b: number }): Promise<Map<string, { c: 1 }>> {\n${body(80)}}`,
+    `export const g = async (a: number): Promise<void> => {\n${body(80)}};`,
+    `export class A {\n  method(): a is { b: 1 } {\n${body(80)}  }\n}`,
+    `export const o = { value() {\n${body(80)}} };`,
+    `export class B {\n  constructor(one: number) {\n${body(80)}  }\n}`,
   ];
-  for (const text of long)
-    assert.equal(functionLength(Project.of({ 'src/base/a.ts': text })).length, 1, text.slice(0, 60));
   const fine = [
-    `class A {\n${'  m(): void {\n    x();\n  }\n'.repeat(40)}}`,
-    `function f() {\n${body(68)}}`,
-    `interface I {\n${'  m(a: number): { b: 1 };\n'.repeat(90)}}`,
-    `const table = {\n${'  a: [f(1)],\n'.repeat(90)}};`,
+    `export class A {\n${'  m(): void {\n    x();\n  }\n'.repeat(40)}}`,
+    `export function f() {\n${body(68)}}`,
+    `export interface I {\n${'  m(a: number): { b: 1 };\n'.repeat(90)}}`,
+    `export const table = {\n${'  a: [f(1)],\n'.repeat(90)}};`,
   ];
-  for (const text of fine)
-    assert.deepEqual(functionLength(Project.of({ 'src/base/a.ts': text })), [], text.slice(0, 60));
-  const one = Project.of({ 'src/base/a.ts': `if (a) {\n${body(3)}}\nfunction f(): void {\n${body(2)}}` });
-  assert.deepEqual(functionsOf(one.sources[0]!), [{ line: 6, lines: 4 }]);
+  const entries = [...long, ...fine].map((text, index) => [`src/base/f${index}.ts`, text] as const);
+  using tree = plant({
+    ...Object.fromEntries(entries),
+    'src/base/long.ts': body(401),
+    'src/base/short.ts': body(400),
+    'test/c.ts': `function f() {\n${body(999)}}`,
+  });
   assert.deepEqual(
-    at(
-      fileLength(
-        Project.of({ 'src/base/a.ts': body(401), 'src/base/b.ts': body(400), 'test/c.ts': body(999) }),
-      ),
-    ),
-    ['src/base/a.ts:401'],
+    lint(tree, 'complexity/noExcessiveLinesPerFunction').map((place) => place.split(':')[0]),
+    long.map((_, index) => `src/base/f${index}.ts`),
   );
+  assert.deepEqual(lint(tree, 'style/noExcessiveLinesPerFile'), ['src/base/long.ts:1']);
 });
 
-test('words: leftovers, machine paths, hosts and console output are found', () => {
+test('console: only the command line and what is not product may use it', () => {
+  const code = 'console.log(1);\n';
+  using tree = plant({
+    'src/lab/a.ts': code,
+    'src/cli/a.ts': code,
+    'bench/a.ts': code,
+    'src/lab/a.test.ts': code,
+  });
+  assert.deepEqual(lint(tree, 'suspicious/noConsole'), ['src/lab/a.ts:1']);
+});
+
+test('dead code: files, exports and dependencies that nobody uses, and files that only a test uses', () => {
+  using tree = plant({
+    'bin/godwit.mjs': "import '../src/cli/main.ts';\nimport 'commander';\nimport 'yaml';\n",
+    'src/cli/main.ts': "import { used } from '../base/index.ts';\nimport 'left-pad';\nused();",
+    'src/base/index.ts': "export { unasked, used } from './used.ts';",
+    'src/base/used.ts': [
+      "export const used = () => new Worker(new URL('./worker.ts', import.meta.url));",
+      'export const unasked = 1;',
+      'export const internal = 2;',
+      'used(internal);',
+    ].join('\n'),
+    'src/base/worker.ts': '',
+    'src/base/lonely.ts': '',
+    'src/base/tested.ts': 'export const tested = 1;',
+    'src/base/tested.test.ts': "import { tested } from './tested.ts';\ntested;",
+  });
+  assert.deepEqual(
+    findDead(tree).filter((each) => !each.startsWith('devDependencies')),
+    [
+      'dependencies package.json zod',
+      'exports src/base/index.ts unasked',
+      'exports src/base/used.ts internal',
+      'exports src/base/used.ts unasked',
+      'files src/base/lonely.ts src/base/lonely.ts',
+      'unlisted src/cli/main.ts left-pad',
+    ],
+  );
+  assert.deepEqual(findDead(tree, '--production', '--include=files'), [
+    'files src/base/lonely.ts src/base/lonely.ts',
+    'files src/base/tested.ts src/base/tested.ts',
+  ]);
+});
+
+test('doors: code in an index.ts is found', () => {
+  const project = Project.of({
+    'src/vm/index.ts': "export { a, type B } from './a.ts';\nexport const c = 1;\nexport * from './d.ts';\n",
+    'src/pages/index.ts': "/** A door. */\nexport {\n  a,\n  b,\n} from './a.ts';\n\nstart();\n",
+    'src/base/index.ts':
+      "export type { A } from './a.ts';\n// What else there is.\nexport {\n  a,\n} from './b.ts';\n",
+  });
+  assert.deepEqual(at(doors(project)), ['src/vm/index.ts:2', 'src/pages/index.ts:7']);
+});
+
+test('words: leftovers, machine paths and hosts are found', () => {
   const later = `TO${'DO'}`;
   const home = `/${'root'}/x`;
   const project = Project.of({
-    'src/base/a.ts': `// ${later}: later\nconst word = '${later}';\nconsole.log(1);\nopen('${home}');\nopen('.work/${'work'}/x');\n`,
-    'src/cli/b.ts': 'console.log(1);',
+    'src/base/a.ts': `// ${later}: later\nconst word = '${later}S';\n\nopen('${home}');\nopen('.work/${'work'}/x');\n`,
     'docs/c.md': 'see http://mirror.example.net:8080/debian and mirrors.example.net, http://cache/x\n',
   });
   assert.deepEqual(at(leftovers(project)), ['src/base/a.ts:1']);
   assert.deepEqual(at(machinePaths(project)), ['src/base/a.ts:4']);
-  assert.deepEqual(at(consoleUse(project)), ['src/base/a.ts:3']);
   assert.deepEqual(at(mirrorHosts(project, ['mirror.example.net'])), ['docs/c.md:1']);
   assert.deepEqual(at(mirrorHosts(project, ['cache'])), ['docs/c.md:1']);
   assert.deepEqual(at(mirrorHosts(project, ['example.net', 'see'])), []);

@@ -1,9 +1,9 @@
-/** Rules about what is written: leftovers, this machine's names, console output, error codes, links, dependencies. */
+/** Rules about what is written: leftovers, this machine's names, error codes, links, dependencies. */
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, normalize, posix } from 'node:path';
-import type { Project, Violation } from './project.ts';
+import type { Project, TextFile, Violation } from './project.ts';
 
 /** Put together here, so that this file does not break its own rules. */
 const LEFTOVER = new RegExp(
@@ -11,22 +11,17 @@ const LEFTOVER = new RegExp(
 );
 
 export function leftovers(project: Project): Violation[] {
-  return project.sources.flatMap((file) =>
-    file.comments
-      .filter((comment) => LEFTOVER.test(comment.text))
-      .map((comment) => ({
-        path: file.path,
-        line: comment.line,
-        rule: 'leftover',
-        why: 'a note to do something later: do it, or file an issue',
-      })),
+  return eachLine(project.sources, (line) =>
+    LEFTOVER.test(line)
+      ? { rule: 'leftover', why: 'a note to do something later: do it, or file an issue' }
+      : null,
   );
 }
 
 const MACHINE_PATH = new RegExp(`(?<![\\w.~$}-])/(?:${['work', 'root'].join('|')})/`);
 
 export function machinePaths(project: Project): Violation[] {
-  return eachLine(project, (line) =>
+  return eachLine(project.files, (line) =>
     MACHINE_PATH.test(line)
       ? { rule: 'machine-path', why: 'an absolute path of one machine: it means nothing elsewhere' }
       : null,
@@ -42,7 +37,7 @@ export function mirrorHosts(project: Project, hosts: readonly string[]): Violati
       'i',
     );
   });
-  return eachLine(project, (line) =>
+  return eachLine(project.files, (line) =>
     patterns.some((pattern) => pattern.test(line))
       ? {
           rule: 'mirror-host',
@@ -97,31 +92,13 @@ function textOf(path: string): string {
 
 type Finding = Pick<Violation, 'rule' | 'why'>;
 
-function eachLine(project: Project, check: (line: string) => Finding | null): Violation[] {
-  return [...project.texts].flatMap(([path, text]) =>
+function eachLine(files: readonly TextFile[], check: (line: string) => Finding | null): Violation[] {
+  return files.flatMap(({ path, text }) =>
     text.split('\n').flatMap((line, index) => {
       const finding = check(line);
       return finding === null ? [] : [{ path, line: index + 1, ...finding }];
     }),
   );
-}
-
-export function consoleUse(project: Project): Violation[] {
-  return project.product
-    .filter((file) => !file.path.startsWith('src/cli/'))
-    .flatMap((file) =>
-      file.code
-        .filter(
-          (token, index) =>
-            token.text === 'console' && token.kind === 'word' && file.code[index + 1]?.text === '.',
-        )
-        .map((token) => ({
-          path: file.path,
-          line: token.line,
-          rule: 'console',
-          why: 'only src/cli and bench talk to people; return the facts or pass a log in',
-        })),
-    );
 }
 
 const ERRORS_DOC = 'docs/errors.md';
@@ -131,16 +108,16 @@ export function errorCodes(project: Project): Violation[] {
   const doc = project.texts.get(ERRORS_DOC);
   if (doc === undefined) return [];
   const explained = new Set([...doc.matchAll(/`([A-Z][A-Z0-9_]*)`/g)].map((match) => match[1]!));
-  const thrown = project.product.flatMap((file) =>
-    file.code.flatMap((token, index) => {
-      const named = token.text === 'GodwitError' && file.code[index - 1]?.text === 'new';
-      const code = named ? file.code[index + 2] : undefined;
-      return code?.kind === 'string' ? [{ path: file.path, line: code.line, code: code.text }] : [];
-    }),
+  const thrown = project.product.flatMap(({ path, text }) =>
+    [...text.matchAll(/new GodwitError\(\s*'([^']+)'/g)].map((match) => ({
+      path,
+      line: lineAt(text, match.index + match[0].length),
+      code: match[1]!,
+    })),
   );
   const strings = new Set(
-    project.product.flatMap((file) =>
-      file.code.filter(({ kind }) => kind === 'string').map(({ text }) => text),
+    project.product.flatMap(({ text }) =>
+      [...text.matchAll(/'([A-Z][A-Z0-9_]*)'/g)].map((match) => match[1]!),
     ),
   );
   return [
@@ -165,6 +142,10 @@ export function errorCodes(project: Project): Violation[] {
       ];
     }),
   ];
+}
+
+function lineAt(text: string, offset: number): number {
+  return text.slice(0, offset).split('\n').length;
 }
 
 /** `exists` tells of a path relative to the root, folders included. */

@@ -55,7 +55,7 @@ export function predictionTable(predictions: readonly PredictedMove[]): string[]
   );
 }
 
-/** The spread is told where it is worth a look. */
+/** The spread is shown only where it is wide. */
 const SPREAD_TOLD = 0.1;
 
 function withRange(value: number | null, range: readonly [number, number] | null): string | null {

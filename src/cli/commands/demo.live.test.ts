@@ -6,19 +6,10 @@ import { readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { findQemu } from '../../lab/index.ts';
+import { qemuMissing } from '../../lab/machine/qemu.testing.ts';
 
 const GODWIT = fileURLToPath(new URL('../../../bin/godwit.mjs', import.meta.url));
 const TIMEOUT_MS = 90_000;
-
-function qemuMissing(): string | false {
-  try {
-    findQemu();
-    return false;
-  } catch {
-    return 'QEMU is not installed';
-  }
-}
 
 interface Run {
   readonly code: number;

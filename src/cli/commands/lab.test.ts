@@ -1,4 +1,7 @@
-/** `godwit lab`: what the screen says of runs, what the report writes, and what is refused before anything starts. */
+/**
+ * `godwit lab`: what the screen says of runs, what the report writes, and what is refused before anything
+ * starts.
+ */
 
 import assert from 'node:assert/strict';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

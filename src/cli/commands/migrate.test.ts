@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { MigrationReport } from '../../controller/index.ts';
-import { FakeQmpServer } from '../../qmp/index.ts';
+import { FakeQmpServer } from '../../qmp/fake.testing.ts';
 import { main } from '../main.ts';
 import { findingLines, summaryLines } from '../migrate/text.ts';
 import { painter } from '../screen/output.ts';

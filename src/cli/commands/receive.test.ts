@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { FakeQmpServer, fakeReturn } from '../../qmp/index.ts';
+import { FakeQmpServer, fakeReturn } from '../../qmp/fake.testing.ts';
 import { sayEnded } from '../../remote/index.ts';
 import { main } from '../main.ts';
 

@@ -5,7 +5,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
-import { FakeQmpServer, fakeReturn, processIdentity } from '../../qmp/index.ts';
+import { FakeQmpServer, fakeReturn } from '../../qmp/fake.testing.ts';
+import { processIdentity } from '../../qmp/index.ts';
 import { Journal, type JournalEntry, journalPathOf, readJournal } from '../../recovery/index.ts';
 import { main } from '../main.ts';
 

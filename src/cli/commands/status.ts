@@ -1,4 +1,7 @@
-/** `godwit status [ID]`: what running migrations of this user are doing, and why they have not switched over yet. */
+/**
+ * `godwit status [ID]`: what running migrations of this user are doing, and why they have not switched over
+ * yet.
+ */
 
 import { askMigration, findMigration, statusOfAll } from '../../controller/index.ts';
 import { stateDirectory } from '../../recovery/index.ts';

@@ -1,4 +1,6 @@
-/** What `set`, `switch` and `cancel` share: one request to one running migration, and its state after that. */
+/**
+ * What `set`, `switch` and `cancel` share: one request to one running migration, and its state after that.
+ */
 
 import { askMigration, type ControlRequest, findMigration } from '../../controller/index.ts';
 import { stateDirectory } from '../../recovery/index.ts';

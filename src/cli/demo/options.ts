@@ -1,6 +1,6 @@
 /**
  * What `godwit demo` can be asked for, its defaults, and who carries each strategy.
- * Not responsible for running anything (demo.ts).
+ * Not responsible for running anything (run.ts).
  */
 
 import type { Command } from 'commander';
@@ -11,13 +11,13 @@ import { type AnyStrategy, readParameters, strategyByName } from '../../strategy
 import type { ParameterValues } from '../../vm/index.ts';
 import type { CommandOptions } from '../command.ts';
 
-export const DEMO_DEFAULTS = {
+const DEMO_DEFAULTS = {
   strategy: 'mp',
   workload: 'uniform',
   memoryBytes: 256 * MIB,
   linkBytesPerSecond: 25_000_000,
   seed: 1,
-  /** The hot set is what the link carries in this time: more than 300 ms, less than boredom. */
+  /** The link carries the hot set in this time: longer than QEMU's 300 ms limit, short enough to watch. */
   hotSeconds: 1.6,
   hotBytesMin: 8 * MIB,
   /** The guest writes its hot set this often a second, so that 92 % of it are dirty again after a second. */
@@ -30,14 +30,14 @@ const LINK_BYTES_PER_SECOND_MAX = 12_500_000_000;
 const SEED_MAX = 0xffff_0000;
 /** Source, destination, and what the gateway holds between them. */
 const COPIES_OF_MEMORY = 3;
-/** A demo is to end while somebody watches: beyond this, plain pre-copy is cut short, and that is said. */
+/** Plain pre-copy is cut short after this time, so that a person can wait for the end; the demo says so. */
 const BASELINE_MS_MAX = 120_000;
 const BASELINE_FIRST_PASSES = 2.5;
 
 export interface Contestant {
   readonly strategy: AnyStrategy;
   readonly parameters: ParameterValues;
-  /** Null: through godwit. */
+  /** Null where godwit moves the VM. */
   readonly baseline: Baseline | null;
   readonly title: string;
   /** What QEMU is set to, or what the operator asks of godwit. */
@@ -53,7 +53,7 @@ export interface DemoOptions {
   readonly rateBytesPerSecond: number | null;
   readonly linkBytesPerSecond: number;
   readonly seed: number;
-  /** Also when plain pre-copy itself was chosen. */
+  /** True also where plain pre-copy itself was chosen. */
   readonly skipBaseline: boolean;
   readonly gatewayMemoryBytesMax: number;
   readonly json: boolean;

@@ -1,6 +1,6 @@
 /**
- * The result of `godwit demo`: the report for `--json`, the comparison table, the checks and the closing sentence.
- * Pure. Not responsible for measuring (src/lab).
+ * The result of `godwit demo`: the report for `--json`, the comparison table, the checks and the closing
+ * sentence. Pure. Not responsible for measuring (src/lab).
  */
 
 import { formatBytes, formatMs } from '../../base/index.ts';
@@ -34,7 +34,10 @@ export interface DemoOutcome {
   readonly baseline: BaselineRun | null;
 }
 
-/** Field by field as `godwit migrate --json`, with what only a lab can know: measured from outside, verified, compared. */
+/**
+ * The fields of `godwit migrate --json`, and those that only a lab can know: outside figures, checks,
+ * comparison.
+ */
 export function demoReport({ options, contestant, baseline }: DemoOutcome) {
   const { record, report } = contestant;
   return {
@@ -53,7 +56,10 @@ export function demoReport({ options, contestant, baseline }: DemoOutcome) {
     guestMemoryBytes: record.memoryBytes,
     guestHotBytes: options.hotBytes,
     guestCommandLine: record.guestCommandLine,
-    /** Distinct bytes dirtied within a second before the migration: the guest at its own speed, throttled by nothing. */
+    /**
+     * Distinct bytes dirtied within a second before the migration: the guest at its own speed, throttled by
+     * nothing.
+     */
     dirtyBytesPerSecond: record.dirtyBytesPerSecond,
     writtenBytesPerSecond: record.writtenBytesPerSecond,
     memoryIntensive: record.memoryIntensive,
@@ -103,7 +109,7 @@ function iterationsOf({
   return report?.iterations ?? record.iterations;
 }
 
-/** QEMU explains nothing, but what it did follows from its rule. */
+/** QEMU gives no reason; this one follows from its rule. */
 function qemuDecision({ contestant, linkBytesPerSecond }: DemoOptions, record: RunRecord) {
   if (record.outcome !== 'completed') {
     return { action: 'abort', rule: 'time-limit', text: record.reason ?? record.outcome } as const;
@@ -128,7 +134,10 @@ function baselineReport({ record, lastProgress, time, downtimeLimitMs }: Baselin
     downtimeMs: record.downtimeMs,
     transferredBytes: record.transferredBytes,
     passes: lastProgress?.iteration ?? null,
-    /** What the last dirty sync found; within a pass it shrinks, and QEMU looks at its end. */
+    /**
+     * What the last dirty sync found. It shrinks within a pass; QEMU compares it with its limit at the end of
+     * the pass.
+     */
     lastPassDirtyBytes: lastPassDirtyBytes(record),
     dirtyBytesPerSecond: record.dirtyBytesPerSecond,
     guestSpeedShare: record.guestSpeedShare,
@@ -168,7 +177,7 @@ export function checkLines(record: RunRecord): CheckLine[] {
   });
 }
 
-/** QEMU has many words for a VM that stands still. */
+/** A check's evidence in words. QEMU has several run states for a VM that stands still; they become one word. */
 function inWords({ id, evidence }: CheckResult): string {
   if (id !== 'one-running') return evidence;
   const stateOf = (_: string, side: string, state: string) =>
@@ -208,7 +217,7 @@ export function comparison({ contestant, baseline }: DemoOutcome): string[] {
   );
 }
 
-/** What nobody can beat with whole pages on this link; no row for guests of which that is not known. */
+/** What nobody can beat with whole pages on this link; no row where the bound is not known. */
 function boundRow({ bounds }: RunRecord): Cell[][] {
   const { totalMigrationTimeMs, downtimeMs, transferredBytes } = bounds;
   if (totalMigrationTimeMs === null || transferredBytes === null) return [];
@@ -244,7 +253,7 @@ function brokenIds(checks: readonly CheckResult[]): string {
     .join(', ');
 }
 
-/** What it all comes to, for somebody who reads nothing else. */
+/** The outcome in a sentence or two, for a reader who reads nothing else. */
 export function closingSentence(outcome: DemoOutcome): string {
   const { baseline, contestant } = outcome;
   const moved = movedText(contestant);
@@ -282,7 +291,7 @@ function movedText({ title, record }: ContestantRun): string {
   return `${title} moved the VM${time}${down}${predicted}${but}`;
 }
 
-/** Godwit is a bird; godwit is this program. */
+/** Capitalizes a sentence, but keeps the program's name as it is. */
 function upperFirst(text: string): string {
   if (text.startsWith('godwit')) return text;
   return text.charAt(0).toUpperCase() + text.slice(1);

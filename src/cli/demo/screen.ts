@@ -1,6 +1,6 @@
 /**
  * What a person sees while `godwit demo` runs: headings, steps, the live panel, a row for each iteration.
- * Not responsible for what the lines look like (demo-view.ts) nor for the result (demo-report.ts).
+ * Not responsible for what the lines look like (screen/progress-panel.ts) nor for the result (report.ts).
  */
 
 import { type Clock, formatBytes, formatMs, formatRate } from '../../base/index.ts';
@@ -60,7 +60,7 @@ export class DemoScreen {
   }
 }
 
-/** Asked for each time: a terminal may be resized. */
+/** Read each time, because a terminal may be resized. */
 function canvasOf(output: Output): Canvas {
   const columns = output.isTTY === true ? (output.columns ?? COLUMNS_DEFAULT) - 1 : COLUMNS_DEFAULT;
   return { columns, paint: painter(wantsColour(output)) };
@@ -112,7 +112,7 @@ export class Act {
     return canvasOf(this.#output);
   }
 
-  /** QEMU's own last word; null before it has said anything. */
+  /** The last that QEMU reported; null before its first report. */
   get lastProgress(): BaselineProgress | null {
     return this.#lastProgress;
   }
@@ -172,7 +172,8 @@ export class Act {
     },
   };
 
-  // The row waits for the rule's word on its iteration, which comes with the next view; notes wait for the row.
+  // The row waits for the rule's decision on its iteration, which comes with the next view; notes wait for
+  // the row.
   #onProgress(view: ProgressView): void {
     const fresh = view.iterations.filter((stats) => stats.index >= this.#loggedIterations);
     for (const stats of fresh) {
@@ -209,7 +210,7 @@ export class Act {
     }
   }
 
-  /** The run was interrupted, or broke: nothing more to say here. */
+  /** The run was interrupted or failed, and nothing more is shown of it. */
   abandon(): void {
     this.#live.update([]);
     this.#live.close();

@@ -1,4 +1,7 @@
-/** Counts what a migration stream holds while it is decoded. Not responsible for reading files or for showing anything. */
+/**
+ * Counts what a migration stream holds while it is decoded. Not responsible for reading files or for showing
+ * anything.
+ */
 
 import {
   COMMAND,
@@ -11,7 +14,7 @@ import {
   type Tail,
 } from '../../stream/index.ts';
 
-/** Send counts are kept page by page, allocated as pages come: a stream may claim terabytes that it never sends. */
+/** Send counts are allocated as pages come, because a stream may claim terabytes that it never sends. */
 const CHUNK_PAGES = 4096;
 const COUNTED_PAGES_MAX = 256 * 1024 * 1024;
 const COUNT_MAX = 255;
@@ -99,7 +102,10 @@ export class InspectCollector implements StreamSink {
     this.passedBytes += bytes.length;
   }
 
-  /** Pages by how often they were sent; index 255 stands for 255 times and more. Null when there were too many. */
+  /**
+   * Pages by how often they were sent; index 255 stands for 255 times and more. Null when there were too
+   * many.
+   */
   sendHistogram(): number[] | null {
     if (!this.countsKnown) return null;
     const histogram: number[] = new Array(COUNT_MAX + 1).fill(0);

@@ -1,6 +1,6 @@
 /**
  * What a person sees while a plan runs, and its result as a table of text. Returns or writes text only.
- * Not responsible for running anything (lab.ts) nor for the figures (src/lab).
+ * Not responsible for running anything (run.ts) nor for the figures (src/lab).
  */
 
 import { type Clock, formatBytes, formatMs, formatRate, MIB } from '../../base/index.ts';
@@ -20,7 +20,7 @@ export class LabView {
   #status = '';
   #stage = '';
   #sinceMs = 0;
-  /** Null without a terminal: a log wants results, not what happens between them. */
+  /** Null without a terminal: a log shows results, and not what happens between them. */
   readonly #ticker: NodeJS.Timeout | null;
 
   constructor(output: Output, clock: Clock) {

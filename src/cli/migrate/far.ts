@@ -1,6 +1,7 @@
 /**
- * The destination of `godwit migrate`: a QEMU of this host, or one of another host behind ssh or behind a `godwit receive`
- * that was started by hand, and the options that go with it. Not responsible for the others (migrate-options.ts).
+ * The destination of `godwit migrate`: a QEMU of this host, or one of another host behind ssh or behind a
+ * `godwit receive` that was started by hand, and the options that go with it. Not responsible for the others
+ * (options.ts).
  */
 
 import { randomBytes } from 'node:crypto';

@@ -1,4 +1,7 @@
-/** What `godwit migrate` can be asked for, read and checked before anything is touched. Defaults: MIGRATE_DEFAULTS. */
+/**
+ * What `godwit migrate` can be asked for, read and checked before anything is touched. Defaults:
+ * MIGRATE_DEFAULTS.
+ */
 
 import type { Command } from 'commander';
 import { formatBytes, GodwitError, MIB, parseDurationMs, parseRate, parseSize } from '../../base/index.ts';

@@ -1,6 +1,6 @@
 /**
- * What `godwit migrate` says: the preflight, and the end of a migration. Pure. Not responsible for the live view
- * (demo-view.ts) nor for the JSON report (src/controller).
+ * What `godwit migrate` says: the preflight, and the end of a migration. Pure. Not responsible for the live
+ * view (screen/progress-panel.ts) nor for the JSON report (src/controller).
  */
 
 import { formatBytes, formatMs, formatRate } from '../../base/index.ts';
@@ -33,7 +33,7 @@ export function findingLines(findings: readonly ShownFinding[], paint: Paint): s
   });
 }
 
-/** What would be done, for a person. */
+/** What a migration would do, for a person. */
 export function planLines(preflight: Preflight, options: MigrateOptions, paint: Paint): string[] {
   const { gate, memory, settings } = preflight;
   const { strategy, parameters, limits } = options;
@@ -99,7 +99,7 @@ function settingText({ end, name, now, wanted }: SettingChange): string {
   return `${end} ${name} ${now === null ? 'unset' : String(now)} -> ${String(wanted)} (${back})`;
 }
 
-/** The end, for a person. */
+/** How a migration ended, for a person. */
 export function summaryLines(report: MigrationReport, sourceAfter: 'keep' | 'quit', paint: Paint): string[] {
   return report.success ? movedLines(report, sourceAfter, paint) : failedLines(report, paint);
 }

@@ -1,4 +1,7 @@
-/** The options of TLS with certificates of the operator's own, and addresses, as migrate and receive share them. */
+/**
+ * The options of TLS with certificates of the operator's own, and addresses, as migrate and receive share
+ * them.
+ */
 
 import path from 'node:path';
 import type { Command } from 'commander';

@@ -4,14 +4,14 @@ import type { Clock } from '../../base/index.ts';
 import type { Output } from '../command.ts';
 import { truncate } from './table.ts';
 
-/** Faster than the eye reads only costs the terminal. */
+/** A faster redraw than the eye can read only costs the terminal time. */
 const REDRAW_EVERY_MS = 100;
-/** A log wants a sign of life, not a film. */
+/** Without a terminal the first line is written at this interval, as a sign of life. */
 const PLAIN_EVERY_MS = 5000;
 const COLUMNS_DEFAULT = 80;
 
 export interface LiveView {
-  /** Shows the block instead of the last one; without a terminal now and then its first line. */
+  /** Replaces the block; without a terminal its first line is written now and then. */
   update(lines: readonly string[]): void;
   /** A line that stays, above the block. */
   log(line: string): void;
@@ -52,8 +52,8 @@ class TerminalView implements LiveView {
     this.#shown = [];
   }
 
-  // One write a frame, so that the terminal never shows half of one. A line that wraps would break the count of
-  // lines to go up, so each is cut to the width.
+  // One write a frame, so that the terminal never shows half of one. A line that wraps would break the count
+  // of lines to go up, so each is cut to the width.
   #draw(above: string, lines: readonly string[]): void {
     const columns = this.#output.columns ?? COLUMNS_DEFAULT;
     const block = lines.map((line) => `${truncate(line, columns - 1)}\n`).join('');

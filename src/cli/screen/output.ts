@@ -1,6 +1,7 @@
 /**
- * How the command line speaks: errors, tables, colours. Every function takes the output it writes to or returns
- * text, so tests read what a person would. Not responsible for live progress (live.ts) or exit codes (exit.ts).
+ * How the command line speaks: errors, tables, colours. Every function takes the output it writes to or
+ * returns text, so tests read what a person would. Not responsible for live progress (live.ts) or exit codes
+ * (exit.ts).
  */
 
 import { stripVTControlCharacters } from 'node:util';
@@ -82,8 +83,8 @@ function hintFor(error: unknown, exitCode: number): string | null {
 }
 
 /**
- * Writes an error and returns its exit code. With `json` it is one object on one line of `out`, where the result
- * would have been; otherwise what happened, what is safe and what to do, on `err`.
+ * Writes an error and returns its exit code. With `json` it is one object on one line of `out`, where the
+ * result would have been; otherwise what happened, what is safe and what to do, on `err`.
  */
 export function renderError(error: unknown, outputs: { out: Output; err: Output; json: boolean }): number {
   const { error: described, exitCode } = describeError(error);

@@ -1,6 +1,6 @@
 /**
- * A migration as lines of text, from one value: what the gateway reports, or what QEMU says of its own pre-copy.
- * Pure. Not responsible for drawing (live.ts) nor for when (demo-screen.ts).
+ * A migration as lines of text, from one value: what the gateway reports, or what QEMU says of its own
+ * pre-copy. Pure. Not responsible for drawing (live.ts) nor for deciding when (demo/screen.ts).
  */
 
 import { formatBytes, formatMs, formatRate, MIB } from '../../base/index.ts';
@@ -37,7 +37,9 @@ function mib(bytes: number): string {
 
 const SPARKS = '▁▂▃▄▅▆▇█';
 
-/** One column a value, the newest last, scaled to the largest shown; values that are not known leave a gap. */
+/**
+ * One column a value, the newest last, scaled to the largest shown; values that are not known leave a gap.
+ */
 export function sparkline(values: readonly (number | null)[], columns: number): string {
   const shown = columns > 0 ? values.slice(-columns) : [];
   const largest = Math.max(0, ...shown.map((value) => value ?? 0));
@@ -96,7 +98,7 @@ export interface PanelContext {
   readonly memoryBytes: number;
 }
 
-/** The redrawn block. Its first line says it all: without a terminal it is the only one. */
+/** The redrawn block. Its first line is complete by itself, because it is the only one without a terminal. */
 export function migrationPanel(view: ProgressView, context: PanelContext, canvas: Canvas): string[] {
   const { snapshot, iterations } = view;
   const { queuedPages, heldPages } = snapshot.backlog;
@@ -117,7 +119,7 @@ export function migrationPanel(view: ProgressView, context: PanelContext, canvas
   ];
 }
 
-/** Each page that came is there or waits; the few that came twice make this an upper bound. */
+/** Every page that QEMU sent has arrived or waits. Pages that it sent twice make this an upper bound. */
 function seenInFirstPass({ sentPages, resentPages, backlog }: Snapshot): number {
   return sentPages - resentPages + backlog.queuedPages + backlog.heldPages;
 }
@@ -138,7 +140,7 @@ function memoryLines(shares: MemoryShares, context: PanelContext, canvas: Canvas
   const queued = pagesAsBytes(shares.queuedPages);
   const held = pagesAsBytes(shares.heldPages);
   const current = Math.max(0, seen - queued - held);
-  // RAM is more than the guest's: firmware blocks move too.
+  // The stream carries more RAM than the guest's, because firmware blocks move too.
   const total = Math.max(context.memoryBytes, seen);
   const parts = [
     { size: current, mark: '█', name: 'there' },
@@ -193,7 +195,7 @@ export function iterationRow(stats: IterationStats, downtimePredictedMs: number 
   const pages = (count: number) => mib(pagesAsBytes(count));
   const cells = [
     formatMs(durationMs),
-    // Iteration 0 is the first pass: all that is there, dirtied or not.
+    // Iteration 0 is the first pass, which sends every page whether it is dirty or not.
     index === 0 ? UNKNOWN : pages(dirtyPages),
     mib(sentBytes),
     pages(resentPages),

@@ -1,4 +1,7 @@
-/** Aligned plain-text tables, measured in terminal columns. Not responsible for colour beyond measuring around it. */
+/**
+ * Aligned plain-text tables, measured in terminal columns. Not responsible for colour beyond measuring around
+ * it.
+ */
 
 import { stripVTControlCharacters } from 'node:util';
 
@@ -42,7 +45,10 @@ export function pad(text: string, width: number, align: 'left' | 'right' = 'left
 
 const segmenter = new Intl.Segmenter('en', { granularity: 'grapheme' });
 
-/** Columns a terminal gives to `text`: East Asian and emoji graphemes take two, combining marks and colours none. */
+/**
+ * Columns a terminal gives to `text`: East Asian and emoji graphemes take two, combining marks and colours
+ * none.
+ */
 export function displayWidth(text: string): number {
   const plain = stripVTControlCharacters(text);
   if (/^[\x20-\x7e]*$/.test(plain)) return plain.length;
@@ -73,7 +79,10 @@ function isWide(codePoint: number): boolean {
   );
 }
 
-/** The text cut to `width` columns, with an ellipsis where something is missing. Colours are dropped with the cut. */
+/**
+ * The text cut to `width` columns, with an ellipsis where something is missing. Colours are dropped with the
+ * cut.
+ */
 export function truncate(text: string, width: number): string {
   if (displayWidth(text) <= width) return text;
   if (width <= 0) return '';

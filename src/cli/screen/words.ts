@@ -1,4 +1,7 @@
-/** Splits a command as a shell would: blanks, quotes and backslashes; nothing is expanded. For --rsh and --remote-command. */
+/**
+ * Splits a command as a shell would: blanks, quotes and backslashes; nothing is expanded. For --rsh and
+ * --remote-command.
+ */
 
 import { GodwitError } from '../../base/index.ts';
 

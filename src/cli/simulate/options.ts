@@ -1,4 +1,7 @@
-/** What `godwit simulate` can be asked for, and the runs that follow from it. Not responsible for running them (simulate.ts). */
+/**
+ * What `godwit simulate` can be asked for, and the runs that follow from it. Not responsible for running them
+ * (run.ts).
+ */
 
 import type { Command } from 'commander';
 import {
@@ -15,7 +18,9 @@ import { type AnyStrategy, readParameters, strategies, strategyByName } from '..
 import { type TraceSource, WORKLOADS, type WorkloadName, type WorkloadOptions } from '../../trace/index.ts';
 import type { CommandOptions } from '../command.ts';
 
-/** The hot set is what the link carries in this time, and is written so often a second: as in `godwit demo`. */
+/**
+ * The link carries the hot set in this time, and the guest writes it so often a second, as in `godwit demo`.
+ */
 const HOT_SECONDS = 1.6;
 const HOT_BYTES_MIN = 4 * MIB;
 const HOT_TIMES_PER_SECOND = 2.5;
@@ -112,7 +117,7 @@ function sharedOf(
   };
 }
 
-/** What a plan does not say: how the gateway is set up, and what is worked out. */
+/** What a plan leaves open: how the gateway is set up, and what is derived. */
 export function simulationOptionsOf(
   options: CommandOptions,
 ): Pick<SimulationTask, 'roundTripMs' | 'gatewayMemoryBytesMax' | 'arrangement' | 'regret'> {
@@ -161,7 +166,10 @@ function hasParameter(strategy: AnyStrategy, setting: string): boolean {
   return strategy.parameters.some(({ name }) => name === nameOf(setting));
 }
 
-/** The guest's arguments; those left out follow from the link, so that the default is a guest that pre-copy cannot move. */
+/**
+ * The guest's arguments; those left out follow from the link, so that the default is a guest that pre-copy
+ * cannot move.
+ */
 export function workloadOf(options: CommandOptions, linkBytesPerSecond: number): Partial<WorkloadOptions> {
   const workload = oneOf('workload', String(options['workload']), WORKLOADS);
   const memoryBytes = parseSize(String(options['memory']));

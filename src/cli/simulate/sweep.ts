@@ -1,4 +1,7 @@
-/** `godwit simulate sweep PLAN`: a plan's runs, simulated on all cores; goes on where it stopped. Not responsible for a run (src/simulator). */
+/**
+ * `godwit simulate sweep PLAN`: a plan's runs, simulated on all cores; continues where it stopped. Not
+ * responsible for a run (src/simulator).
+ */
 
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -101,7 +104,7 @@ function readSweep(text: string, folder: string, options: CommandOptions): Sweep
   }
   const variants = variantsOf(document).map(({ label, document: variant }) => {
     const plan = parsePlan(stringify(variant));
-    // A recorded guest has a size of its own: what a limit follows from is known when it is read.
+    // A recorded guest has a size of its own, so its limits are known only when it is read.
     return { label, plan, timeLimitGiven: 'timeLimit' in variant };
   });
   const tasks = variants.flatMap((variant) =>
@@ -146,7 +149,7 @@ function taskOf(
   };
 }
 
-/** A trace counts by what is in it. Errors: the file system's. */
+/** A trace is identified by its contents. Errors: the file system's. */
 function hashOf(tasks: readonly SimulationTask[]): string {
   const hash = createHash('sha256');
   for (const task of tasks) hash.update(JSON.stringify(task));

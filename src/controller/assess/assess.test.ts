@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { GIB } from '../../base/index.ts';
-import { type FakeHandler, FakeQmpServer, fakeError, fakeReturn } from '../../qmp/index.ts';
+import { type FakeHandler, FakeQmpServer, fakeError, fakeReturn } from '../../qmp/fake.testing.ts';
 import { assess } from './assess.ts';
 import type { AssessOptions } from './types.ts';
 

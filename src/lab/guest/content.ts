@@ -1,6 +1,7 @@
 /**
- * The content of a guest page as a function of seed, page number and write counter: the twin of bare/content.c, so that the host
- * can judge a memory dump without the guest. u64 as two u32; a change here is a change there.
+ * The content of a guest page as a function of seed, page number and write counter: the twin of
+ * bare/content.c, so that the host can judge a memory dump without the guest. u64 as two u32; a change in one
+ * needs the same change in the other.
  */
 
 import { bodyOf, type GuestBody, type GuestOptions, type GuestWorkload } from './options.ts';
@@ -21,8 +22,8 @@ export function pageContentOf(options: Pick<GuestOptions, 'seed' | 'workload' | 
 }
 
 /**
- * The 4,096 bytes of a filled page that was written `counter` times. `pageNumber` is the physical address / 4,096.
- * The result is `into` when given, which must be 1,024 words.
+ * The 4,096 bytes of a filled page that was written `counter` times. `pageNumber` is the physical address /
+ * 4,096. The result is `into` when given, which must be 1,024 words.
  */
 export function expectedPage(
   content: PageContent,

@@ -1,6 +1,6 @@
 /**
- * The log that the guest writes to its disk, judged from the raw image: no gap, no duplicate, no damaged record.
- * Not responsible for image formats: convert a qcow2 to raw first (`qemu-img convert -O raw`).
+ * The log that the guest writes to its disk, judged from the raw image: no gap, no duplicate, no damaged
+ * record. Not responsible for image formats: convert a qcow2 to raw first (`qemu-img convert -O raw`).
  */
 
 import { fillRandom, mix32 } from './content.ts';
@@ -14,7 +14,7 @@ const U64 = (1n << 64n) - 1n;
 export interface DiskLogExpectation {
   readonly seed: number;
   readonly diskLogBytes?: number;
-  /** A record that the guest reported complete must be there. */
+  /** Every record that the guest reported as complete must be in the log. */
   readonly completedSequence?: number | null;
 }
 
@@ -81,7 +81,7 @@ export function diskRecord(seed: number, sequence: number, places: number, guest
   return record;
 }
 
-// Rebuilds the record from its own sequence and time: anything but an exact copy is damage.
+// The record is rebuilt from its own sequence and time; anything but an exact copy is damage.
 function readRecord(sector: Uint8Array, seed: number, places: number): number | null {
   const view = new DataView(sector.buffer, sector.byteOffset, SECTOR_BYTES);
   const sequence = view.getBigUint64(8, true);

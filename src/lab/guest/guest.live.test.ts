@@ -1,4 +1,7 @@
-/** The guest on real QEMUs: each workload, its checks, deliberate damage, the disk log, a dump, and a plain move. */
+/**
+ * The guest on real QEMUs: each workload, its checks, deliberate damage, the disk log, a dump, and a plain
+ * move.
+ */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

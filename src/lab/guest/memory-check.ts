@@ -1,6 +1,7 @@
 /**
  * The host's own check of the guest's memory from a dump: which pages differ from what seed and counters say.
- * Independent of the guest's code, not of its counter table; comparing the RAM of both ends page by page is another check.
+ * It does not depend on the guest's code, but it does on the guest's counter table. Another check compares
+ * the RAM of both ends page by page (judge/oracle.ts).
  */
 
 import { GodwitError } from '../../base/index.ts';
@@ -8,7 +9,7 @@ import { expectedPage, PAGE_BYTES, type PageContent } from './content.ts';
 import { GUEST_BODIES, GUEST_WORKLOADS } from './options.ts';
 
 /** Where the guest keeps what a reader of its memory needs (bare/guest.ld). */
-export const GUEST_FACTS_ADDRESS = 0x110000;
+const GUEST_FACTS_ADDRESS = 0x110000;
 const FACTS_MAGIC = 0x3153544346574447n;
 const REGION_MAX = 4;
 const PAGES_MAX = 2 ** 27;
@@ -26,7 +27,9 @@ export interface GuestFacts {
   readonly tableAddress: number;
   readonly mirrorAddress: number;
   readonly pagesWritten: number;
-  /** The page (physical address / 4,096) that was being written when the memory was taken; null when none was. */
+  /**
+   * The page (physical address / 4,096) that was being written when the memory was taken; null when none was.
+   */
   readonly pageInFlight: number | null;
   readonly heartbeats: number;
   readonly diskSequence: number;
@@ -45,7 +48,7 @@ export interface MemoryCheck {
   readonly checksum: string;
 }
 
-export function readGuestFacts(read: ReadGuestMemory): GuestFacts {
+function readGuestFacts(read: ReadGuestMemory): GuestFacts {
   const bytes = read(GUEST_FACTS_ADDRESS, PAGE_BYTES);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (view.getBigUint64(0, true) !== FACTS_MAGIC) refuse('no guest facts at their address');
@@ -82,7 +85,7 @@ export function readGuestFacts(read: ReadGuestMemory): GuestFacts {
   };
 }
 
-/** Judges every data page. A page in flight is not judged: it was caught half written, as the facts say. */
+/** Judges every data page, except one that the facts name as half written. */
 export function checkGuestMemory(read: ReadGuestMemory): MemoryCheck {
   const facts = readGuestFacts(read);
   const table = readWords(read, facts.tableAddress, facts.pageCount);

@@ -22,14 +22,20 @@ export interface GuestOptions {
   readonly body: GuestBody | null;
   /** RAM used for data pages; null: all that the guest does not need itself. */
   readonly memoryBytes: number | null;
-  /** Data pages that get content before the workload starts; the others stay zero. Null: all from `fillAtBytes` on. */
+  /**
+   * Data pages that get content before the workload starts; the others stay zero. Null: all from
+   * `fillAtBytes` on.
+   */
   readonly fillBytes: number | null;
   readonly fillAtBytes: number;
   /** The region that the workload writes; null: all that is filled from `hotAtBytes` on. */
   readonly hotBytes: number | null;
   /** Counted from the first filled page. */
   readonly hotAtBytes: number;
-  /** Bytes of dirtied pages a second: each write counts 4,096, however little of the page it changes. Null: unthrottled. */
+  /**
+   * Bytes of dirtied pages a second: each write counts 4,096, however little of the page it changes. Null:
+   * unthrottled.
+   */
   readonly rateBytesPerSecond: number | null;
   readonly seed: number;
   /** 0 (uniform) to 2, in steps of 0.001. */
@@ -43,7 +49,7 @@ export interface GuestOptions {
   readonly diskLogBytes: number;
 }
 
-/** The program has the same defaults (args.c); a live test compares them. */
+/** bare/args.c has the same defaults; a live test compares the two. */
 export const GUEST_DEFAULTS: GuestOptions = {
   workload: 'idle',
   body: null,
@@ -67,7 +73,9 @@ export function bodyOf(options: Pick<GuestOptions, 'workload' | 'body'>): GuestB
   return options.body ?? (options.workload === 'mixed' ? 'text' : 'random');
 }
 
-/** The text for QEMU's `-append`. Every option is written out, so that a recorded command line says it all. */
+/**
+ * The text for QEMU's `-append`. Every option is written out, so that a recorded command line says it all.
+ */
 export function guestCommandLine(partial: Partial<GuestOptions> = {}): string {
   const options = { ...GUEST_DEFAULTS, ...partial };
   const { memoryBytes, fillBytes, hotBytes, rateBytesPerSecond } = options;

@@ -47,11 +47,16 @@ export interface GuestVerification {
   readonly badPages: number;
   /** Index among the data pages; null when none is bad. */
   readonly firstBadPage: number | null;
-  /** Over the first word of each page, 16 hexadecimal digits: equal on both ends of a move of a quiet guest. */
+  /**
+   * Over the first word of each page, 16 hexadecimal digits: equal on both ends of a move of a quiet guest.
+   */
   readonly checksum: string;
   /** Rows in which the counter table and its mirror disagree. */
   readonly badRows: number;
-  /** Whether the counters add up to the pages written: false when table, mirror and pages are stale together. */
+  /**
+   * Whether the counters add up to the pages written. They do not when table, mirror and pages are stale
+   * together.
+   */
   readonly countersAddUp: boolean;
 }
 

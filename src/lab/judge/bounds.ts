@@ -1,7 +1,8 @@
 /**
- * What no strategy can beat for a guest whose writes are known: every filled page crosses the link once, and of the
- * pages that are written only as many can be current at the destination as the link refreshes. Pure.
- * Whole pages: a contestant that sends deltas or compresses may go below. Not responsible for device state or latency.
+ * What no strategy can beat for a guest whose writes are known. Every filled page crosses the link once; of
+ * the pages that the guest writes, only as many can be current at the destination as the link can refresh.
+ * Pure. The bounds count whole pages, so a contestant that sends deltas or compresses may go below them. Not
+ * responsible for device state or latency.
  */
 
 import { PAGE_SIZE_BYTES } from '../../vm/index.ts';
@@ -40,8 +41,9 @@ export function boundsOf(
 }
 
 /**
- * A page that is rewritten r times a second costs r sends a second to be kept current: the link keeps the pages
- * whose rates, coldest first, add up to what it carries, and the hotter ones are stale whenever the VM stops.
+ * To keep current a page that is rewritten r times a second, the link must send it r times a second. It keeps
+ * the coldest pages current, up to the rates that it can carry; all hotter pages are stale whenever the VM
+ * stops.
  */
 function stalePagesMin(guest: KnownGuest, writesPerSecond: number, sendsPerSecond: number): number | null {
   switch (guest.workload) {

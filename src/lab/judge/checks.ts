@@ -1,6 +1,6 @@
 /**
- * What must hold after a run, as objects: each captures evidence from the pair, judges it purely, and can show it.
- * Not responsible for the second oracle (oracle.ts), which needs both VMs stopped.
+ * What must hold after a run, as objects: each captures evidence from the pair, judges it purely, and can
+ * show it. Not responsible for the second oracle (oracle.ts), which needs both VMs stopped.
  */
 
 import { readFile } from 'node:fs/promises';
@@ -21,7 +21,7 @@ import { joinSerial } from '../machine/serial.ts';
 import type { Vm } from '../machine/vm.ts';
 import { continuityOf, type HeartbeatContinuity, heartbeatsOf, lastHeartbeat } from './heartbeats.ts';
 
-/** What a run was allowed and what it did; null: not promised, not measured. */
+/** What a run was allowed and what it did; null where nothing was promised or measured. */
 export interface LimitFigures {
   readonly timeLimitMs: number;
   readonly totalMigrationTimeMs: number | null;
@@ -47,7 +47,7 @@ export interface Check<Evidence> {
   readonly id: string;
   readonly when: readonly Place[];
   capture(scene: Scene): Promise<Evidence>;
-  /** What is wrong; empty: the check holds. */
+  /** What is wrong; empty where the check holds. */
   assert(evidence: Evidence, place: Place): readonly string[];
   /** The evidence on one line. */
   dump(evidence: Evidence): string;
@@ -67,7 +67,7 @@ export interface Checked {
   readonly verification: GuestVerification | null;
 }
 
-// Beats to wait for before judging continuity: proof that the VM at the end of the move still works.
+// Continuity is judged after this many beats, which prove that the VM still works after the move.
 const BEATS_AFTER = 5;
 const BEATS_TIMEOUT_MS = 10_000;
 
@@ -219,7 +219,10 @@ export const limitsCheck: Check<LimitFigures> = {
   dump: (figures) => JSON.stringify(figures),
 };
 
-/** In the order in which they must be run: the guest's verification ends its workload, the disk's stops it for a moment. */
+/**
+ * The order matters: the guest's verification ends its workload, and the disk check stops the VM for a
+ * moment.
+ */
 export async function runChecks(scene: Scene): Promise<Checked> {
   const results: CheckResult[] = [];
   const run = async <Evidence>(check: Check<Evidence>): Promise<Evidence | null> => {

@@ -1,4 +1,6 @@
-/** Heartbeats of the guest with the time they were seen here. Not responsible for judging them (checks.ts). */
+/**
+ * Heartbeats of the guest with the time they were seen here. Not responsible for judging them (checks.ts).
+ */
 
 import { type GuestHeartbeat, parseGuestLine } from '../guest/index.ts';
 import type { SerialLine } from '../machine/serial.ts';
@@ -7,7 +9,7 @@ export interface Heartbeat extends GuestHeartbeat {
   readonly atMs: number;
 }
 
-export function heartbeatOf(line: SerialLine): Heartbeat | null {
+function heartbeatOf(line: SerialLine): Heartbeat | null {
   const parsed = parseGuestLine(line.text);
   return parsed.kind === 'heartbeat' ? { ...parsed, atMs: line.atMs } : null;
 }
@@ -34,7 +36,7 @@ export interface HeartbeatContinuity {
   readonly firstFault: string | null;
 }
 
-/** The guest counts 1, 2, 3 ...: its counter lies in its memory, so a move that lost nothing leaves no trace here. */
+/** The guest counts 1, 2, 3 ... in its memory, so a move that lost nothing leaves no gap in the counters. */
 export function continuityOf(counters: readonly number[]): HeartbeatContinuity {
   let lost = 0;
   let repeated = 0;

@@ -10,7 +10,10 @@ import type { Vm } from '../machine/vm.ts';
 import { lastHeartbeat } from './heartbeats.ts';
 
 export interface DirtyRate {
-  /** Distinct bytes dirtied within one second, as QEMU samples it: what a pass of a second would have to send again. */
+  /**
+   * Distinct bytes dirtied within one second, as QEMU samples them. A pass of one second would send them
+   * again.
+   */
   readonly dirtyBytesPerSecond: number;
   /** Bytes of all page writes, repeated ones included, by the guest's own count. */
   readonly writtenBytesPerSecond: number;
@@ -22,7 +25,8 @@ export const MEMORY_INTENSIVE_RATIO = 1.2;
 const WINDOW_SECONDS = 1;
 const POLL_MS = 50;
 const TIMEOUT_MS = 15_000;
-// The most that QEMU allows: 4,096 samples of a guest of 256 MiB. Its exact mode (dirty-bitmap) shows 0 under TCG.
+// The most that QEMU allows: 4,096 samples of a guest of 256 MiB. Its exact mode (dirty-bitmap) shows 0 under
+// TCG.
 const SAMPLES_PER_GIB = 16_384;
 
 /** Takes about a second; not while the VM migrates (the two collide in QEMU). */

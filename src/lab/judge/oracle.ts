@@ -1,7 +1,8 @@
 /**
- * The second oracle, outside the guest: every RAM block of two stopped VMs compared page by page, ROM and video memory
- * included, read from the QEMU processes themselves, so that neither QEMU's migration code nor ours has a part in it.
- * Not responsible for stopping the VMs. Needs QEMU 8.1 (`info ramblock` with host addresses).
+ * The second oracle, outside the guest: every RAM block of two stopped VMs compared page by page, ROM and
+ * video memory included, read from the QEMU processes themselves, so that neither QEMU's migration code nor
+ * ours has a part in it. Not responsible for stopping the VMs. Needs QEMU 8.1 (`info ramblock` with host
+ * addresses).
  */
 
 import { closeSync, openSync, readSync, writeSync } from 'node:fs';
@@ -35,7 +36,10 @@ export interface RamComparison {
 const CHUNK_BYTES = 1024 * 1024;
 const BLOCKS_MAX = 4096;
 
-/** Errors: LAB_VM_FAILED where a VM still runs, the blocks differ in name or size, or QEMU does not show where they are. */
+/**
+ * Errors: LAB_VM_FAILED where a VM still runs, the blocks differ in name or size, or QEMU does not show where
+ * they are.
+ */
 export async function compareRam(source: Vm, destination: Vm): Promise<RamComparison> {
   const [left, right] = [await stoppedBlocks(source), await stoppedBlocks(destination)];
   if (describe(left) !== describe(right)) {
@@ -57,7 +61,7 @@ export async function compareRam(source: Vm, destination: Vm): Promise<RamCompar
   }
 }
 
-/** Flips one bit of one page behind QEMU's back: the damage that the checks must find. */
+/** Flips one bit of one page without QEMU's knowledge; the checks must find this damage. */
 export async function damagePage(vm: Vm, where: RamDifference): Promise<void> {
   const block = (await ramBlocks(vm)).find(({ id }) => id === where.block);
   assert(block && where.pageIndex * PAGE_SIZE_BYTES < block.sizeBytes, `${where.block} has that page`);
@@ -74,11 +78,14 @@ export async function damagePage(vm: Vm, where: RamDifference): Promise<void> {
 }
 
 /** Errors: LAB_VM_FAILED where QEMU does not show the blocks' host addresses. */
-export async function ramBlocks(vm: Vm): Promise<HostRamBlock[]> {
+async function ramBlocks(vm: Vm): Promise<HostRamBlock[]> {
   return parseRamBlocks(await humanMonitorCommand(vm.qmp, 'info ramblock'));
 }
 
-/** The table of `info ramblock`: name, page size, offset, used, total, host address, flags. Names may hold spaces. */
+/**
+ * The table of `info ramblock`: name, page size, offset, used, total, host address, flags. Names may hold
+ * spaces.
+ */
 export function parseRamBlocks(table: string): HostRamBlock[] {
   const blocks: HostRamBlock[] = [];
   for (const line of table.split('\n').slice(1, BLOCKS_MAX)) {

@@ -1,19 +1,22 @@
 /**
- * How busy others kept this machine while a VM moved: what a figure on two shared cores must be read with.
- * Not responsible for judging it.
+ * How busy others kept this machine while a VM moved. A figure measured on shared cores means little without
+ * it. Not responsible for judging it.
  */
 
 import { readFile } from 'node:fs/promises';
 
-/** In /proc, whatever the kernel's own clock: proc(5). */
+/** /proc counts in these units, whatever the kernel's own clock is: proc(5). */
 const TICKS_PER_SECOND = 100;
 
 export interface LoadMeter {
-  /** Cores that processes other than ours kept busy since the start, on average; the kernel's own work counts as theirs. Null where it cannot be told. */
+  /**
+   * Cores that processes other than ours kept busy since the start, on average; the kernel's own work counts
+   * as theirs. Null where it cannot be told.
+   */
   othersCores(): Promise<number | null>;
 }
 
-/** From now on. Ours: this process and `pids`. */
+/** Measures from now on. This process and `pids` count as ours, everything else as others. */
 export async function meterLoad(pids: readonly number[]): Promise<LoadMeter> {
   const startMs = performance.now();
   const start = await readTicks(pids);

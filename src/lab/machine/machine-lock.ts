@@ -1,6 +1,6 @@
 /**
- * A lock file of this machine, taken for one run at a time (flock(2), through util-linux' `flock`, since Node has none):
- * measurements that share a machine do not disturb each other. Not responsible for who else takes it.
+ * A lock file of this machine, which one run at a time holds, so that measurements do not disturb each other.
+ * Node has no flock(2); util-linux' `flock` takes it. Not responsible for who else takes it.
  */
 
 import { labError } from '../errors.ts';
@@ -13,18 +13,22 @@ export interface MachineLockOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Shorter waits are not worth telling. */
+/** Shorter waits are not reported. */
 const PATIENCE_MS = 500;
 const HELD = 'held';
 
-/** Waits for the lock, runs `work`, and lets it go however that ends. Errors: LAB_TOOL_MISSING, LAB_COMMAND_FAILED, the signal's reason. */
+/**
+ * Waits for the lock, runs `work`, and releases the lock however that ends. Errors: LAB_TOOL_MISSING,
+ * LAB_COMMAND_FAILED, the signal's reason.
+ */
 export async function withMachineLock<Result>(
   options: MachineLockOptions,
   work: () => Promise<Result>,
 ): Promise<Result> {
   const { path, onWait, signal } = options;
   signal?.throwIfAborted();
-  // -o: only `flock` itself has the lock, so that killing it is enough; `cat` keeps it alive as long as we are.
+  // With -o only `flock` itself holds the lock, so killing it is enough. `cat` keeps it alive as long as this
+  // process.
   const holder = await startProcess(['flock', '-o', path, 'sh', '-c', `echo ${HELD}; exec cat`]);
   const patience = setTimeout(() => onWait?.(), PATIENCE_MS);
   try {

@@ -1,6 +1,6 @@
 /**
- * A pair of lab VMs on two hosts: the source boots the bare guest and runs its workload, the destination waits.
- * Not responsible for moving the VM, nor for choosing sizes and workloads (plans, the caller).
+ * A pair of lab VMs on two hosts: the source boots the bare guest and runs its workload, the destination
+ * waits. Not responsible for moving the VM, nor for choosing sizes and workloads (plans, the caller).
  */
 
 import { join } from 'node:path';

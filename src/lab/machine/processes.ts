@@ -1,7 +1,7 @@
 /**
- * Child processes and folders of the lab, none of which outlives it: `setpriv --pdeathsig` has the kernel kill every
- * child when the lab dies, however it dies; folders of dead labs are swept by the next one.
- * Not responsible for what the processes do.
+ * Child processes and folders of the lab, none of which outlives it. With `setpriv --pdeathsig` the kernel
+ * kills every child when the lab dies, however it dies; the next lab removes the folders of dead ones. Not
+ * responsible for what the processes do.
  */
 
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
@@ -105,7 +105,7 @@ export function runCommand(argv: readonly string[]): Promise<string> {
   });
 }
 
-/** A private folder (mode 0700) that is removed at exit; sweeps the folders of labs that are no more. */
+/** A private folder (mode 0700) that is removed at exit. Also removes the folders of labs that have ended. */
 export function makeRunFolder(): string {
   hookExit();
   sweepDeadFolders();
@@ -126,7 +126,7 @@ function sweepDeadFolders(): void {
     try {
       rmSync(join(tmpdir(), name), { recursive: true, force: true });
     } catch {
-      // Another user's: theirs to remove.
+      // It belongs to another user, who must remove it.
     }
   }
 }

@@ -1,6 +1,7 @@
 /**
- * The guest's serial port: QEMU connects to a unix socket of ours, so that no byte is lost for want of a reader.
- * Stamps each line with the monotonic clock. Not responsible for what the lines mean: src/lab/guest parses them.
+ * The guest's serial port: QEMU connects to a unix socket of this process, so no byte is lost before somebody
+ * reads. Stamps each line with the monotonic clock. Not responsible for what the lines mean: src/lab/guest
+ * parses them.
  */
 
 import { createServer, type Socket } from 'node:net';
@@ -91,8 +92,8 @@ export async function openSerialPort(path: string): Promise<SerialPort> {
 }
 
 /**
- * What the guest wrote, across its move: the serial port's state moves with the VM, so a line may begin at the source
- * and end at the destination. Also tells which line is the destination's first.
+ * What the guest wrote, across its move: the serial port's state moves with the VM, so a line may begin at
+ * the source and end at the destination. Also tells which line is the destination's first.
  */
 export function joinSerial(
   source: Pick<SerialPort, 'lines' | 'partial'>,

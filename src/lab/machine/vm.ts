@@ -25,9 +25,14 @@ export interface MachineOptions {
   readonly kernel: string;
   readonly commandLine: string;
   readonly disk?: { readonly image: string; readonly iothread: boolean } | null;
-  /** Its memory is touched before it starts, as huge pages and `prealloc` do on KVM hosts; docs/lab.md says why. Default false. */
+  /**
+   * Its memory is touched before it starts, as huge pages and `prealloc` do on KVM hosts; docs/lab.md says
+   * why. Default false.
+   */
   readonly preallocated?: boolean;
-  /** RAM in two backends of different kinds, VGA and a balloon: the devices and blocks that small VMs lack. */
+  /**
+   * RAM in two backends of different kinds, VGA and a balloon: the devices and blocks that small VMs lack.
+   */
   readonly furnished?: boolean;
   /** Further QEMU arguments, last. */
   readonly extra?: readonly string[];
@@ -40,7 +45,7 @@ export interface VmOptions extends MachineOptions {
   readonly host?: Host;
   /** Waits for `migrate-incoming`. */
   readonly incoming?: boolean;
-  /** `-S`: does not start by itself. */
+  /** With `-S` the VM does not start by itself. */
   readonly paused?: boolean;
   readonly cores?: CorePlan | null;
 }
@@ -59,7 +64,6 @@ export interface Vm {
 }
 
 export const SMALL_MEMORY_BYTES = 256 * MIB;
-export const LARGE_MEMORY_BYTES = 6144 * MIB;
 
 const MONITOR_TIMEOUT_MS = 20_000;
 const MONITOR_POLL_MS = 10;
@@ -110,8 +114,8 @@ function diskArguments(disk: MachineOptions['disk']): string[] {
   ];
 }
 
-/** The whole command line but for where it runs. */
-export function qemuArguments(options: VmOptions, qemu: string): string[] {
+/** The whole command line, without the prefix that says where it runs. */
+function qemuArguments(options: VmOptions, qemu: string): string[] {
   const at = (file: string) => join(options.folder, `${options.name}-${file}`).replaceAll(',', ',,');
   return [
     ...[qemu, '-name', options.name, '-nodefaults', '-no-user-config', '-display', 'none'],
@@ -128,7 +132,10 @@ export function qemuArguments(options: VmOptions, qemu: string): string[] {
   ];
 }
 
-/** Starts a VM and waits until its monitor answers. Errors: LAB_TOOL_MISSING, LAB_VM_FAILED with QEMU's stderr. */
+/**
+ * Starts a VM and waits until its monitor answers. Errors: LAB_TOOL_MISSING, LAB_VM_FAILED with QEMU's
+ * stderr.
+ */
 export async function startVm(options: VmOptions): Promise<Vm> {
   const startedAtMs = performance.now();
   const cores = options.host?.cores ?? options.cores ?? null;
@@ -159,7 +166,7 @@ export async function startVm(options: VmOptions): Promise<Vm> {
   };
 }
 
-/** QEMU makes the socket some time after it started, or dies and says why on stderr. */
+/** QEMU makes the socket some time after its start, or ends and says why on stderr. */
 async function connectMonitor(path: string, qemu: LabProcess): Promise<QmpClient> {
   const deadlineMs = performance.now() + MONITOR_TIMEOUT_MS;
   for (;;) {

@@ -1,7 +1,7 @@
 /**
- * Two hosts and the link between them. With privilege: two network namespaces joined by a veth pair that the kernel
- * shapes in both directions (`tc tbf`). Without: a token-bucket relay in this process, which says so in `note`.
- * Not responsible for what runs on the hosts, nor for latency.
+ * Two hosts and the link between them. With privilege they are two network namespaces joined by a veth pair
+ * that the kernel shapes in both directions (`tc tbf`). Without privilege a token-bucket relay in this
+ * process stands in, and `note` says so. Not responsible for what runs on the hosts, nor for latency.
  */
 
 import { errorMessage } from '../../base/index.ts';
@@ -14,7 +14,7 @@ export interface Host {
   readonly name: 'source' | 'destination';
   /** `argv` as it must be run to run on this host. */
   command(argv: readonly string[]): string[];
-  /** Of its own; absent: whatever each VM is given. */
+  /** The host's own cores; absent where each VM is given its cores separately. */
   readonly cores?: CorePlan;
 }
 
@@ -26,7 +26,7 @@ export interface LinkCounters {
 
 export interface Network {
   readonly kind: 'namespaces' | 'relay';
-  /** Why the link is not the kernel's; null where it is. */
+  /** Why the kernel does not shape the link; null where it does. */
   readonly note: string | null;
   readonly linkBytesPerSecond: number;
   readonly source: Host;
@@ -50,10 +50,12 @@ export interface NetworkOptions {
 
 // Jumbo frames: at 1500 bytes the headers alone would take 4.4 % of the link.
 const MTU_BYTES = 9000;
-// The bucket must hold a whole offloaded packet (64 KiB), or tbf splits each one in software; 4 ms of link otherwise.
+// The bucket must hold a whole offloaded packet (64 KiB), or tbf splits each one in software; 4 ms of link
+// otherwise.
 const BURST_BYTES_MIN = 128 * 1024;
 const BURST_MS = 4;
-// Long enough that TCP's halved window still fills the link (no base latency), short enough that the queue is no downtime.
+// Long enough for TCP's halved window to fill the link, which has no base latency; short enough to add no
+// downtime.
 const QUEUE_BYTES_MIN = 128 * 1024;
 const QUEUE_MS = 20;
 const PORT_FIRST = 4444;
@@ -102,7 +104,10 @@ async function openNamespaces(options: NetworkOptions): Promise<Network> {
   }
 }
 
-/** A namespace without a name lives as long as the process in it: nothing is left behind, however we end. */
+/**
+ * A namespace without a name lives as long as the process in it, so nothing is left behind however this one
+ * ends.
+ */
 async function holdNamespace(): Promise<LabProcess> {
   // `cat` ends with its stdin; the line proves that the namespace exists before anyone enters it.
   const holder = await startProcess(['unshare', '--net', '--', 'sh', '-c', 'echo ready; exec cat']);
@@ -140,7 +145,7 @@ async function joinSides(
 
 /**
  * First address of a /30 that no other lab on this machine uses.
- * 198.18.0.0/15 is set apart for benchmarks (RFC 2544): it meets no one's real network.
+ * 198.18.0.0/15 is reserved for benchmarks (RFC 2544) and collides with no real network.
  */
 async function freeSubnet(): Promise<number> {
   const shown = await runCommand(['ip', '-o', 'address', 'show', 'to', `${ipv4(BENCHMARK_NET)}/15`]);
@@ -200,7 +205,10 @@ function namespaceNetwork(
   };
 }
 
-/** The shaper's own counter, not the device's: it counts each packet's headers also where packets leave in bunches. */
+/**
+ * The shaper's own counter. Unlike the device's, it counts each packet's headers also where packets leave in
+ * bunches.
+ */
 async function shapedBytes(side: Side): Promise<number> {
   const text = await runCommand([...side.enter, 'tc', '-s', '-j', 'qdisc', 'show', 'dev', side.device]);
   const [qdisc] = JSON.parse(text) as { bytes?: number }[];

@@ -1,7 +1,7 @@
 /**
- * A relay between two TCP ports that carries a fixed number of bytes a second each way (token bucket), over all its
- * connections together. The link of machines where network namespaces cannot be made.
- * Not responsible for headers: it counts payload only.
+ * A relay between two TCP ports that carries a fixed number of bytes a second each way (token bucket), over
+ * all its connections together. The link of machines where network namespaces cannot be made. Not responsible
+ * for headers: it counts payload only.
  */
 
 import { createServer, type Server, Socket } from 'node:net';
@@ -22,7 +22,10 @@ export interface ShapedRelay {
   close(): Promise<void>;
 }
 
-/** A moment from which the next chunk may go: each chunk moves it by the time that its bytes take on the link. */
+/**
+ * The moment from which the next chunk may go. Each chunk moves it by the time that its bytes take on the
+ * link.
+ */
 export class TokenBucket {
   readonly #bytesPerMs: number;
   readonly #burstMs: number;
@@ -57,7 +60,7 @@ export async function openShapedRelay(linkBytesPerSecond: number): Promise<Shape
     ] as const) {
       sockets.add(socket);
       socket.setNoDelay(true);
-      // A broken half breaks the other: as a link, the relay must not hide a reset.
+      // A broken half breaks the other, because a link does not hide a reset.
       socket.on('error', () => other.destroy());
       socket.on('close', () => sockets.delete(socket));
     }

@@ -1,7 +1,7 @@
 /**
- * A report as one self-contained page: the four metrics as plots and tables, distance to the bounds, what each
- * strategy did, and how it was measured. Pure: no script, no download, no date of its own.
- * Not responsible for the figures (report.ts) nor for drawing (report-plots.ts).
+ * A report as one self-contained page: the four metrics as plots and tables, distance to the bounds, what
+ * each strategy did, and how it was measured. Pure: no script, no download, no date of its own. Not
+ * responsible for the figures (report.ts) nor for drawing (plots.ts).
  */
 
 import { formatBytes, formatPercent, MIB } from '../../base/index.ts';
@@ -17,7 +17,7 @@ interface Figure {
   readonly metric: Metric;
   readonly title: string;
   readonly unit: string;
-  /** Of the metric's own unit. */
+  /** In the metric's own unit. */
   readonly scale: number;
 }
 
@@ -129,7 +129,7 @@ function metricPlot(
   runs: readonly RunRecord[],
   colours: ReadonlyMap<string, string>,
 ): string {
-  // Of all runs alike: the guest is the same, and its measured rate is not exact.
+  // The median over all runs: the guest is the same in each, and its measured rate is not exact.
   const boundSpread = spreadOf(runs.map((record) => record.bounds[metric]));
   const bound = boundSpread === null ? null : boundSpread.median / scale;
   const strips = rows.map((row) =>
@@ -154,7 +154,7 @@ function predictionPlot(
   runs: readonly RunRecord[],
   colours: ReadonlyMap<string, string>,
 ): string {
-  // Also of runs that count as failed: a prediction that was not kept may be why.
+  // Runs that count as failed are included, since a broken prediction may be the reason.
   const ratioOf = ({ downtimeMs, downtimePredictedMs }: RunRecord) =>
     downtimeMs === null || !downtimePredictedMs ? null : downtimeMs / downtimePredictedMs;
   const predicting = rows.filter((row) => row.downtimeOverPredicted !== null);
@@ -220,14 +220,14 @@ function metricsTable(rows: readonly ReportRow[]): string {
   return table(head, body);
 }
 
-/** Iterations of the run in the middle: by total time of those that succeeded, else the first. */
+/** Iterations of the run with the median total time among those that succeeded, else of the first run. */
 function courses(rows: readonly ReportRow[], runs: readonly RunRecord[]): string {
   const shown = rows.map(({ strategy }) => typicalRun(runs.filter((record) => record.strategy === strategy)));
   const known = shown.filter((record) => record !== null && record.iterations.length > 0) as RunRecord[];
   if (known.length === 0) return '';
   const mib = (pages: number | null) => (pages === null ? null : (pages * PAGE_SIZE_BYTES) / MIB);
   const sentMib = (one: MigratorIteration) => (one.sentBytes === null ? null : one.sentBytes / MIB);
-  // The first pass moves all of memory, whatever the strategy: it would flatten the rest.
+  // The first pass moves all of memory under every strategy, and would flatten the rest of the plot.
   const later = known.flatMap(({ iterations }) => iterations.slice(1));
   const mibMax = Math.max(
     1,
@@ -337,7 +337,7 @@ function medianText(spread: Spread | null): string {
   return spread === null ? UNKNOWN : `${digits(spread.median)}\u00d7`;
 }
 
-/** Three digits are what such measurements carry. */
+/** Three digits, which is as much as such measurements carry. */
 function digits(value: number): string {
   const size = Math.abs(value);
   return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2);

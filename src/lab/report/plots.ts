@@ -1,6 +1,7 @@
 /**
- * Plots of a report as SVG text, without a library: runs as dots beside a bound, and the course of one migration.
- * Pure. Colours are CSS variables of the page (report-html.ts). Not responsible for which figures are shown.
+ * Plots of a report as SVG text, without a library: runs as dots beside a bound, and the course of one
+ * migration. Pure. Colours are CSS variables of the page (html.ts). Not responsible for which figures are
+ * shown.
  */
 
 export function escapeXml(text: string): string {
@@ -42,7 +43,7 @@ export interface StripOptions {
 
 const STRIP = { width: 640, left: 150, right: 120, top: 34, row: 34, axis: 34, spread: 9 } as const;
 
-/** One row a strategy, one dot a run, a bar at the median. */
+/** One row for each strategy, one dot for each run, a bar at the median. */
 export function stripPlot(options: StripOptions): string {
   const { title, unit, rows, bound, band, from } = options;
   const { width, left, right, top, row, axis } = STRIP;

@@ -1,4 +1,7 @@
-/** Tables count what they should, and the page shows it: whole, escaped, and without a figure that nobody measured. */
+/**
+ * Tables count what they should, and the page shows it: whole, escaped, and without a figure that nobody
+ * measured.
+ */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';

@@ -31,7 +31,7 @@ export interface ReportRow {
   readonly asExpected: boolean;
   /** Why the others did not succeed, most frequent first. */
   readonly failures: readonly { readonly reason: string; readonly runs: number }[];
-  /** Of the runs that succeeded; null where none did. A failed run counts in `successes` only, and is never left out there. */
+  /** Over the runs that succeeded; null where none did. A failed run counts in `successes` only. */
   readonly metrics: Readonly<Record<Metric, Spread | null>>;
   /** What no strategy can beat for this guest; null where that is not known. */
   readonly bounds: Readonly<Record<Metric, Spread | null>>;
@@ -43,7 +43,10 @@ export interface ReportRow {
   readonly dirtyOverLink: Spread | null;
   readonly badPages: number;
   readonly heartbeatsLost: number;
-  /** This strategy / that one, run by run, where both succeeded; one entry for each other strategy of the table. */
+  /**
+   * This strategy / that one, run by run, where both succeeded; one entry for each other strategy of the
+   * table.
+   */
   readonly ratios: readonly {
     readonly against: string;
     readonly metrics: Readonly<Record<Metric, Spread | null>>;
@@ -73,7 +76,10 @@ export function spreadOf(sample: readonly (number | null)[]): Spread | null {
   return { median: middle, min: Math.min(...known), max: Math.max(...known), runs: known.length };
 }
 
-/** Null of no results. Calibration runs are left out; results of several plans are refused by whoever reads them. */
+/**
+ * Null where there are no results. Calibration runs are left out; results of several plans are refused by
+ * whoever reads them.
+ */
 export function buildReport(records: readonly RunRecord[]): LabReport | null {
   const runs = records.filter((record) => record.kind === 'run');
   const first = runs[0];

@@ -67,7 +67,9 @@ export interface RunRecord extends Provenance {
   readonly downtimeLimitMs: number | null;
   readonly transferredBytes: number;
   readonly returnedBytes: number;
-  /** Guest writes per second during the migration over those before it; null for a guest that writes nothing. */
+  /**
+   * Guest writes per second during the migration over those before it; null for a guest that writes nothing.
+   */
   readonly guestSpeedShare: number | null;
   readonly iterations: readonly MigratorIteration[];
   readonly decision: MigratorReport['decision'];
@@ -84,7 +86,7 @@ export function appendResult(path: string, record: RunRecord): void {
   appendFileSync(path, `${JSON.stringify(record)}\n`);
 }
 
-/** No file is no results. A last line cut by a crash is dropped; any other fault is LAB_RESULTS. */
+/** Empty where there is no file. A last line that a crash cut is dropped; any other fault is LAB_RESULTS. */
 export function readResults(path: string): RunRecord[] {
   let text: string;
   try {
@@ -96,7 +98,7 @@ export function readResults(path: string): RunRecord[] {
   return parseResults(text, path);
 }
 
-/** What is there, and a file that ends with a whole line, so that the next one is not glued to a torn one. */
+/** Reads the results and cuts off a torn last line, so that the next one is not appended to it. */
 export function resumeResults(path: string): RunRecord[] {
   const records = readResults(path);
   if (existsSync(path) && !readFileSync(path, 'utf8').endsWith('\n')) {

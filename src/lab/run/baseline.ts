@@ -1,6 +1,7 @@
 /**
- * Plain QEMU migration over the shaped link, no gateway: what godwit is compared with, each peer set up as QEMU's own
- * documentation says is best. Not responsible for booting the pair, nor for judging the result (checks.ts).
+ * Plain QEMU migration over the shaped link, no gateway: what godwit is compared with, each peer set up as
+ * QEMU's own documentation says is best. Not responsible for booting the pair, nor for judging the result
+ * (checks.ts).
  */
 
 import { sleep } from '../../base/index.ts';
@@ -28,7 +29,7 @@ export const BASELINES = [
 ] as const;
 export type Baseline = (typeof BASELINES)[number];
 
-/** QEMU's own default. */
+/** QEMU's own default downtime limit. */
 export const DOWNTIME_LIMIT_MS_DEFAULT = 300;
 
 export interface BaselineOptions {
@@ -57,7 +58,9 @@ export interface BaselineProgress {
   readonly sentBytesPerSecond: number | null;
 }
 
-/** One of QEMU's passes, from polling: figures lag by up to POLL_MS, and passes shorter than that are missing. */
+/**
+ * One of QEMU's passes, from polling: figures lag by up to POLL_MS, and passes shorter than that are missing.
+ */
 export interface BaselineIteration {
   readonly index: number;
   readonly startMs: number;
@@ -85,7 +88,7 @@ export interface BaselineReport extends MoveMeasure {
 const POLL_MS = 100;
 const RATE_WINDOW_MS = 1000;
 const CANCEL_TIMEOUT_MS = 15_000;
-// QEMU's default max-bandwidth: a faster link would lie idle.
+// QEMU's default max-bandwidth would leave a faster link idle.
 const QEMU_BANDWIDTH_DEFAULT = 128 * 1024 * 1024;
 // QEMU answers nothing while it sends the rest, however long that takes.
 const FINAL_STAGE = { timeoutMs: null };
@@ -103,7 +106,7 @@ export async function runBaseline(pair: Pair, options: BaselineOptions): Promise
   const { outcome, reason } = await follower.follow();
   const endedAtMs = observer.elapsedMs();
   const measure = await observer.finish();
-  // After post-copy's switch the destination runs, but leans on the source until its last page has come.
+  // After post-copy's switch the destination runs, but needs the source until its last page has come.
   const late = options.baseline === 'qemu-postcopy' && measure.totalMigrationTimeMs !== null;
   const totalMigrationTimeMs = late ? endedAtMs : measure.totalMigrationTimeMs;
   return { ...measure, ...follower.figures(), outcome, reason, totalMigrationTimeMs, downtimeLimitMs };
@@ -202,7 +205,10 @@ class Follower {
     return { outcome: 'failed', reason: `the destination ended: ${destination.stderr().trim()}` };
   }
 
-  /** In post-copy there is no way back, and a migration may complete while it is being cancelled: then it goes on. */
+  /**
+   * Post-copy has no way back, and a migration may complete while it is being cancelled; in both cases it
+   * goes on.
+   */
   async #endingByUs(): Promise<Ending | null> {
     const aborted = this.#options.signal?.aborted === true;
     if (!aborted && this.#elapsedMs() <= this.#options.timeLimitMs) return null;

@@ -1,6 +1,7 @@
 /**
- * One run of a plan: boots a pair, measures its dirty rate, has the contestant migrate it, checks it, and accounts for all.
- * The same for plain QEMU and every migrator. Not responsible for which runs there are (run-plan.ts).
+ * One run of a plan: boots a pair, measures its dirty rate, has the contestant migrate it, checks it, and
+ * accounts for all. The same for plain QEMU and every migrator. Not responsible for which runs there are
+ * (run-plan.ts).
  */
 
 import { loadavg } from 'node:os';
@@ -42,7 +43,7 @@ export type CellStage =
   | { readonly kind: 'measured'; readonly rate: DirtyRate; readonly guestMs: number | null }
   | { readonly kind: 'moved'; readonly outcome: Outcome; readonly measure: MoveMeasure };
 
-// A migrator is given this long to leave things tidy once its time is over; then its VMs are killed.
+// Once its time is over, a migrator has this long to clean up; then its VMs are killed.
 const ABORT_GRACE_MS = 60_000;
 
 interface Moved {
@@ -120,7 +121,8 @@ async function moveByQemu(pair: LabPair, options: CellOptions): Promise<Moved> {
   const notes =
     throttleMax > 0 ? [`the guest was throttled by up to ${Math.round(throttleMax * 100)} %`] : [];
   return {
-    // Plain QEMU aims at its limit but promises neither that nor a prediction: only the time limit judges it.
+    // Plain QEMU aims at its limit but promises neither the limit nor a prediction, so only the time limit
+    // judges it.
     report: {
       outcome,
       reason,
@@ -162,7 +164,7 @@ async function moveByMigrator(pair: LabPair, options: CellOptions): Promise<Move
   }
   const endedAtMs = observer.elapsedMs();
   const measure = await observer.finish();
-  // After post-copy's switch the destination runs, but leans on the source until its last page has come.
+  // After post-copy's switch the destination runs, but needs the source until its last page has come.
   const late = report.decision?.action === 'post-copy' && measure.totalMigrationTimeMs !== null;
   return { report, measure: late ? { ...measure, totalMigrationTimeMs: endedAtMs } : measure };
 }
@@ -220,7 +222,7 @@ async function check(
   return runChecks({ pair, place: await placeOf(pair, report.outcome), limits });
 }
 
-/** Where the VM should be now. A run that failed may have failed late: then whoever runs is judged. */
+/** Where the VM should be now. A failed run may have failed late, so the VM that runs is the one to judge. */
 async function placeOf(pair: LabPair, outcome: Outcome): Promise<Place> {
   if (outcome === 'completed') return 'moved';
   const { destination } = pair;

@@ -1,6 +1,6 @@
 /**
- * One contestant, one fresh pair, one move: a cell without a plan file, for whoever wants to watch a single run.
- * Not responsible for series of runs (run-plan.ts) nor for the run itself (cell.ts).
+ * One contestant, one fresh pair, one move: a cell without a plan file, for whoever wants to watch a single
+ * run. Not responsible for series of runs (run-plan.ts) nor for the run itself (cell.ts).
  */
 
 import { createHash } from 'node:crypto';
@@ -34,7 +34,10 @@ export interface ContestOptions {
 
 const WARM_UP_MS = 1000;
 
-/** Boots, measures, moves, checks and closes. A move that fails is a record; errors are those of booting and measuring. */
+/**
+ * Boots, measures, moves, checks and closes. A move that fails is a record; errors are those of booting and
+ * measuring.
+ */
 export async function runContest(options: ContestOptions): Promise<RunRecord> {
   options.signal.throwIfAborted();
   const { network, guest, memoryBytes, disk, strategy, parameters, downtimeLimitMs, timeLimitMs } = options;

@@ -29,7 +29,7 @@ export interface MigratorIteration {
   readonly startMs: number;
   readonly dirtyPages: number | null;
   readonly sentPages: number;
-  /** Zero pages and repeats cost little: bytes tell more than pages. Null where it is not known. */
+  /** Bytes tell more than pages, because zero pages and repeats cost little. Null where not known. */
   readonly sentBytes: number | null;
   readonly heldPages: number;
 }
@@ -50,7 +50,10 @@ export interface MigratorReport {
   readonly notes: readonly string[];
 }
 
-/** Moves the VM, or leaves it where it was and says why. A throw counts as a failed run. `signal`: the cell's time is over. */
+/**
+ * Moves the VM, or leaves it where it was and says why. A throw counts as a failed run. `signal` aborts when
+ * the cell's time is over.
+ */
 export type Migrator = (request: MigratorRequest, signal: AbortSignal) => Promise<MigratorReport>;
 
 export function isBaseline(strategy: string): strategy is Baseline {

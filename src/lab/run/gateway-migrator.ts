@@ -19,9 +19,12 @@ import type { PlanStrategy } from './plan.ts';
 
 export interface GatewayMigratorOptions {
   readonly gatewayMemoryBytesMax?: number;
-  /** Tell the gateway what the link carries; false: it has to measure. Default false. */
+  /** Whether the gateway is told what the link carries; without it the gateway measures. Default false. */
   readonly tellLink?: boolean;
-  /** A gateway at the destination's side too (paired); absent: pages go straight into the destination QEMU (single). */
+  /**
+   * A gateway at the destination too (paired). Without it pages go straight into the destination QEMU
+   * (single).
+   */
   readonly far?: (request: MigratorRequest) => FarOptions;
   /** Gets a dirty-page trace of the migration. */
   readonly recordPath?: string;
@@ -32,7 +35,9 @@ export interface GatewayMigratorOptions {
 
 const nothing = () => undefined;
 
-/** For every strategy that moves a live VM through a gateway; `request.strategy` is its name in the registry. */
+/**
+ * For every strategy that moves a live VM through a gateway; `request.strategy` is its name in the registry.
+ */
 export function gatewayMigrator(options: GatewayMigratorOptions = {}): Migrator {
   return async (request, signal) => {
     const strategy = strategyByName(request.strategy);
@@ -59,7 +64,7 @@ export function gatewayMigrator(options: GatewayMigratorOptions = {}): Migrator 
         sourceAfter: MIGRATE_DEFAULTS.sourceAfter,
         ackGate: 'auto',
         recordPath: options.recordPath ?? null,
-        // The VMs are thrown away after the run, and so is what a recovery would need.
+        // The VMs end with the run, so nothing is kept for a recovery.
         stateDirectory: join(request.folder, 'state'),
       },
       { onProgress: nothing, onIteration: nothing, onNote: nothing, ...options.hooks },
@@ -71,7 +76,8 @@ export function gatewayMigrator(options: GatewayMigratorOptions = {}): Migrator 
 }
 
 /**
- * Who carries a strategy of a plan: null where godwit's gateway does not. Errors: PARAMETER_UNKNOWN, PARAMETER_RANGE.
+ * Who carries a strategy of a plan: null where godwit's gateway does not. Errors: PARAMETER_UNKNOWN,
+ * PARAMETER_RANGE.
  */
 export function gatewayMigratorFor(
   { name, parameters }: Pick<PlanStrategy, 'name' | 'parameters'>,
@@ -83,7 +89,7 @@ export function gatewayMigratorFor(
   return gatewayMigrator(options);
 }
 
-/** Those that are not given have their defaults. */
+/** Parameters that are not given have their defaults. */
 function parametersOf(strategy: AnyStrategy, given: Readonly<Record<string, number>>): ParameterValues {
   return readParameters(
     strategy,

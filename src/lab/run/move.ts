@@ -1,6 +1,7 @@
 /**
- * One move of a VM as seen from outside, the same for plain QEMU and every contestant: total migration time, downtime
- * by events and by heartbeat, bytes on the link. Not responsible for moving it, nor for judging it (checks.ts).
+ * One move of a VM as seen from outside, the same for plain QEMU and every contestant: total migration time,
+ * downtime by events and by heartbeat, bytes on the link. Not responsible for moving it, nor for judging it
+ * (checks.ts).
  */
 
 import { parseGuestLine } from '../guest/index.ts';
@@ -37,13 +38,16 @@ export interface MoveObserver {
   /** The moment before `migrate`. */
   start(): Promise<void>;
   elapsedMs(): number;
-  /** Call when the destination runs and has beaten once (waits for that beat, briefly), or when the move has failed. */
+  /**
+   * Call when the destination runs and has beaten once (waits for that beat, briefly), or when the move has
+   * failed.
+   */
   finish(): Promise<MoveMeasure>;
 }
 
 const FIRST_BEAT_TIMEOUT_MS = 5000;
 
-/** Listens from now on. */
+/** Observes from now on. */
 export function observeMove(pair: Pair): MoveObserver {
   let stoppedEpochMs: number | null = null;
   let resumedEpochMs: number | null = null;
@@ -51,7 +55,8 @@ export function observeMove(pair: Pair): MoveObserver {
   let startCounters: LinkCounters = { forwardBytes: 0, backwardBytes: 0 };
   const ignore = [
     pair.source.qmp.on((event) => {
-      // The last stop counts: a source that was stopped, resumed and stopped again was down from the last one on.
+      // The last stop counts: a source that was stopped, resumed and stopped again was down from the last one
+      // on.
       if (event.name === 'STOP') stoppedEpochMs = event.timestampMs;
       if (event.name === 'RESUME') stoppedEpochMs = null;
     }),

@@ -10,8 +10,8 @@ import { errorMessage, parseDurationMs, parseRate, parseSize } from '../../base/
 import { labError } from '../errors.ts';
 import { GUEST_BODIES, GUEST_WORKLOADS, type GuestOptions } from '../guest/index.ts';
 
-export const PLAN_SCHEMA = 'godwit.plan/1';
-export const PLAN_BYTES_MAX = 256 * 1024;
+const PLAN_SCHEMA = 'godwit.plan/1';
+const PLAN_BYTES_MAX = 256 * 1024;
 const RUNS_MAX = 1000;
 const ENTRIES_MAX = 100;
 const PATH_CHARS_MAX = 4096;
@@ -56,7 +56,9 @@ const strategySchema = z.strictObject({
 const workloadSchema = z.strictObject({
   id: name.optional(),
   workload: z.enum(GUEST_WORKLOADS).optional(),
-  /** A recorded guest instead: the simulator replays it, the lab has none like it. Relative to the plan's folder. */
+  /**
+   * A recorded guest instead, which only the simulator can replay. The path is relative to the plan's folder.
+   */
   trace: z.string().min(1).max(PATH_CHARS_MAX).optional(),
   body: z.enum(GUEST_BODIES).optional(),
   fill: size.optional(),
@@ -129,7 +131,7 @@ export interface PlanStrategy {
 export interface PlanWorkload {
   readonly id: string;
   readonly guest: Partial<GuestOptions>;
-  /** Replayed from this file instead; only simulated. */
+  /** The recording that the simulator replays instead; null for a guest of the lab. */
   readonly trace?: string;
 }
 
@@ -149,7 +151,7 @@ export interface Plan {
   readonly calibrationRuns: number;
   readonly strategies: readonly PlanStrategy[];
   readonly workloads: readonly PlanWorkload[];
-  /** Over everything above: results of another plan are never mixed in. */
+  /** A hash over everything above; results with another hash are refused. */
   readonly hash: string;
 }
 
@@ -204,7 +206,9 @@ export function defaultTimeLimitMs(memoryBytes: number, linkBytesPerSecond: numb
   );
 }
 
-/** Strategies alternate, and each run begins with another one: a drift of the machine meets all of them alike. */
+/**
+ * Strategies alternate, and each run begins with another one, so that a drift of the machine meets all alike.
+ */
 export function cellsOf(plan: Plan): Cell[] {
   const cells: Cell[] = [];
   for (let run = 0; run < plan.runs; run++) {

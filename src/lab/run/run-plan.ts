@@ -18,13 +18,13 @@ import { type CellStage, runCell } from './cell.ts';
 import { isBaseline, type Migrator } from './contestant.ts';
 import { type Cell, cellsOf, isNamed, type Plan, type PlanStrategy } from './plan.ts';
 
-export const RELAXED = 'qemu-precopy-relaxed';
+const RELAXED = 'qemu-precopy-relaxed';
 
 export interface RunPlanOptions {
   readonly plan: Plan;
   /** JSON lines; read to resume, appended to. */
   readonly resultsPath: string;
-  /** Null for a strategy that nobody carries: found out before the first run. */
+  /** Null for a strategy that nobody carries; that is found out before the first run. */
   readonly migratorOf: (strategy: PlanStrategy) => Migrator | null;
   /** Only cells with one of these names (`isNamed`). Default: all. */
   readonly only?: readonly string[];
@@ -42,19 +42,22 @@ export type PlanEvent =
   | { readonly kind: 'stage'; readonly stage: CellStage }
   | { readonly kind: 'result'; readonly record: RunRecord; readonly done: number; readonly leftMs: number };
 
-// Boot, dirty rate, verification, checks: beside the migration itself.
+// Boot, dirty rate, verification and checks take this long beside the migration itself.
 const CELL_OVERHEAD_MS = 8000;
-/** Until a strategy has been seen: one pass, and half as much again. */
+/** The expected length of a migration, in passes, until the strategy has run once. */
 const PASSES_EXPECTED = 1.5;
 /** 300 ms x 2^13 is 41 minutes: QEMU's own maximum is 2,000 s. */
 const RELAXED_STEPS_MAX = 12;
 
-/** Upper bound of a sitting, were every cell to use up its time limit; calibration not counted. */
+/** The longest that a sitting takes, without calibration: every cell uses up its time limit. */
 export function planCostMsMax(plan: Plan): number {
   return cellsOf(plan).length * (plan.timeLimitMs + plan.warmUpMs + CELL_OVERHEAD_MS);
 }
 
-/** Returns every result of the plan, earlier sittings included. Errors: LAB_PLAN, LAB_RESULTS, and what runCell throws. */
+/**
+ * Returns every result of the plan, earlier sittings included. Errors: LAB_PLAN, LAB_RESULTS, and what
+ * runCell throws.
+ */
 export async function runPlan(options: RunPlanOptions): Promise<readonly RunRecord[]> {
   const { plan, resultsPath } = options;
   const recorded = plan.workloads.find(({ trace }) => trace !== undefined);
@@ -158,7 +161,10 @@ class Sitting {
     return cell.strategy.relaxedFactor * (await this.#calibrate(cell));
   }
 
-  /** The smallest 300 ms x 2^n with which every calibration run ends; seeds of its own, so that no measured run is a repeat. */
+  /**
+   * The smallest 300 ms x 2^n with which every calibration run ends; seeds of its own, so that no measured
+   * run is a repeat.
+   */
   async #calibrate(cell: Cell): Promise<number> {
     const { plan } = this.#options;
     for (let step = 0; step <= RELAXED_STEPS_MAX; step++) {

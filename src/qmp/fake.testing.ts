@@ -1,6 +1,7 @@
 /**
- * A QMP server for tests: scripted answers, events, delays, garbage, connections that close in the middle of a line.
- * Like QEMU's it greets one client at a time; a second one waits in silence. Not responsible for behaving like a VM.
+ * A QMP server for tests: scripted answers, events, delays, garbage, connections that close in the middle of
+ * a line. Like QEMU's it greets one client at a time; a second one waits in silence. Not responsible for
+ * behaving like a VM.
  */
 
 import { rmSync } from 'node:fs';
