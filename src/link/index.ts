@@ -1,3 +1,4 @@
+export type { SessionStats } from './connected-lane.ts';
 export { throwRefusal } from './connection.ts';
 export type { LinkErrorCode } from './errors.ts';
 export { FRAME_HEADER_BYTES, FrameDecoder } from './frame.ts';
@@ -7,7 +8,6 @@ export {
   MIGRATION_ID_BYTES,
   type ProtocolVersion,
 } from './hello.ts';
-export type { SessionStats } from './lane-state.ts';
 export {
   CONTROL_BYTES_MAX,
   DEFAULT_LIMITS,
@@ -19,8 +19,7 @@ export {
   PROTOCOL_MAJOR,
   PROTOCOL_MINOR,
 } from './limits.ts';
-export { Link } from './link.ts';
-export type { LinkEvent, LinkOptions } from './link-types.ts';
+export { Link, type LinkEvent, type LinkOptions } from './link.ts';
 export type { Message, MessageKind } from './message.ts';
 export type { Dial, Transport, TransportHandlers } from './transport.ts';
 export { memoryPair } from './transports/memory.ts';

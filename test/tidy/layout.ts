@@ -73,6 +73,7 @@ const IMPURE_WITHIN = [
   'src/link/transports/',
   'src/link/workers/',
   'src/link/link.ts',
+  'src/link/dialler.ts',
   'src/link/greeter.ts',
   'src/link/wire.ts',
 ];
