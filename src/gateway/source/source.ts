@@ -195,7 +195,10 @@ export class SourceGateway {
         break;
       }
       const capPages = this.#cap.allowancePages(this.#nowMs(), this.#output.facts.sentBytes);
-      const room = Math.min(this.#output.roomPages(), capPages);
+      this.#output.measure?.();
+      const outputRoom = this.#output.roomPages();
+      if (outputRoom === 0) this.#output.awaitRoom?.();
+      const room = Math.min(outputRoom, capPages);
       if (room <= 0) break;
       if (!this.#isLast && this.#linger.waits(this.#readyPages(store))) break;
       let count = store.index.take(Math.min(room, this.#batch.length), this.#batch);
