@@ -9,6 +9,5 @@ export { PairedOutput, type PairedOutputOptions } from './output/paired.ts';
 export { SingleOutput } from './output/single.ts';
 export type { BatchEncoding, LinkFacts, OutputEvents, OutputFacts, PageOutput } from './output/types.ts';
 export { WorkerEncoding } from './output/worker-encoding.ts';
-export type { SourceGatewayEvents, SourceGatewayOptions } from './source/options.ts';
 export { ReadyMemory } from './source/ready-memory.ts';
-export { SourceGateway } from './source/source.ts';
+export { SourceGateway, type SourceGatewayEvents, type SourceGatewayOptions } from './source/source.ts';
