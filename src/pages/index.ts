@@ -1,6 +1,6 @@
 export { PageChecksum } from './checksum.ts';
 export * from './codec/index.ts';
-export { TICK_MS, tickOfMs } from './heat.ts';
+export { tickOfMs } from './heat.ts';
 export { type PageState, STATE_HELD, STATE_NONE, STATE_QUEUED } from './layout.ts';
 export { PageIndex } from './page-index.ts';
 export { PageStore, type PageStoreOptions } from './page-store.ts';
