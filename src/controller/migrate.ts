@@ -384,7 +384,7 @@ interface Ends {
   readonly destination: QmpMachine;
 }
 
-export function cancelledError(): GodwitError {
+function cancelledError(): GodwitError {
   return new GodwitError('CANCELLED', 'the operator cancelled', {
     safe: 'the source VM runs; nothing was lost',
   });

@@ -67,7 +67,6 @@ export const MIGRATE_DEFAULTS = {
 
 /** Stop, device state, round trips and `cont` with nothing left to send, as measured by `npm run bench -- --only clean-guest-downtime`. */
 export const FIXED_DOWNTIME_MS = 40;
-export const GATEWAY_MEMORY_BYTES_MIN = 16 * MIB;
 
 /** What a data connection keeps: unacknowledged and unread frames (src/link/limits.ts), and their TLS. */
 const LANE_BYTES = 20 * MIB;

@@ -65,7 +65,7 @@ export interface MigrationReport {
   readonly notes: readonly string[];
 }
 
-export function reportIteration(stats: IterationStats): IterationReport {
+function reportIteration(stats: IterationStats): IterationReport {
   return {
     index: stats.index,
     startMs: Math.round(stats.startMs),

@@ -19,7 +19,7 @@ import { type EngineState, startEngine } from './state.ts';
 import { step } from './step.ts';
 import { type Command, ENGINE_TICK_MS, type Fact } from './types.ts';
 
-export const TOY_PAGE_BYTES = 4104;
+const TOY_PAGE_BYTES = 4104;
 const PASS_MS_MIN = 250;
 const REGION_PAGES = 64;
 const COMPLETES_BELOW_PAGES = 32;

@@ -1,14 +1,13 @@
 export { DestinationGateway } from './destination/destination.ts';
-export { gatewayErrors } from './errors.ts';
+
 export type { ContentCost } from './output/content-sample.ts';
-export { DeliveryMeter } from './output/delivery.ts';
+
 export { InThreadEncoding } from './output/encoding.ts';
-export { connectOptions, type FeedOptions, LOAD_TIMEOUT_MS } from './output/feed.ts';
+export { LOAD_TIMEOUT_MS } from './output/feed.ts';
 export { NullOutput } from './output/null.ts';
-export { type BatchEncoding, PairedOutput, type PairedOutputOptions } from './output/paired.ts';
+export { PairedOutput } from './output/paired.ts';
 export { SingleOutput } from './output/single.ts';
 export type { LinkFacts, OutputEvents, OutputFacts, PageOutput } from './output/types.ts';
 export { WorkerEncoding } from './output/worker-encoding.ts';
-export type { SourceGatewayEvents, SourceGatewayOptions } from './source/options.ts';
 export { ReadyMemory } from './source/ready-memory.ts';
 export { SourceGateway } from './source/source.ts';

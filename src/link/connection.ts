@@ -1,12 +1,11 @@
 /**
- * One connection of a lane: its states, what its greeting must say, and the frames that live and die with it
+ * One connection of a lane: its states, and the frames that live and die with it
  * (docs/format/link.md, 3 and 4). Pure. Not responsible for what outlives a connection: lane.ts.
  */
 
 import { GodwitError } from '../base/index.ts';
-import { linkError } from './errors.ts';
 import { encodeFrameHeader, FRAME, type Frame, type FrameDecoder } from './frame.ts';
-import { type Capabilities, decodeRefusal, encodeRefusal, type Hello } from './hello.ts';
+import { decodeRefusal, encodeRefusal } from './hello.ts';
 
 export type Connection =
   | { readonly state: 'down' }
@@ -44,28 +43,6 @@ export function openConnection(epoch: number, decoder: FrameDecoder, nowMs: numb
     goodbyeSent: false,
     goodbyeReceived: false,
   };
-}
-
-/** Throws where HELLO or WELCOME comes from another migration, or from one set up otherwise. The version was checked before. */
-export function judgeHello(
-  hello: Hello,
-  own: { readonly migrationId: Uint8Array; readonly laneCount: number; readonly capabilities: Capabilities },
-): Hello {
-  if (!Buffer.from(hello.migrationId).equals(own.migrationId)) {
-    throw linkError('LINK_MIGRATION', 'the connection belongs to another migration');
-  }
-  const { role, pageSizeBytes } = hello.capabilities;
-  if (
-    hello.lane >= own.laneCount ||
-    hello.laneCount !== own.laneCount ||
-    role === own.capabilities.role ||
-    pageSizeBytes !== own.capabilities.pageSizeBytes
-  ) {
-    throw linkError('LINK_CONNECTION', `lane ${hello.lane} of ${hello.laneCount} from a ${role}`, {
-      fields: { lane: hello.lane, laneCount: hello.laneCount, laneCountOwn: own.laneCount, pageSizeBytes },
-    });
-  }
-  return hello;
 }
 
 export function controlFrame(type: number, payload: Uint8Array): Uint8Array {

@@ -7,9 +7,9 @@ import { crc32 } from 'node:zlib';
 import { linkError } from './errors.ts';
 import { PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MAX_UNKNOWN } from './limits.ts';
 
-export const FRAME_MAGIC = 0x4757;
+const FRAME_MAGIC = 0x4757;
 export const FRAME_HEADER_BYTES = 24;
-export const FRAME_FLAG_OPTIONAL = 1;
+const FRAME_FLAG_OPTIONAL = 1;
 
 export const FRAME = {
   HELLO: 0x01,
@@ -45,7 +45,7 @@ export interface Frame {
   readonly payloadCheck: number;
 }
 
-export function isKnownType(type: number): boolean {
+function isKnownType(type: number): boolean {
   return KNOWN_TYPES.has(type);
 }
 

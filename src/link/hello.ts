@@ -108,7 +108,7 @@ function decodeCapabilities(reader: Reader): Capabilities {
 }
 
 /** Same major, minors at most one apart: the newer side still speaks the older one's minor. */
-export function checkVersion(own: ProtocolVersion, other: ProtocolVersion): void {
+function checkVersion(own: ProtocolVersion, other: ProtocolVersion): void {
   if (own.major === other.major && Math.abs(own.minor - other.minor) <= 1) return;
   const ownText = `${own.major}.${own.minor}`;
   const otherText = `${other.major}.${other.minor}`;

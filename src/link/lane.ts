@@ -8,7 +8,6 @@ import { linkError } from './errors.ts';
 import { encodeFrameHeader, FRAME_HEADER_BYTES, type Frame } from './frame.ts';
 import type { Acknowledgement } from './hello.ts';
 import type { LinkLimits } from './limits.ts';
-import { DeliveryRate } from './rate.ts';
 
 interface Pending {
   readonly sequence: number;
@@ -34,8 +33,6 @@ export interface LaneStats {
   readonly receivedBytes: number;
   /** Waiting to be sent or acknowledged. */
   readonly bufferedBytes: number;
-  /** Of a busy lane; null before 100 ms of it. */
-  readonly deliveredBytesPerSecond: number | null;
 }
 
 /** More received bytes than this are acknowledged at once, fewer wait for company. */
@@ -44,7 +41,6 @@ const ACK_BYTES = 256 * 1024;
 export class Lane {
   readonly index: number;
   readonly #limits: LinkLimits;
-  readonly #rate = new DeliveryRate();
 
   #sequenceLast = 0;
   #endOffset = 0;
@@ -83,8 +79,7 @@ export class Lane {
     return this.#pending.length === 0;
   }
 
-  enqueue(type: number, payload: Uint8Array, known: Known, nowMs: number): void {
-    this.#rate.advance(nowMs, !this.idle, 0);
+  enqueue(type: number, payload: Uint8Array, known: Known): void {
     const sequence = ++this.#sequenceLast;
     const header = encodeFrameHeader({
       type,
@@ -116,17 +111,11 @@ export class Lane {
     return frame;
   }
 
-  hasFrame(): boolean {
-    const frame = this.#pending[this.#cursor];
-    return frame !== undefined && frame.endOffset <= this.#peerCredit;
-  }
-
-  acknowledge(ack: Acknowledgement, nowMs: number): void {
+  acknowledge(ack: Acknowledgement): void {
     this.#checkAck(ack);
     const count = ack.received - this.#acknowledged;
     let bytes = 0;
     for (let index = 0; index < count; index++) bytes += this.#pending[index]!.sizeBytes;
-    this.#rate.advance(nowMs, !this.idle, bytes);
     const arrived = this.#pending.splice(0, count);
     this.#cursor -= count;
     this.#bufferedBytes -= bytes;
@@ -146,7 +135,7 @@ export class Lane {
   }
 
   /** A new connection begins: what the other end has not received is sent again from the start. */
-  resume(ack: Acknowledgement, nowMs: number): void {
+  resume(ack: Acknowledgement): void {
     const held = this.#sequenceLast - this.#pending.length;
     const everWritten = this.#pending.filter((frame) => frame.written).length;
     if (ack.received < held || ack.received > held + everWritten || ack.creditBytes < this.#peerCredit) {
@@ -156,7 +145,7 @@ export class Lane {
       });
     }
     this.#cursor = everWritten;
-    this.acknowledge(ack, nowMs);
+    this.acknowledge(ack);
     this.#cursor = 0;
   }
 
@@ -236,7 +225,6 @@ export class Lane {
       acknowledgedBytes: this.#acknowledgedBytes,
       receivedBytes: this.#receivedBytes,
       bufferedBytes: this.#bufferedBytes,
-      deliveredBytesPerSecond: this.#rate.bytesPerSecond,
     };
   }
 }

@@ -7,7 +7,7 @@ export const PROTOCOL_MINOR = 0;
 
 export const LANES_MAX = 64;
 /** A stride of neighbouring pages that shares a lane (docs/format/link.md, 1). */
-export const LANE_STRIDE_LOG2 = 8;
+const LANE_STRIDE_LOG2 = 8;
 
 /** 1,024 whole pages and their records. */
 export const PAYLOAD_BYTES_MAX = 4 * MIB + 64 * KIB;

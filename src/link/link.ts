@@ -1,43 +1,57 @@
 /**
- * A live link: the session's driver. It moves bytes between transports and session, dials and redials, paces, and
- * hands messages to their owner one at a time per lane. Not responsible for the protocol (session.ts) nor for sockets (transports/).
+ * A live link: it joins the protocol (session.ts), the connections (dialler.ts, greeter.ts, wire.ts) and the owner.
+ * It moves bytes between transports and session, and hands the owner one message a lane at a time.
+ * Not responsible for the protocol's rules nor for sockets (transports/).
  */
 
 import { type Clock, errorCode, errorMessage, GodwitError, sleep, systemClock } from '../base/index.ts';
+import type { SessionStats } from './connected-lane.ts';
 import { errorFrame } from './connection.ts';
+import { Dialler, isHopeless } from './dialler.ts';
 import { linkError } from './errors.ts';
 import { Greeter } from './greeter.ts';
 import type { Capabilities } from './hello.ts';
-import type { SessionStats } from './lane-state.ts';
-import { type LinkEvent, type LinkOptions, withDialError } from './link-types.ts';
 import type { Message } from './message.ts';
-import { TokenBucket } from './rate.ts';
-import { Session } from './session.ts';
+import { Session, type SessionOptions } from './session.ts';
 import type { Dial, Transport, TransportHandlers } from './transport.ts';
 import { Waiters } from './waiters.ts';
 import { Wire } from './wire.ts';
 
-/** With the same key, certificate or dead thread the next attempt ends the same way. */
-const FATAL: ReadonlySet<string> = new Set(['LINK_TLS', 'LINK_WORKER']);
-const TICK_MS = 250;
-const REDIAL_DELAY_MS_MAX = 2000;
-/** After everything was acknowledged only courtesy is left to wait for. */
+/** How often silence is looked for and PINGs are sent that are due. */
+const WATCH_MS = 250;
+/** How long `close` waits for the other end's GOODBYE. Everything was acknowledged before, so nothing can be lost. */
 const GOODBYE_MS_MAX = 2000;
+/** Connections that may wait for their first frame: each lane's and its successor's, and a few strangers'. */
+const STRANGERS_MAX = 8;
+
+export type LinkEvent =
+  | { readonly kind: 'connected'; readonly lane: number; readonly epoch: number; readonly transport: string }
+  | { readonly kind: 'disconnected'; readonly lane: number; readonly reason: string }
+  /** A connection was turned away; the link goes on. */
+  | { readonly kind: 'refused'; readonly code: string; readonly reason: string };
+
+export interface LinkOptions extends SessionOptions {
+  /** A lane's next message comes when the promise for the one before has resolved. A rejection ends the link. */
+  readonly onMessage: (message: Message, lane: number) => void | Promise<void>;
+  readonly onEvent?: (event: LinkEvent) => void;
+  /** Bytes of `lane` were acknowledged: its capacity has grown. */
+  readonly onRoom?: (lane: number) => void;
+  readonly clock?: Clock;
+}
 
 export class Link {
   readonly #session: Session;
   readonly #options: LinkOptions;
   readonly #clock: Clock;
   readonly #wires: Wire[];
-  readonly #bucket = new TokenBucket();
   readonly #waiters = new Waiters();
   readonly #ended = new AbortController();
   readonly #greeter: Greeter;
-  readonly #tick: NodeJS.Timeout;
+  readonly #dialler: Dialler;
+  readonly #watch: NodeJS.Timeout;
   #resolveClosed: (error: GodwitError | null) => void = () => {};
   #barrierDone = 0;
-  #dialError: unknown = null;
-  /** Resolves when the link has ended: null after GOODBYE, else why. Never rejects. */
+  /** Resolves when the link has ended: with null after GOODBYE, otherwise with the reason. Never rejects. */
   readonly closed: Promise<GodwitError | null>;
 
   constructor(options: LinkOptions) {
@@ -48,17 +62,25 @@ export class Link {
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
-    this.#greeter = new Greeter(this.#session.limits.helloTimeoutMs, options.laneCount * 2 + 8);
-    this.#tick = setInterval(() => this.#guard(() => this.#onTick()), TICK_MS);
+    const { helloTimeoutMs, redialDelayMs } = this.#session.limits;
+    this.#greeter = new Greeter(helloTimeoutMs, options.laneCount * 2 + STRANGERS_MAX);
+    this.#dialler = new Dialler({
+      redialDelayMs,
+      signal: this.#ended.signal,
+      isFinished: (lane) => this.#session.connectionState(lane) === 'finished',
+      onTransport: (lane, transport) => this.#greet(lane, transport),
+      onHopeless: (error) => this.abort(error),
+    });
+    this.#watch = setInterval(() => this.#guard(() => this.#lookForSilence()), WATCH_MS);
   }
 
-  // Owner's side
+  // For the owner
 
   get laneCount(): number {
     return this.#session.laneCount;
   }
 
-  /** What the other end can; null before the first connection. */
+  /** What the other end is capable of; null before the first connection. */
   get peer(): Capabilities | null {
     return this.#session.peer;
   }
@@ -67,34 +89,37 @@ export class Link {
     return this.#session.stats();
   }
 
-  /** Bytes that `lane` takes without queueing beyond its limit. */
+  /** Bytes that may be sent on `lane` before its resend buffer is full. */
   capacityBytes(lane: number): number {
     return this.#session.capacityBytes(lane);
   }
 
-  /** Resolves when `lane` has room for `bytes` (or is empty, for more than it ever has). */
+  /** Resolves when `lane` has room for `bytes`; where that is more than the whole buffer, when the buffer is empty. */
   writable(lane: number, bytes: number, signal?: AbortSignal): Promise<void> {
     const enough = Math.min(bytes, this.#session.limits.resendBytesMax);
     return this.#waiters.until(() => this.#session.capacityBytes(lane) >= enough, signal);
   }
 
-  /** Queues a message. Does not wait: ask `capacityBytes` or `writable` before page batches. */
+  /**
+   * Queues a message without waiting: ask `capacityBytes` or `writable` before page batches. `checksum`: CRC-32 of a
+   * page batch, where it is known.
+   */
   send(lane: number, message: Message, checksum?: number): void {
     this.#ended.signal.throwIfAborted();
     const known = message.kind === 'pages' && checksum !== undefined ? { ...message, checksum } : message;
-    this.#session.send(lane, known, this.#clock.nowMs());
+    this.#session.send(lane, known);
     this.#guard(() => this.#pump(lane));
   }
 
-  /** Resolves when everything sent so far, and since, is known to have arrived. */
+  /** Resolves when everything is acknowledged that was sent before the call or while it waits. */
   flush(signal?: AbortSignal): Promise<void> {
     return this.#waiters.until(() => this.#session.flushed, signal);
   }
 
-  /** Resolves when the other end's owner is done with everything sent before, on all lanes. */
+  /** Resolves when the owner at the other end has handled everything that was sent before, on all lanes. */
   barrier(signal?: AbortSignal): Promise<void> {
     this.#ended.signal.throwIfAborted();
-    const id = this.#session.sendBarrier(this.#clock.nowMs());
+    const id = this.#session.sendBarrier();
     this.#guard(() => this.#pumpAll());
     return this.#waiters.until(() => this.#barrierDone >= id, signal);
   }
@@ -107,17 +132,6 @@ export class Link {
     );
   }
 
-  /** Limits page and message traffic of all lanes together; null: no limit. */
-  setBandwidth(bytesPerSecond: number | null): void {
-    this.#bucket.setRate(bytesPerSecond, this.#clock.nowMs());
-    this.#guard(() => this.#pumpAll());
-  }
-
-  /** How long a lane may be without connection from now on. */
-  setLinkTimeoutMs(linkTimeoutMs: number): void {
-    this.#session.setLinkTimeoutMs(linkTimeoutMs);
-  }
-
   /** Sends what is queued, says GOODBYE, and resolves when the other end has it all. */
   async close(signal?: AbortSignal): Promise<void> {
     if (this.#ended.signal.aborted) return;
@@ -128,7 +142,7 @@ export class Link {
     this.#end(null);
   }
 
-  /** Ends the link now; the other end learns `error`'s code where a connection is open. */
+  /** Ends the link now. The other end is told `error`'s code over each open connection. */
   abort(error: unknown): void {
     if (this.#ended.signal.aborted) return;
     const reason =
@@ -143,7 +157,7 @@ export class Link {
 
   // Connections
 
-  /** At the destination: a connection that somebody opened. A refusal is an event, not an error. */
+  /** At the destination: takes a connection that somebody opened. A connection that is refused causes an event, no error. */
   accept(transport: Transport): void {
     if (this.#ended.signal.aborted) {
       transport.destroy();
@@ -156,14 +170,9 @@ export class Link {
           const { lane, welcome } = this.#session.accepted(frame, decoder, this.#clock.nowMs());
           this.#wires[lane]!.detach()?.destroy();
           this.#wires[lane]!.attach(transport);
-          this.#write(lane, [welcome]);
+          this.#wires[lane]!.write([welcome]);
           route(this.#handlers(lane, transport));
-          this.#event({
-            kind: 'connected',
-            lane,
-            epoch: this.stats()[lane]!.epoch,
-            transport: transport.description,
-          });
+          this.#tellConnected(lane, transport);
           this.#guard(() => {
             this.#session.drain(lane, this.#clock.nowMs());
             this.#afterReceive(lane);
@@ -184,37 +193,24 @@ export class Link {
 
   /** At the source: keeps a connection on every lane until the link ends. */
   dial(dial: Dial): void {
-    for (let lane = 0; lane < this.laneCount; lane++) void this.#dialLoop(lane, dial);
+    for (let lane = 0; lane < this.laneCount; lane++) void this.#dialler.keep(lane, dial);
   }
 
-  async #dialLoop(lane: number, dial: Dial): Promise<void> {
-    const { signal } = this.#ended;
-    const delayMsMin = this.#session.limits.redialDelayMs;
-    let delayMs = delayMsMin;
-    while (!signal.aborted && this.#session.connectionState(lane) !== 'finished') {
-      try {
-        const transport = await dial(lane, signal);
-        if (signal.aborted) return transport.destroy();
-        const lost = new Promise<boolean>((resolve) => {
-          this.#wires[lane]!.onLost = resolve;
-        });
-        this.#greet(lane, transport);
-        // Only attempts that come to nothing make us slower.
-        if (await lost) delayMs = delayMsMin;
-      } catch (error) {
-        this.#dialError = error;
-        if (FATAL.has(errorCode(error))) return this.abort(error);
-      }
-      await sleep(delayMs, signal).catch(() => {});
-      delayMs = Math.min(delayMs * 2, REDIAL_DELAY_MS_MAX);
-    }
-  }
-
-  #greet(lane: number, transport: Transport): void {
+  /** Says HELLO on a connection that was just dialled. See DiallerOptions.onTransport. */
+  #greet(lane: number, transport: Transport): Promise<boolean> {
+    const wire = this.#wires[lane]!;
+    const lost = new Promise<boolean>((resolve) => {
+      wire.onLost = resolve;
+    });
     const hello = this.#session.dialled(lane, this.#clock.nowMs());
-    this.#wires[lane]!.attach(transport);
+    wire.attach(transport);
     transport.open(this.#handlers(lane, transport));
-    this.#write(lane, [hello]);
+    wire.write([hello]);
+    return lost;
+  }
+
+  #tellConnected(lane: number, { description }: Transport): void {
+    this.#event({ kind: 'connected', lane, epoch: this.stats()[lane]!.epoch, transport: description });
   }
 
   #lose(lane: number, reason: string): void {
@@ -236,8 +232,8 @@ export class Link {
 
   #onClosed(lane: number, transport: Transport, error: Error | null): void {
     if (this.#wires[lane]!.transport !== transport) return;
-    // TLS 1.3: a server that does not like our certificate says so only after the client's handshake is over.
-    if (FATAL.has(errorCode(error))) throw error;
+    // In TLS 1.3 a server refuses the client's certificate only after the client's handshake is over.
+    if (isHopeless(error)) throw error;
     this.#lose(lane, error === null ? 'the other end closed it' : errorMessage(error));
   }
 
@@ -257,12 +253,7 @@ export class Link {
     this.#session.receive(lane, chunk, this.#clock.nowMs());
     if (this.#session.capacityBytes(lane) > capacityBytes) this.#options.onRoom?.(lane);
     if (before === 'greeting' && this.#session.connectionState(lane) === 'open') {
-      this.#event({
-        kind: 'connected',
-        lane,
-        epoch: this.stats()[lane]!.epoch,
-        transport: transport.description,
-      });
+      this.#tellConnected(lane, transport);
     }
     this.#afterReceive(lane);
   }
@@ -273,12 +264,12 @@ export class Link {
     this.#settle();
   }
 
-  /** Hands messages over until the owner is busy with one. */
+  /** Hands the lane's messages to the owner until the owner is busy with one. */
   #deliver(lane: number): void {
     for (;;) {
       if (this.#ended.signal.aborted) return;
       const message = this.#session.takeMessage(lane, this.#clock.nowMs());
-      // The lane that reaches a barrier last frees the message of lane 0.
+      // Lane 0 hands a barrier over once every lane has reached it, and this may be the last one.
       if (message === null) {
         if (lane !== 0) this.#deliver(0);
         return;
@@ -316,39 +307,26 @@ export class Link {
     this.#settle();
   }
 
-  /** Writes what the session has for `lane` until the transport is full or the bandwidth limit says wait. */
+  /** Writes what the session has for `lane` until the transport is full. */
   #pump(lane: number): void {
     const wire = this.#wires[lane]!;
     while (wire.writable) {
-      const nowMs = this.#clock.nowMs();
-      const waitMs = this.#bucket.waitMs(nowMs);
-      const chunks = this.#session.nextOutput(lane, nowMs, waitMs === 0);
-      if (chunks === null) {
-        if (waitMs > 0 && this.#session.hasBulk(lane)) this.#wake(lane, 'pace', waitMs);
-        break;
-      }
-      this.#write(lane, chunks);
+      const chunks = this.#session.nextOutput(lane, this.#clock.nowMs());
+      if (chunks === null) break;
+      wire.write(chunks);
     }
     const ackDueMs = this.#session.ackDueMs(lane);
-    if (ackDueMs !== null && wire.transport !== null) this.#wake(lane, 'ack', ackDueMs - this.#clock.nowMs());
+    if (ackDueMs === null || wire.transport === null) return;
+    wire.acknowledgeIn(ackDueMs - this.#clock.nowMs(), () => this.#guard(() => this.#pump(lane)));
   }
 
-  #write(lane: number, chunks: readonly Uint8Array[]): void {
-    for (const chunk of chunks) this.#bucket.take(chunk.length);
-    this.#wires[lane]!.write(chunks);
-  }
-
-  #wake(lane: number, why: 'pace' | 'ack', waitMs: number): void {
-    this.#wires[lane]!.wake(why, waitMs, () => this.#guard(() => this.#pump(lane)));
-  }
-
-  #onTick(): void {
+  #lookForSilence(): void {
     for (const lane of this.#session.silentLanes(this.#clock.nowMs()))
       this.#lose(lane, 'silent for too long');
     this.#pumpAll();
   }
 
-  /** After anything changed: wakes those who wait, and ends when GOODBYE went both ways on every lane. */
+  /** Called after every change: wakes those who wait, and ends the link once GOODBYE went both ways on every lane. */
   #settle(): void {
     this.#waiters.check();
     if (this.#wires.every((_, lane) => this.#session.finished(lane))) this.#end(null);
@@ -356,18 +334,19 @@ export class Link {
 
   // The end
 
+  /** Runs `step`; what it throws ends the link. Nothing runs after the end. */
   #guard(step: () => void): void {
     if (this.#ended.signal.aborted) return;
     try {
       step();
     } catch (error) {
-      this.abort(withDialError(error, this.#dialError));
+      this.abort(this.#dialler.explain(error));
     }
   }
 
   #end(error: GodwitError | null): void {
     if (this.#ended.signal.aborted) return;
-    clearInterval(this.#tick);
+    clearInterval(this.#watch);
     const reason = error ?? linkError('LINK_CLOSED', 'the link has ended');
     this.#ended.abort(reason);
     this.#greeter.close();

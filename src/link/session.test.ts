@@ -34,11 +34,7 @@ function accept(destination: Session, hello: Uint8Array): Uint8Array {
 /** Bytes that `from` wants to write now. */
 function output(from: Session, lane = 0, nowMs = 0): Buffer {
   const chunks: Uint8Array[] = [];
-  for (
-    let next = from.nextOutput(lane, nowMs, true);
-    next !== null;
-    next = from.nextOutput(lane, nowMs, true)
-  ) {
+  for (let next = from.nextOutput(lane, nowMs); next !== null; next = from.nextOutput(lane, nowMs)) {
     chunks.push(...next);
   }
   return Buffer.concat(chunks);
@@ -71,7 +67,7 @@ test('only what is not known to have arrived is sent again', () => {
   const source = makeSession('source');
   const destination = makeSession('destination');
   connect(source, destination);
-  for (let index = 0; index < 10; index++) source.send(0, { kind: 'control', text: String(index) }, 0);
+  for (let index = 0; index < 10; index++) source.send(0, { kind: 'control', text: String(index) });
   const bytes = output(source);
   // A cut in the middle of the seventh message.
   destination.receive(0, bytes.subarray(0, Math.floor(bytes.length * 0.65)), 0);
@@ -122,7 +118,7 @@ test('a peer that lost its state, or claims what was never sent, cannot resume',
   const source = makeSession('source');
   const destination = makeSession('destination');
   connect(source, destination);
-  source.send(0, { kind: 'control', text: 'x' }, 0);
+  source.send(0, { kind: 'control', text: 'x' });
   destination.receive(0, output(source), 0);
   assert.deepEqual(text(destination), ['x']);
   source.receive(0, output(destination, 0, 100), 100);
@@ -224,12 +220,12 @@ test('model: every lane delivers its messages once and in order, and nothing pas
       for (const [what, lane, size] of steps) {
         nowMs += size;
         if (what === 'send' && size === 0) {
-          barriers.push({ sent: sent.map((list) => list.length), id: source.sendBarrier(nowMs) });
+          barriers.push({ sent: sent.map((list) => list.length), id: source.sendBarrier() });
         } else if (what === 'send') {
           sent[lane]!.push(sent[lane]!.length);
           const batch = Buffer.alloc(4 + size);
           batch.writeUInt32BE(sent[lane]!.length - 1);
-          source.send(lane, { kind: 'pages', batch }, nowMs);
+          source.send(lane, { kind: 'pages', batch });
         } else if (what === 'cut') reconnect(lane);
         else if (what === 'consume') take(lane);
         else if (what === 'move') move(lane, size / 100);

@@ -1,6 +1,7 @@
 /**
  * The link's state machine, both ends: bytes and times in, bytes and messages out (docs/format/link.md, 3 to 5).
- * Pure: no sockets, no timers. Not responsible for dialling, pacing and waking up: link.ts.
+ * Pure: no sockets, no timers. Not responsible for who may connect (identity.ts), for which message the owner gets next
+ * (inbox.ts), for dialling (dialler.ts), nor for transports and timers (link.ts).
  *
  * A lane's connection:  down -> greeting (HELLO sent) -> open -> down ...
  *                       open -> finished (GOODBYE both ways)
@@ -8,85 +9,73 @@
 
 import { assert } from '../base/index.ts';
 import {
-  type Connection,
-  controlFrame,
-  judgeHello,
-  type Open,
-  openConnection,
-  throwRefusal,
-} from './connection.ts';
+  type ConnectedLane,
+  isSilent,
+  noteRoundTrip,
+  type SessionStats,
+  statsOf,
+  unconnectedLane,
+} from './connected-lane.ts';
+import { type Connection, controlFrame, type Open, openConnection, throwRefusal } from './connection.ts';
 import { linkError } from './errors.ts';
 import { FRAME, FRAME_HEADER_BYTES, type Frame, FrameDecoder, isConnectionType } from './frame.ts';
 import {
   type Capabilities,
   decodeAck,
-  decodeHello,
   decodeToken,
   encodeAck,
-  encodeHello,
   encodeToken,
   type Hello,
   type LinkRole,
-  MIGRATION_ID_BYTES,
   type ProtocolVersion,
 } from './hello.ts';
-import { Lane } from './lane.ts';
-import { isSilent, type LaneState, type SessionOptions, type SessionStats, statsOf } from './lane-state.ts';
-import {
-  DEFAULT_LIMITS,
-  LANES_MAX,
-  type LinkLimits,
-  PAYLOAD_BYTES_MAX,
-  PROTOCOL_MAJOR,
-  PROTOCOL_MINOR,
-} from './limits.ts';
-import { checkPlace, decodeMessage, encodeMessage, type Message } from './message.ts';
+import { Identity, type IdentityOptions } from './identity.ts';
+import { Inbox } from './inbox.ts';
+import { DEFAULT_LIMITS, type LinkLimits, PAYLOAD_BYTES_MAX } from './limits.ts';
+import { checkPlace, encodeMessage, type Message } from './message.ts';
 import { PayloadPool } from './payload-pool.ts';
+
+export interface SessionOptions extends IdentityOptions {
+  readonly limits?: Partial<LinkLimits>;
+}
 
 export class Session {
   readonly role: LinkRole;
-  readonly laneCount: number;
   readonly limits: LinkLimits;
-  readonly version: ProtocolVersion;
-  readonly #migrationId: Uint8Array;
-  readonly #capabilities: Capabilities;
-  readonly #lanes: LaneState[];
+  readonly #identity: Identity;
+  readonly #lanes: ConnectedLane[];
   readonly #pool: PayloadPool;
+  readonly #inbox: Inbox;
   #peer: Hello | null = null;
-  #barrierSent = 0;
-  #barrierPassed = 0;
+  #barriersSent = 0;
   #finishing = false;
-  #linkTimeoutMs: number;
 
   constructor(options: SessionOptions, nowMs: number) {
-    assert(options.migrationId.length === MIGRATION_ID_BYTES, 'a migration id has 16 bytes');
-    assert(options.laneCount >= 1 && options.laneCount <= LANES_MAX, '1 to 64 lanes');
+    this.#identity = new Identity(options);
     this.limits = { ...DEFAULT_LIMITS, ...options.limits };
     assert(
       this.limits.windowBytes >= PAYLOAD_BYTES_MAX + FRAME_HEADER_BYTES,
       'the window holds one largest frame at least',
     );
-    this.#linkTimeoutMs = this.limits.linkTimeoutMs;
     this.#pool = new PayloadPool(this.limits.windowBytes);
     this.role = options.capabilities.role;
-    this.laneCount = options.laneCount;
-    this.version = options.version ?? { major: PROTOCOL_MAJOR, minor: PROTOCOL_MINOR };
-    this.#migrationId = Uint8Array.from(options.migrationId);
-    this.#capabilities = options.capabilities;
-    this.#lanes = Array.from({ length: options.laneCount }, (_, index) => ({
-      lane: new Lane(index, this.limits),
-      connection: { state: 'down' },
-      downSinceMs: options.capabilities.role === 'source' ? nowMs : null,
-      opened: false,
-      epoch: 0,
-      roundTripMs: null,
-      roundTripMsMin: null,
-      busy: false,
-      atBarrier: false,
-    }));
+    const downSinceMs = this.role === 'source' ? nowMs : null;
+    this.#lanes = Array.from({ length: options.laneCount }, (_, index) =>
+      unconnectedLane(index, this.limits, downSinceMs),
+    );
+    const sender = this.role === 'source' ? 'destination' : 'source';
+    this.#inbox = new Inbox(
+      this.#lanes.map(({ lane }) => lane),
+      sender,
+      this.#pool,
+    );
   }
 
-  #state(lane: number): LaneState {
+  get laneCount(): number {
+    return this.#identity.laneCount;
+  }
+
+  #state(lane: number): ConnectedLane {
     const state = this.#lanes[lane];
     assert(state !== undefined, `lane ${lane} exists`);
     return state;
@@ -100,7 +89,8 @@ export class Session {
   /** The version spoken; null until the first connection is open. */
   get spokenVersion(): ProtocolVersion | null {
     if (this.#peer === null) return null;
-    return { major: this.version.major, minor: Math.min(this.version.minor, this.#peer.version.minor) };
+    const { major, minor } = this.#identity.version;
+    return { major, minor: Math.min(minor, this.#peer.version.minor) };
   }
 
   connectionState(lane: number): Connection['state'] {
@@ -127,7 +117,7 @@ export class Session {
     assert(this.role === 'destination', 'the destination accepts');
     if (frame.type !== FRAME.HELLO)
       throw linkError('LINK_PROTOCOL', `frame type ${frame.type} instead of HELLO`);
-    const hello = this.#readHello(frame);
+    const hello = this.#identity.read(frame);
     const state = this.#state(hello.lane);
     if (hello.epoch <= state.epoch || state.connection.state === 'finished') {
       throw linkError('LINK_EPOCH', `lane ${hello.lane}: epoch ${hello.epoch} was there before`, {
@@ -135,34 +125,17 @@ export class Session {
         fields: { lane: hello.lane, epoch: hello.epoch, epochSeen: state.epoch },
       });
     }
-    state.lane.resume(hello, nowMs);
+    state.lane.resume(hello);
     state.epoch = hello.epoch;
     this.#open(state, hello, decoder, nowMs);
     return { lane: hello.lane, welcome: this.#greeting(FRAME.WELCOME, state) };
   }
 
-  #greeting(type: number, state: LaneState): Uint8Array {
-    const payload = encodeHello({
-      version: this.version,
-      migrationId: this.#migrationId,
-      lane: state.lane.index,
-      laneCount: this.laneCount,
-      epoch: state.epoch,
-      ...state.lane.takeAcknowledgement(),
-      capabilities: this.#capabilities,
-    });
-    return controlFrame(type, payload);
+  #greeting(type: number, { lane, epoch }: ConnectedLane): Uint8Array {
+    return this.#identity.greeting(type, lane.index, epoch, lane.takeAcknowledgement());
   }
 
-  #readHello(frame: Frame): Hello {
-    return judgeHello(decodeHello(frame.payload, this.version), {
-      migrationId: this.#migrationId,
-      laneCount: this.laneCount,
-      capabilities: this.#capabilities,
-    });
-  }
-
-  #open(state: LaneState, hello: Hello, decoder: FrameDecoder, nowMs: number): void {
+  #open(state: ConnectedLane, hello: Hello, decoder: FrameDecoder, nowMs: number): void {
     decoder.payloadBytesMax = PAYLOAD_BYTES_MAX;
     decoder.takeMemory = (length) => this.#pool.take(length);
     // The first connection of all starts the clock for the lanes that nobody has called yet.
@@ -205,20 +178,20 @@ export class Session {
     }
   }
 
-  #welcomed(state: LaneState, decoder: FrameDecoder, frame: Frame, nowMs: number): void {
+  #welcomed(state: ConnectedLane, decoder: FrameDecoder, frame: Frame, nowMs: number): void {
     if (frame.type === FRAME.ERROR) throwRefusal(frame);
     if (frame.type !== FRAME.WELCOME) {
       throw linkError('LINK_PROTOCOL', `frame type ${frame.type} instead of WELCOME`);
     }
-    const welcome = this.#readHello(frame);
+    const welcome = this.#identity.read(frame);
     if (welcome.lane !== state.lane.index || welcome.epoch !== state.epoch) {
       throw linkError('LINK_CONNECTION', `the answer names lane ${welcome.lane}, epoch ${welcome.epoch}`);
     }
-    state.lane.resume(welcome, nowMs);
+    state.lane.resume(welcome);
     this.#open(state, welcome, decoder, nowMs);
   }
 
-  #handle(state: LaneState, connection: Open, frame: Frame, nowMs: number): void {
+  #handle(state: ConnectedLane, connection: Open, frame: Frame, nowMs: number): void {
     connection.lastHeardMs = nowMs;
     if (connection.goodbyeReceived) throw linkError('LINK_PROTOCOL', 'a frame after GOODBYE');
     if (!isConnectionType(frame.type)) {
@@ -227,7 +200,7 @@ export class Session {
     }
     switch (frame.type) {
       case FRAME.ACK:
-        state.lane.acknowledge(decodeAck(frame.payload), nowMs);
+        state.lane.acknowledge(decodeAck(frame.payload));
         return;
       case FRAME.PING:
         // One answer is enough however many pings wait: the peer may not make us queue without bound.
@@ -249,12 +222,10 @@ export class Session {
     }
   }
 
-  #pong(state: LaneState, connection: Open, token: number, nowMs: number): void {
+  #pong(state: ConnectedLane, connection: Open, token: number, nowMs: number): void {
     if (token !== connection.pingToken) return;
     connection.pingToken = null;
-    const roundTripMs = Math.max(0, nowMs - token / 1000);
-    state.roundTripMs = roundTripMs;
-    state.roundTripMsMin = Math.min(state.roundTripMsMin ?? roundTripMs, roundTripMs);
+    noteRoundTrip(state, token / 1000, nowMs);
   }
 
   // Messages
@@ -269,70 +240,36 @@ export class Session {
   }
 
   /** Queues a message. Errors: LINK_PROTOCOL, LINK_FRAME_LENGTH. */
-  send(lane: number, message: Message, nowMs: number): void {
+  send(lane: number, message: Message): void {
     checkPlace(message.kind, this.role, lane);
     if (this.#finishing) throw linkError('LINK_CLOSED', `${message.kind} after the end`);
     const { type, payload } = encodeMessage(message);
     const known = message.kind === 'pages' ? message : {};
-    this.#state(lane).lane.enqueue(type, payload, known, nowMs);
+    this.#state(lane).lane.enqueue(type, payload, known);
   }
 
   /** Queues a barrier on every lane; its BARRIER_DONE comes back as a message. Returns its id. */
-  sendBarrier(nowMs: number): number {
-    const id = ++this.#barrierSent;
-    for (let lane = 0; lane < this.laneCount; lane++) this.send(lane, { kind: 'barrier', id }, nowMs);
+  sendBarrier(): number {
+    const id = ++this.#barriersSent;
+    for (let lane = 0; lane < this.laneCount; lane++) this.send(lane, { kind: 'barrier', id });
     return id;
   }
 
   /** The next message of `lane`; none while one is with the owner or a barrier holds the lane. Answer with `consumed`. */
   takeMessage(lane: number, nowMs: number): Message | null {
-    const state = this.#state(lane);
-    while (!state.busy && !state.atBarrier) {
-      const frame = state.lane.peek();
-      if (frame === null) return null;
-      const message = decodeMessage(frame.type, frame.payload, frame.payloadCheck);
-      if (message === null) {
-        state.lane.consume(nowMs);
-        continue;
-      }
-      checkPlace(message.kind, this.role === 'source' ? 'destination' : 'source', lane);
-      if (message.kind !== 'barrier') {
-        state.busy = true;
-        return message;
-      }
-      if (message.id !== this.#barrierPassed + 1) {
-        throw linkError('LINK_PROTOCOL', `barrier ${message.id} after ${this.#barrierPassed}`);
-      }
-      state.atBarrier = true;
-    }
-    // Lane 0 hands the barrier to the owner once every lane stands at it.
-    if (lane !== 0 || state.busy || !this.#lanes.every(({ atBarrier }) => atBarrier)) return null;
-    state.busy = true;
-    return { kind: 'barrier', id: this.#barrierPassed + 1 };
+    return this.#inbox.take(lane, nowMs);
   }
 
   /** The owner is done with the message it took from `lane`. */
   consumed(lane: number, nowMs: number): void {
-    const state = this.#state(lane);
-    assert(state.busy, 'only a message that was taken is consumed');
-    state.busy = false;
-    if (!state.atBarrier) {
-      const frame = state.lane.consume(nowMs);
-      if (frame.type === FRAME.PAGES) this.#pool.give(frame.payload);
-      return;
-    }
-    this.#barrierPassed++;
-    for (const other of this.#lanes) {
-      other.atBarrier = false;
-      other.lane.consume(nowMs);
-    }
-    this.send(0, { kind: 'barrier-done', id: this.#barrierPassed }, nowMs);
+    const barrier = this.#inbox.consumed(lane, nowMs);
+    if (barrier !== null) this.send(0, { kind: 'barrier-done', id: barrier });
   }
 
   // Output and time
 
-  /** The next chunks to write on `lane`'s connection, or null. Connection frames go first; `bulk` off: only those. */
-  nextOutput(lane: number, nowMs: number, bulk: boolean): readonly Uint8Array[] | null {
+  /** The next chunks to write on `lane`'s connection, or null. Connection frames go first. */
+  nextOutput(lane: number, nowMs: number): readonly Uint8Array[] | null {
     const state = this.#state(lane);
     const { connection } = state;
     if (connection.state !== 'open' || connection.goodbyeSent) return null;
@@ -347,10 +284,8 @@ export class Session {
       connection.pingAtMs = nowMs + this.limits.pingIntervalMs;
       return [controlFrame(FRAME.PING, encodeToken(connection.pingToken))];
     }
-    if (bulk) {
-      const frame = state.lane.nextFrame();
-      if (frame !== null) return frame.chunks;
-    }
+    const frame = state.lane.nextFrame();
+    if (frame !== null) return frame.chunks;
     // GOODBYE says that nothing is missing, so it waits for the last acknowledgement in both directions.
     if ((this.#finishing || connection.goodbyeReceived) && state.lane.idle && ackDueMs === null) {
       connection.goodbyeSent = true;
@@ -362,11 +297,6 @@ export class Session {
   /** When `lane` wants to be asked for output again although nothing arrives; null: not before something does. */
   ackDueMs(lane: number): number | null {
     return this.#state(lane).lane.ackDueMs();
-  }
-
-  hasBulk(lane: number): boolean {
-    const state = this.#state(lane);
-    return state.connection.state === 'open' && state.lane.hasFrame();
   }
 
   /** From now on nothing is sent any more; GOODBYE follows the last acknowledgement. */
@@ -381,16 +311,9 @@ export class Session {
     return connection.state === 'open' && connection.goodbyeSent && connection.goodbyeReceived;
   }
 
-  /** The link may be down for this long from now on; the final stage has less patience. */
-  setLinkTimeoutMs(linkTimeoutMs: number): void {
-    this.#linkTimeoutMs = linkTimeoutMs;
-  }
-
   /** Lanes whose connection must be given up. Errors: LINK_TIMEOUT, when a lane was down too long. */
   silentLanes(nowMs: number): number[] {
-    return this.#lanes
-      .filter((state) => isSilent(state, nowMs, this.limits, this.#linkTimeoutMs))
-      .map(({ lane }) => lane.index);
+    return this.#lanes.filter((state) => isSilent(state, nowMs, this.limits)).map(({ lane }) => lane.index);
   }
 
   stats(): SessionStats[] {

@@ -1,4 +1,7 @@
-/** A lane's present transport, its room, and the timers that wake the lane. Not responsible for what is written. */
+/**
+ * A lane's present transport, whether it takes more, and the timer of the lane's next acknowledgement. Not responsible
+ * for what is written.
+ */
 
 import { assert } from '../base/index.ts';
 import type { Transport } from './transport.ts';
@@ -8,7 +11,7 @@ export class Wire {
   onLost: ((wasOpen: boolean) => void) | null = null;
   writable = false;
   #transport: Transport | null = null;
-  readonly #timers: { pace: NodeJS.Timeout | null; ack: NodeJS.Timeout | null } = { pace: null, ack: null };
+  #ackTimer: NodeJS.Timeout | null = null;
 
   get transport(): Transport | null {
     return this.#transport;
@@ -31,11 +34,11 @@ export class Wire {
     this.writable = this.#transport.write(chunks);
   }
 
-  /** Runs `step` after `waitMs` unless a wake-up of this kind is on its way already. */
-  wake(why: 'pace' | 'ack', waitMs: number, step: () => void): void {
-    this.#timers[why] ??= setTimeout(
+  /** Runs `step` after `waitMs`, unless it is going to run earlier already. */
+  acknowledgeIn(waitMs: number, step: () => void): void {
+    this.#ackTimer ??= setTimeout(
       () => {
-        this.#timers[why] = null;
+        this.#ackTimer = null;
         step();
       },
       Math.max(1, waitMs),
@@ -49,7 +52,7 @@ export class Wire {
   }
 
   close(): void {
-    for (const timer of Object.values(this.#timers)) if (timer !== null) clearTimeout(timer);
+    if (this.#ackTimer !== null) clearTimeout(this.#ackTimer);
     this.detach()?.end();
     this.tellLost(false);
   }

@@ -23,7 +23,7 @@ const SOURCE_STOPPED: ReadonlySet<string> = new Set([
 const LOADED: ReadonlySet<string> = new Set(['paused', 'prelaunch']);
 const SETTLE_STEP_MS = 10;
 
-export function sourceSeen(status: MachineStatus): SourceSeen {
+function sourceSeen(status: MachineStatus): SourceSeen {
   if (status.state !== 'answers') return status.state;
   const { runState } = status;
   if (runState === 'postmigrate') return 'released';
@@ -32,7 +32,7 @@ export function sourceSeen(status: MachineStatus): SourceSeen {
   return SOURCE_STOPPED.has(runState) ? 'stopped' : 'running';
 }
 
-export function destinationSeen(status: MachineStatus): DestinationSeen {
+function destinationSeen(status: MachineStatus): DestinationSeen {
   if (status.state !== 'answers') return status.state;
   const { runState } = status;
   if (runState === 'inmigrate') return 'empty';

@@ -6,19 +6,19 @@ import {
   CLASS_OF_COUNTER,
   codeLimitOfRate,
   HEAT_CLASS_OF_CODE,
+  HEAT_TICK_MS,
   INTERVAL_TICKS_MAX,
   intervalCodeOfTicks,
   modificationsOfCounter,
   nextCounter,
   REWRITE_CLASS_OF_CODE,
   ratePerSecondOfCode,
-  TICK_MS,
 } from './heat.ts';
 
 test('an interval survives its code within 2.5 %, up to 15 minutes', () => {
   for (let ticks = 1; ticks < 56_000; ticks += 7) {
     const rate = ratePerSecondOfCode(intervalCodeOfTicks(ticks));
-    const ratio = (rate * ticks * TICK_MS) / 1000;
+    const ratio = (rate * ticks * HEAT_TICK_MS) / 1000;
     assert.ok(ratio > 0.975 && ratio < 1.025, `${ticks} ticks came back as ${ratio}`);
   }
   assert.equal(intervalCodeOfTicks(1e9), intervalCodeOfTicks(INTERVAL_TICKS_MAX));
@@ -30,14 +30,14 @@ test('the exponential average finds the rate of periodic and of random rewrites'
   for (const meanTicks of [16, 64, 400]) {
     let periodic = intervalCodeOfTicks(meanTicks * 10);
     for (let sample = 0; sample < 40; sample++) periodic = blendIntervalCode(periodic, meanTicks);
-    const off = (ratePerSecondOfCode(periodic) * meanTicks * TICK_MS) / 1000;
+    const off = (ratePerSecondOfCode(periodic) * meanTicks * HEAT_TICK_MS) / 1000;
     assert.ok(off > 0.85 && off < 1.15, `periodic ${meanTicks}: ${off}`);
     let sum = 0;
     let squares = 0;
     let random = intervalCodeOfTicks(meanTicks);
     for (let sample = 0; sample < 20_000; sample++) {
       random = blendIntervalCode(random, Math.max(1, Math.round(prng.exponential() * meanTicks)));
-      const relative = 1000 / (ratePerSecondOfCode(random) * meanTicks * TICK_MS);
+      const relative = 1000 / (ratePerSecondOfCode(random) * meanTicks * HEAT_TICK_MS);
       sum += relative;
       squares += (relative - 1) ** 2;
     }

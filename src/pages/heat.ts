@@ -8,11 +8,11 @@
 
 import { REWRITE_CLASSES } from '../vm/index.ts';
 
-/** One coarse tick. A u16 stamp then spans 17 minutes. */
-export const TICK_MS = 16;
+/** What `tick` counts wherever pages are put or rewritten. A u16 stamp of such ticks spans 17 minutes. */
+export const HEAT_TICK_MS = 16;
 
 export function tickOfMs(nowMs: number): number {
-  return Math.floor(nowMs / TICK_MS);
+  return Math.floor(nowMs / HEAT_TICK_MS);
 }
 
 /** Longest interval told apart, in ticks (17 minutes). */
@@ -46,7 +46,7 @@ export function blendIntervalCode(code: number, sampleTicks: number): number {
 
 /** Rewrites a second; 0 for an unknown interval (a page never seen rewritten). */
 export function ratePerSecondOfCode(code: number): number {
-  return code === 0 ? 0 : 1000 / (TICK_MS * TICKS_OF_CODE[code]!);
+  return code === 0 ? 0 : 1000 / (HEAT_TICK_MS * TICKS_OF_CODE[code]!);
 }
 
 /** Codes below the result mean a rate above `perSecondMax`. */
@@ -69,13 +69,13 @@ const HEAT_CLASS_MS = [64_000, 16_000, 4_000, 2_000, 1_000, 500] as const;
 /** 0 coldest .. 7 hottest. */
 export const HEAT_CLASS_OF_CODE = new Uint8Array(256);
 for (let code = 1; code <= CODE_MAX; code++) {
-  const intervalMs = TICKS_OF_CODE[code]! * TICK_MS;
+  const intervalMs = TICKS_OF_CODE[code]! * HEAT_TICK_MS;
   const found = HEAT_CLASS_MS.findIndex((lowerMs) => intervalMs >= lowerMs);
   HEAT_CLASS_OF_CODE[code] = found < 0 ? 7 : found + 1;
 }
 
 /** The modification counter: exact to 8, then two steps an octave, up to 8 * 2^11.5 = 23,170. */
-export const COUNTER_MAX = 31;
+const COUNTER_MAX = 31;
 const COUNTER_EXACT = 8;
 
 function countOfCounter(counter: number): number {

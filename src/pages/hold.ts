@@ -4,7 +4,7 @@ import { assert, unreachable } from '../base/index.ts';
 import type { Hold } from '../vm/index.ts';
 import { codeLimitOfRate } from './heat.ts';
 
-export const HOLD_NONE = 0;
+const HOLD_NONE = 0;
 export const HOLD_WINDOW = 1;
 export const HOLD_RATE = 2;
 export const HOLD_REGIONS = 3;

@@ -3,7 +3,7 @@ import test from 'node:test';
 import fc from 'fast-check';
 import { Bitmap } from '../base/index.ts';
 import { type Hold, type Order, REWRITE_CLASSES } from '../vm/index.ts';
-import { TICK_MS, tickOfMs } from './heat.ts';
+import { HEAT_TICK_MS, tickOfMs } from './heat.ts';
 import { STATE_HELD, STATE_NONE, STATE_QUEUED } from './layout.ts';
 import { NaiveIndex } from './naive-index.testing.ts';
 import { PageIndex } from './page-index.ts';
@@ -166,7 +166,7 @@ class Pair {
   }
 
   #endIteration(): void {
-    const nowMs = this.tick * TICK_MS;
+    const nowMs = this.tick * HEAT_TICK_MS;
     const stats = this.index.endIteration({ nowMs, passes: 1, bandwidthBytesPerSecond: null });
     const { dirty, outside } = this.naive.endIteration(nowMs);
     assert.deepEqual([stats.dirtyPages, stats.dirtyOutsideHoldPages], [dirty, outside]);
@@ -368,7 +368,7 @@ test('with deltas a hot page is sent once before it is held, and held bytes coun
   const index = new PageIndex(64);
   index.setHold({ kind: 'window', theta: 1, of: 1, leaveAfterClean: 2 });
   for (let page = 0; page < 64; page++) index.arrive(page, 1);
-  index.endIteration({ nowMs: 10 * TICK_MS, passes: 1, bandwidthBytesPerSecond: null });
+  index.endIteration({ nowMs: 10 * HEAT_TICK_MS, passes: 1, bandwidthBytesPerSecond: null });
   for (let page = 0; page < 8; page++) index.arrive(page, 20);
   assert.equal(index.heldPages, 8);
   index.setDeltaHold(10);

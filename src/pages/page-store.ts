@@ -22,7 +22,7 @@ export interface PageStoreOptions {
   readonly memoryBytesMax: number;
   /** Keep sent copies to send deltas against (paired arrangement). */
   readonly references?: boolean;
-  /** Told of every chunk taken and given back. */
+  /** Told of every chunk taken. */
   readonly onChunk?: OnChunk;
   /** See SlotPool. */
   readonly readyChunk?: () => SharedArrayBuffer | null;
@@ -183,11 +183,6 @@ export class PageStore {
 
   get referencePages(): number {
     return this.#references === null ? 0 : this.#references.count;
-  }
-
-  /** To be called now and then (an iteration's end): drops chunks that stayed empty since the last call. */
-  trim(): number {
-    return this.#pool.trim();
   }
 
   #allocate(): number {

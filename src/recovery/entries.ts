@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import { GodwitError } from '../base/index.ts';
-import type { Known, Outcome, Recorded } from '../handover/index.ts';
+import type { Known, Recorded } from '../handover/index.ts';
 import { endpointSchema } from '../machines/index.ts';
 
 export const entrySchema = z.discriminatedUnion('step', [
@@ -124,5 +124,3 @@ export function hasEnded(
 ): state is JournalState & { end: { outcome: 'completed' | 'aborted' | 'forgotten' } } {
   return state.end !== null && state.end.outcome !== 'in-doubt';
 }
-
-export type EndOutcome = Outcome['outcome'] | 'forgotten';

@@ -77,11 +77,7 @@ async function finishLocked(
 }
 
 /** Where nothing is in doubt, nothing of ours stays in a QEMU. Best effort: an end may be gone. */
-export async function releaseClaims(
-  { outcome }: Outcome,
-  source: Machine,
-  destination: Machine,
-): Promise<void> {
+async function releaseClaims({ outcome }: Outcome, source: Machine, destination: Machine): Promise<void> {
   if (outcome === 'in-doubt') return;
   const both = outcome === 'completed' ? [source, destination] : [source];
   await Promise.all(both.map((machine) => machine.releaseClaim().catch(() => undefined)));

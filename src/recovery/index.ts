@@ -1,12 +1,10 @@
 export { type Endpoints, endpointsOf } from './endpoints.ts';
 export {
-  foldJournal,
   hasEnded,
   type JournalEntry,
   type JournalState,
-  knownOf,
 } from './entries.ts';
-export { announceEnd, type FinishOptions, finish, lockPathOf, log, releaseClaims } from './finish.ts';
+export { announceEnd, finish, lockPathOf } from './finish.ts';
 export { makeFolder } from './folder.ts';
 export { type Guardian, startGuardian } from './guardian.ts';
 export { Journal, readJournal } from './journal.ts';
@@ -15,9 +13,8 @@ export {
   journalPathOf,
   laterJournal,
   listJournals,
-  namesSameVm,
   pruneJournals,
   stateDirectory,
 } from './journals.ts';
 export { type Lock, takeLock } from './lock.ts';
-export { deadlineMsOf, endActs, endBy, isRefusal, recover } from './recover.ts';
+export { deadlineMsOf, endActs, isRefusal } from './recover.ts';

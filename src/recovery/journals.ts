@@ -48,7 +48,7 @@ function namesIn(folder: string): string[] {
 }
 
 /** The same QEMU process or the same VM, at either end. */
-export function namesSameVm(one: JournalState, other: JournalState): boolean {
+function namesSameVm(one: JournalState, other: JournalState): boolean {
   const processes = ({ begin }: JournalState) => [begin.source.identity, begin.destination.identity];
   const seen = new Set(processes(other).filter((identity) => identity !== null));
   if (processes(one).some((identity) => identity !== null && seen.has(identity))) return true;

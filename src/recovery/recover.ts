@@ -123,7 +123,7 @@ export async function recover(state: JournalState, options: RecoverOptions): Pro
 }
 
 /** Only the acts of ending; asking for another one is an error of the machine. */
-export async function endBy(
+async function endBy(
   begin: HandoverState,
   acts: ReturnType<typeof endActs>,
   linkTimeoutMs: number,

@@ -32,7 +32,7 @@ export function boundsOf(
   };
 }
 
-export function irreduciblePages(
+function irreduciblePages(
   rates: readonly { readonly pages: number; readonly perSecond: number }[],
   linkPagesPerSecond: number,
 ): number {

@@ -13,7 +13,7 @@ import type { Verdict } from '../vm/index.ts';
 import { Driver, fixedDowntimeMs } from './driver.ts';
 import type { ClairvoyantStop, MigrationTimes, SimulationOptions } from './types.ts';
 
-export function costOf(times: MigrationTimes, limitMs: number): number {
+function costOf(times: MigrationTimes, limitMs: number): number {
   return times.totalMigrationTimeMs + DOWNTIME_WEIGHT * Math.max(0, times.downtimeMs - limitMs);
 }
 

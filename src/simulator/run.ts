@@ -16,7 +16,7 @@ import {
   type SimulationResult,
 } from './types.ts';
 
-export function timeLimitMsOf(options: SimulationOptions): number {
+function timeLimitMsOf(options: SimulationOptions): number {
   const ramMs = (options.guest.pageCount * PAGE_SIZE_BYTES * 1000) / options.linkBytesPerSecond;
   return options.timeLimitMs ?? Math.max(MODEL.timeLimitMsMin, MODEL.timeLimitRams * ramMs);
 }

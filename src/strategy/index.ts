@@ -4,11 +4,7 @@ export {
   bytesPerPage,
   dirtiedMost,
   dirtiedWithin,
-  dirtyPagesPerSecond,
-  measured,
   pagesAtSource,
   queuedBytes,
-  remainingBytes,
-  remainingPages,
 } from './measures.ts';
 export { type AnyStrategy, readParameters, strategies, strategyByName } from './registry.ts';

@@ -146,7 +146,7 @@ export function floorOfClass(index: number): number {
 }
 
 /** Page rewrites a second, by the classes: a page counts as often as it is thought to be written. */
-export function rewritesPerSecond(stats: IterationStats): number {
+function rewritesPerSecond(stats: IterationStats): number {
   let total = 0;
   for (let index = 0; index < stats.rewriteHistogram.length; index++) {
     total += stats.rewriteHistogram[index]! * rateOfClass(index);

@@ -10,7 +10,7 @@ import {
 import { PAGE_BYTES_ON_LINK } from './measures.ts';
 
 export const PAGES = 100_000;
-export const REGIONS = 20;
+const REGIONS = 20;
 /** 10,000 pages a second. */
 export const LINK = 10_000 * PAGE_BYTES_ON_LINK;
 

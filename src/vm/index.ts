@@ -7,11 +7,10 @@ export {
   type RamLayout,
 } from './ram.ts';
 export { regionPagesOf } from './regions.ts';
-export type { Decision, DecisionAction, Hold, Limits, OnTimeout, Order } from './rules.ts';
+export type { Decision, DecisionAction, Hold, Limits, Order } from './rules.ts';
 export {
   type Backlog,
   type IterationStats,
-  REGIONS_MAX,
   REWRITE_CLASSES,
   type Snapshot,
 } from './statistics.ts';

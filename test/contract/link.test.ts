@@ -298,7 +298,7 @@ test('a silent connection is given up and dialled anew', async () => {
   await pair.close();
 });
 
-test('latency and bandwidth are measured', async () => {
+test('latency is measured', async () => {
   const pair = await makePair(ROADS['memory']!, {
     laneCount: 1,
     source: { limits: { pingIntervalMs: 50 } },
@@ -309,21 +309,6 @@ test('latency and bandwidth are measured', async () => {
   await pair.source.barrier();
   const [stats] = pair.source.stats();
   assert.ok(stats!.roundTripMsMin! >= 19, `round trip ${stats!.roundTripMsMin} ms`);
-  const rate = stats!.deliveredBytesPerSecond!;
-  assert.ok(rate > 8 * MIB && rate < 30 * MIB, `${rate} bytes/s over a link of 20 MiB/s`);
-  await pair.close();
-});
-
-test('setBandwidth limits all lanes together', async () => {
-  const pair = await makePair(ROADS['memory']!);
-  await pair.source.connected();
-  pair.source.setBandwidth(40 * MIB);
-  const start = performance.now();
-  await Promise.all([sendStamped(pair, 0, 40, 100_000), sendStamped(pair, 1, 40, 100_000)]);
-  await pair.source.barrier();
-  const seconds = (performance.now() - start) / 1000;
-  // 8 MB at 42 MB/s take 0.19 s.
-  assert.ok(seconds > 0.15, `${seconds} s`);
   await pair.close();
 });
 

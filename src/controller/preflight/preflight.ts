@@ -179,7 +179,7 @@ function isForced(one: Finding, force: readonly string[]): boolean {
 }
 
 /** The ack where QEMU owes one; else what waits is kept so small that a stop at any moment fits the limit. Both ends must know the capability. */
-export function chooseGate(
+function chooseGate(
   features: QemuFeatures,
   destination: Pick<MachineDescription, 'capabilities'>,
   wanted: 'auto' | 'off',

@@ -23,7 +23,7 @@ import type { OutputEvents, StateTail } from './types.ts';
 const NONCE_FIRST = 0x6f_00_00_00;
 /** The destination must load the device state within this time once it has everything. */
 export const LOAD_TIMEOUT_MS = 30_000;
-export const FEED_BATCH_PAGES_MAX = 1024;
+const FEED_BATCH_PAGES_MAX = 1024;
 const BATCH_BYTES_MAX = FEED_BATCH_PAGES_MAX * RAM_RECORD_BYTES_MAX + 2 * SECTION_BYTES_MAX;
 const WRITE_PENDING_BYTES_MAX = 4 * 1024 * 1024;
 /** Shorter ones wait for QEMU as copies of their own size: hundreds of small batches would each keep memory for a large one. */
@@ -228,7 +228,7 @@ export class QemuFeed {
 }
 
 /** `unix:/path` | `tcp:host:port` -> what node:net connects to. */
-export function connectOptions(address: string): net.NetConnectOpts {
+function connectOptions(address: string): net.NetConnectOpts {
   if (address.startsWith('unix:')) return { path: address.slice(5) };
   const match = /^tcp:(.+):(\d+)$/.exec(address);
   if (!match) throw new TypeError(`not an address: ${address}`);

@@ -10,7 +10,7 @@ test('a far side that does not tell sets no limit', () => {
 
 test('a slow far side is given the least, however small the pages are on the link', () => {
   const window = new PageWindow();
-  for (let nowMs = 0; nowMs <= 1000; nowMs += 10) window.applied(nowMs, nowMs * 10);
+  for (let nowMs = 0; nowMs <= 1000; nowMs += 10) window.noteApplied(nowMs, nowMs * 10);
   assert.equal(window.roomPages(1000, 10_000, 0), 2048);
   assert.equal(window.roomPages(1000, 12_000, 0), 48);
   assert.equal(window.roomPages(1000, 20_000, 0), 0);
@@ -18,24 +18,24 @@ test('a slow far side is given the least, however small the pages are on the lin
 
 test('what a far side can apply follows from the most it was seen to, and is never below what any can', () => {
   const window = new PageWindow();
-  assert.equal(window.deltasPerSecond, null);
-  for (let nowMs = 0; nowMs <= 1000; nowMs += 10) window.applied(nowMs, nowMs * 10);
-  assert.equal(window.deltasPerSecond, 200_000);
-  for (let nowMs = 1010; nowMs <= 1500; nowMs += 10) window.applied(nowMs, 10_000 + (nowMs - 1000) * 400);
-  for (let nowMs = 1510; nowMs <= 2500; nowMs += 10) window.applied(nowMs, 210_000 + (nowMs - 1500));
-  assert.equal(Math.round(window.deltasPerSecond!), 400_000);
+  assert.equal(window.appliedPagesPerSecondMax, null);
+  for (let nowMs = 0; nowMs <= 1000; nowMs += 10) window.noteApplied(nowMs, nowMs * 10);
+  assert.equal(window.appliedPagesPerSecondMax, 200_000);
+  for (let nowMs = 1010; nowMs <= 1500; nowMs += 10) window.noteApplied(nowMs, 10_000 + (nowMs - 1000) * 400);
+  for (let nowMs = 1510; nowMs <= 2500; nowMs += 10) window.noteApplied(nowMs, 210_000 + (nowMs - 1500));
+  assert.equal(Math.round(window.appliedPagesPerSecondMax!), 400_000);
 });
 
 test('what is handed over and not loaded is known once the far side tells', () => {
   const window = new PageWindow();
   assert.equal(window.unloadedPages(500), undefined);
-  window.applied(0, 400);
+  window.noteApplied(0, 400);
   assert.equal(window.unloadedPages(500), 100);
 });
 
 test('a fast one, or one far away, is given what it applies meanwhile', () => {
   const window = new PageWindow();
-  for (let nowMs = 0; nowMs <= 3000; nowMs += 10) window.applied(nowMs, nowMs * 100);
+  for (let nowMs = 0; nowMs <= 3000; nowMs += 10) window.noteApplied(nowMs, nowMs * 100);
   const near = window.roomPages(3000, 300_000, 0);
   assert.ok(near > 5500 && near < 6500, String(near));
   const far = window.roomPages(3000, 300_000, 100);
@@ -44,8 +44,8 @@ test('a fast one, or one far away, is given what it applies meanwhile', () => {
 
 test('after a second of silence it stops nobody; a figure that goes back changes nothing', () => {
   const window = new PageWindow();
-  window.applied(0, 5000);
-  window.applied(10, 4000);
+  window.noteApplied(0, 5000);
+  window.noteApplied(10, 4000);
   assert.equal(window.roomPages(500, 7048, 0), 0);
   assert.equal(window.roomPages(1200, 7048, 0), Number.POSITIVE_INFINITY);
   assert.equal(window.roomPages(1200, 5000, 0), 2048);

@@ -25,7 +25,7 @@ export class PageWindow {
   #samplePages = 0;
 
   /** The far side has applied, and its QEMU loaded, `totalPages` since the beginning. A figure that goes back is ignored: lanes are resumed. */
-  applied(nowMs: number, totalPages: number): void {
+  noteApplied(nowMs: number, totalPages: number): void {
     if (this.#appliedPages === null) this.#sampleMs = nowMs;
     if (totalPages < (this.#appliedPages ?? 0)) return;
     this.#appliedPages = totalPages;
@@ -39,8 +39,8 @@ export class PageWindow {
     this.#samplePages = totalPages;
   }
 
-  /** Deltas that the far side can apply, as far as can be told; null where it says nothing. */
-  get deltasPerSecond(): number | null {
+  /** Deltas of a few bytes that the far side can apply, as far as can be told; null where it says nothing. */
+  get appliedPagesPerSecondMax(): number | null {
     if (this.#appliedPages === null) return null;
     return Math.max(PAGES_PER_SECOND_ASSUMED, this.#mostPerMs * 1000);
   }

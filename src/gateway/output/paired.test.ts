@@ -7,7 +7,8 @@ import type { Link } from '../../link/index.ts';
 import { type BatchRequest, NO_SLOT, PageStore } from '../../pages/index.ts';
 import { PAGE_SIZE_BYTES } from '../../vm/index.ts';
 import { InThreadEncoding } from './encoding.ts';
-import { type BatchEncoding, PairedOutput } from './paired.ts';
+import { PairedOutput } from './paired.ts';
+import type { BatchEncoding } from './types.ts';
 
 const PAGES = 64;
 const BATCH = 16;
@@ -25,7 +26,7 @@ class LateEncoding implements BatchEncoding {
     return this.#inner.encode(request, output);
   }
 
-  onChunk(chunk: number, memory: SharedArrayBuffer | null): void {
+  onChunk(chunk: number, memory: SharedArrayBuffer): void {
     this.#inner.onChunk(chunk, memory);
   }
 

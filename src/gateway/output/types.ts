@@ -1,7 +1,7 @@
 /** The contracts inside the live data plane: where pages go, and what a gateway tells its controller. Types only. */
 
 import type { Socket } from 'node:net';
-import type { PageStore } from '../../pages/index.ts';
+import type { BatchRequest, EncodedBatch, PageStore } from '../../pages/index.ts';
 import type { RamSetup, ReturnPathMessage } from '../../stream/index.ts';
 
 /**
@@ -11,14 +11,18 @@ import type { RamSetup, ReturnPathMessage } from '../../stream/index.ts';
 export interface PageOutput {
   /** Sent copies stay in the store, to send what changes since as deltas. */
   readonly keepsReferences: boolean;
-  /** A chunk of the store's memory was taken, or given back (null); for outputs whose workers read slots. */
-  onChunk?(chunk: number, memory: SharedArrayBuffer | null): void;
+  /** A chunk of the store's memory was taken; for outputs whose workers read slots. */
+  onChunk?(chunk: number, memory: SharedArrayBuffer): void;
   /** Bytes of QEMU's that belong before the pages (header, configuration, RAM's START section), untouched and in order. */
   forward(raw: Uint8Array): void;
   /** RAM's layout is known; pages may follow. */
   open(setup: RamSetup): void;
+  /** Takes a sample of the link's rate. Called before every `roomPages`. Absent: the output measures by itself. */
+  measure?(): void;
   /** Pages that may be handed over now. */
   roomPages(): number;
+  /** There is no room now: `onRoom` follows before long. Absent: `onRoom` comes without being asked for. */
+  awaitRoom?(): void;
   /** Hands over the newest copy of `count` pages and takes their slots from the store. */
   sendPages(pages: Uint32Array, count: number, store: PageStore): void;
   /** There was room and nothing to send: what is delivered now does not measure the link. */
@@ -79,4 +83,19 @@ export interface OutputEvents {
   /** A return-path message of the destination QEMU that is not ours: for the source QEMU. */
   onReturnPath(message: ReturnPathMessage, raw: Uint8Array): void;
   onError(error: Error): void;
+}
+
+export interface TimedBatch extends EncodedBatch {
+  /** In its encoder, without the wait for it. */
+  readonly encodeMs: number;
+}
+
+/** Encodes batches, here or on other threads; results may come in any order. */
+export interface BatchEncoding {
+  readonly encoders: number;
+  /** `output`: where a large result should lie; null: no such place is free. */
+  encode(request: BatchRequest, output: SharedArrayBuffer | null): Promise<TimedBatch> | TimedBatch;
+  /** Where the slots lie: a chunk of the store was taken. */
+  onChunk(chunk: number, memory: SharedArrayBuffer): void;
+  close(): void;
 }

@@ -15,7 +15,7 @@ import {
   SLOTS_PER_CHUNK,
 } from '../../pages/index.ts';
 import { InThreadEncoding } from './encoding.ts';
-import type { BatchEncoding, TimedBatch } from './paired.ts';
+import type { BatchEncoding, TimedBatch } from './types.ts';
 
 /** With no more cores than this the machine's QEMU has one, and a worker has none to itself. */
 const CORES_FEW = 2;
@@ -42,7 +42,7 @@ export class WorkerEncoding implements BatchEncoding {
     this.#here = cores <= CORES_FEW ? new InThreadEncoding() : null;
   }
 
-  onChunk(chunk: number, memory: SharedArrayBuffer | null): void {
+  onChunk(chunk: number, memory: SharedArrayBuffer): void {
     this.#codec.setChunk(chunk, memory);
     this.#here?.onChunk(chunk, memory);
   }

@@ -1,19 +1,11 @@
 /**
- * The source gateway: takes QEMU's stream apart page by page, keeps the newest copy of each page, and sends what the
- * rules chose. It obeys: which page, which hold and when to stop are the engine's; it owns the sockets, the ack and how much waits.
+ * The source gateway: joins QEMU's socket, the intake that takes its stream apart, the sender, and the gates between
+ * them. It obeys: which page goes, what is held and when the VM stops are the engine's. Not responsible for any of its
+ * parts' work.
  */
 
-import { assert, freeMemory } from '../../base/index.ts';
-import { PageStore, tickOfMs } from '../../pages/index.ts';
-import {
-  COMMAND,
-  type RamSetup,
-  type ReturnPathMessage,
-  StreamDecoder,
-  type StreamSink,
-  type Tail,
-} from '../../stream/index.ts';
-import { PassRecorder } from '../../trace/index.ts';
+import { assert, type Clock } from '../../base/index.ts';
+import type { RamSetup, ReturnPathMessage } from '../../stream/index.ts';
 import {
   type Hold,
   type IterationStats,
@@ -23,66 +15,96 @@ import {
 } from '../../vm/index.ts';
 import { gatewayErrors } from '../errors.ts';
 import type { PageOutput } from '../output/types.ts';
-import { BandwidthCap } from './bandwidth-cap.ts';
-import { DeltaSample } from './delta-sample.ts';
+import { Intake } from './intake.ts';
 import { IntakeRate } from './intake-rate.ts';
-import { Linger } from './linger.ts';
-import type { SourceGatewayEvents, SourceGatewayOptions } from './options.ts';
 import { Passes } from './passes.ts';
-import { PostCopyStage } from './post-copy-stage.ts';
 import { isFilled, ReadGate, underWayBytes, waitingPages } from './read-gate.ts';
 import { ReturnGate } from './return-gate.ts';
+import { Sender } from './sender.ts';
+import { snapshotOf } from './snapshot.ts';
 import { SourceSocket } from './socket.ts';
 
-/** Batches sent before other sockets are looked at again. */
-const BATCHES_A_TURN = 16;
+export interface SourceGatewayOptions {
+  /** Where the source QEMU connects: a unix socket in a private folder. */
+  readonly listenPath: string;
+  /** The file whose owner QEMU runs as (its QMP socket): the listening socket is given to that owner. */
+  readonly ownerOf: string;
+  readonly capabilities: ReadonlySet<string>;
+  readonly clock: Clock;
+  readonly memoryBytesMax: number;
+  readonly absorb: boolean;
+  /** Gets a dirty-page trace of the migration, piece by piece (docs/format/trace.md); null: none is wanted. */
+  readonly record: ((bytes: Uint8Array) => void) | null;
+  /** The strategy may use deltas against what the destination has (paired arrangement). */
+  readonly deltas: boolean;
+  /** The switchover-ack is in force: QEMU waits for it. Otherwise it may stop the VM at any moment, see setWaitingMax. */
+  readonly ackGate: boolean;
+  /** Memory for the page store that was touched before. */
+  readonly readyChunk?: () => SharedArrayBuffer | null;
+  /** The operator's cap on what goes over the link; null: as much as it carries. */
+  readonly bandwidthBytesPerSecondMax: number | null;
+}
+
+export interface SourceGatewayEvents {
+  /** The stream has begun and its layout is known. */
+  onLayout(setup: RamSetup): void;
+  /** All of RAM and the device sections have arrived: the VM's state is complete at this gateway. */
+  onStateComplete?(): void;
+  onError(error: Error): void;
+}
+
 export class SourceGateway {
   readonly #options: SourceGatewayOptions;
   readonly #events: SourceGatewayEvents;
   readonly #output: PageOutput;
-  readonly #decoder: StreamDecoder;
-  readonly #gate: ReadGate;
-  readonly #batch = new Uint32Array(1024);
-  readonly #source: SourceSocket;
-  #store: PageStore | null = null;
-  #startMs = 0;
+  readonly #socket: SourceSocket;
+  readonly #intake: Intake;
+  readonly #intakeRate = new IntakeRate();
   readonly #passes = new Passes();
-  readonly #intake = new IntakeRate();
+  readonly #gate: ReadGate;
+  readonly #sender: Sender;
+  readonly #returnGate = new ReturnGate((raw) => this.#socket.write(raw));
+  #startMs = 0;
   #stopAndCopy = false;
-  /** Held pages go too, once nothing else waits. */
-  #heldGoes = false;
-  #tail: Tail | null = null;
-  readonly #postCopy = new PostCopyStage();
-  /** The clock as the page store wants it; read once a chunk, not once a page. */
-  #tick = 0;
-  readonly #lateCommands: Uint8Array[] = [];
-  #drained: (() => void) | null = null;
-  #pumpQueued = false;
-  readonly #linger = new Linger(() => this.pump());
-  #sentBytesCounted = 0;
-  #deltas: DeltaSample | null = null;
-  #recorder: PassRecorder | null = null;
-  readonly #back = new ReturnGate((raw) => this.#source.write(raw));
   #closed = false;
-  readonly #cap: BandwidthCap;
 
   constructor(output: PageOutput, options: SourceGatewayOptions, events: SourceGatewayEvents) {
     this.#output = output;
     this.#options = options;
-    this.#cap = new BandwidthCap(options.bandwidthBytesPerSecondMax);
     this.#events = events;
     this.#gate = new ReadGate(options.ackGate);
-    this.#source = new SourceSocket({
+    this.#socket = new SourceSocket({
       onData: (chunk) => this.#onData(chunk),
       onClose: (cause) => {
-        if (this.#tail === null) this.#fail(gatewayErrors.sourceClosed(cause));
+        if (!this.#intake.hasTail) this.#fail(gatewayErrors.sourceClosed(cause));
       },
     });
-    this.#decoder = new StreamDecoder({ capabilities: options.capabilities }, this.#sink());
+    const nowMs = () => this.#nowMs();
+    this.#intake = new Intake(
+      output,
+      { ...options, nowMs },
+      {
+        onLayout: (setup, store) => {
+          this.#gate.beginRam(options.clock.nowMs());
+          this.#sender.begin(store);
+          events.onLayout(setup);
+        },
+        onTail: () => events.onStateComplete?.(),
+        onPostCopy: () => this.enterStopAndCopy(),
+      },
+    );
+    this.#sender = new Sender({
+      output,
+      gate: this.#gate,
+      bandwidthBytesPerSecondMax: options.bandwidthBytesPerSecondMax,
+      nowMs,
+      isLast: () => this.#intake.isLast,
+      onTurn: () => this.#steerReading(),
+    });
   }
 
   async listen(): Promise<void> {
-    await this.#source.listen(this.#options.listenPath, this.#options.ownerOf);
+    await this.#socket.listen(this.#options.listenPath, this.#options.ownerOf);
     this.#startMs = this.#options.clock.nowMs();
   }
 
@@ -91,83 +113,26 @@ export class SourceGateway {
   }
 
   #onData(chunk: Uint8Array): void {
-    this.#tick = tickOfMs(this.#nowMs());
     try {
-      this.#decoder.write(chunk);
-      freeMemory(chunk);
-      if (this.#passes.firstIsDone) this.#intake.arrived(this.#nowMs(), this.#store!.arrivedPages);
+      this.#intake.write(chunk);
+      const { store } = this.#intake;
+      if (store && this.#passes.firstIsDone) this.#intakeRate.arrived(this.#nowMs(), store.arrivedPages);
       this.#steerReading();
-      this.#schedulePump();
+      this.#sender.schedule();
     } catch (error) {
       this.#fail(error as Error);
     }
   }
 
-  /** Copied, as pages are: the chunk they came in is freed. */
-  #forward(raw: Uint8Array): void {
-    this.#output.forward(Uint8Array.from(raw));
-  }
-
-  #sink(): StreamSink {
-    return {
-      onHeader: (raw) => this.#forward(raw),
-      onConfiguration: (_configuration, raw) => this.#forward(raw),
-      onCommand: (command, _payload, raw) => {
-        // Announces the final stage; the pages we still hold must reach the destination before it.
-        if (command === COMMAND.switchoverStart) this.#lateCommands.push(Uint8Array.from(raw));
-        else this.#forward(raw);
-      },
-      onRamSetup: (setup, raw) => this.#onRamSetup(setup, raw),
-      onEarlySection: (_section, raw) => this.#forward(raw),
-      onPage: (pageIndex, buffer, offset) => {
-        this.#recorder?.page(pageIndex);
-        this.#deltas?.look(this.#store!, pageIndex, buffer, offset);
-        this.#store!.put(pageIndex, this.#tick, buffer, offset);
-      },
-      onZeroPage: (pageIndex) => {
-        this.#recorder?.zeroPage(pageIndex);
-        this.#store!.putZero(pageIndex, this.#tick);
-      },
-      onRamSectionEnd: () => undefined,
-      onTail: (tail) => {
-        this.#tail = tail;
-        this.#events.onStateComplete?.();
-      },
-      onPassThrough: (passThrough) => {
-        this.#postCopy.begin(passThrough);
-        this.enterStopAndCopy();
-      },
-      onPassThroughBytes: (bytes) => this.#postCopy.keep(bytes),
-    };
-  }
-
-  #onRamSetup(setup: RamSetup, raw: Uint8Array): void {
-    const { pageCount } = setup.layout;
-    this.#store = new PageStore({
-      pageCount,
-      memoryBytesMax: this.#options.memoryBytesMax,
-      references: this.#output.keepsReferences,
-      ...(this.#options.readyChunk ? { readyChunk: this.#options.readyChunk } : {}),
-      onChunk: (chunk, memory) => this.#output.onChunk?.(chunk, memory),
-    });
-    if (this.#options.deltas && this.#output.keepsReferences) this.#deltas = new DeltaSample();
-    this.#gate.beginRam(this.#options.clock.nowMs());
-    const { record } = this.#options;
-    if (record) this.#recorder = PassRecorder.start(record, pageCount, this.#nowMs());
-    this.#forward(raw);
-    this.#output.open(setup);
-    this.#events.onLayout(setup);
-  }
-
   /** Reads on while there is room, while passes are spaced, and while no more waits than may. */
   #steerReading(): void {
-    this.#source.setWaiting(this.#mustWait());
+    this.#socket.setWaiting(this.#mustWait());
   }
 
   #mustWait(): boolean {
-    const store = this.#store;
+    const { store, postCopy } = this.#intake;
     if (store === null) return false;
-    if (this.#postCopy.isLast) return this.#postCopy.mustWait;
+    if (postCopy.isLast) return postCopy.mustWait;
     if (this.#gate.isFull(store)) return true;
     if (this.#stopAndCopy) return false;
     if (!this.#options.absorb && isFilled(store)) return true;
@@ -175,84 +140,36 @@ export class SourceGateway {
     return this.#gate.isShut(this.#options.clock.nowMs(), waitingBytes);
   }
 
-  #schedulePump(): void {
-    if (this.#pumpQueued) return;
-    this.#pumpQueued = true;
-    setImmediate(() => {
-      this.#pumpQueued = false;
-      this.pump();
-    });
-  }
-
-  /** Called when the output has room again, and after every read. */
+  /** The output has room again. */
   pump(): void {
-    const store = this.#store;
-    if (!store || this.#closed) return;
-    for (let batches = 0; ; batches++) {
-      // Zero pages hardly use room: let QEMU and the far end have their turn.
-      if (batches === BATCHES_A_TURN) {
-        this.#schedulePump();
-        break;
-      }
-      const capPages = this.#cap.allowancePages(this.#nowMs(), this.#output.facts.sentBytes);
-      const room = Math.min(this.#output.roomPages(), capPages);
-      if (room <= 0) break;
-      if (!this.#isLast && this.#linger.waits(this.#readyPages(store))) break;
-      let count = store.index.take(Math.min(room, this.#batch.length), this.#batch);
-      if (count === 0 && this.#heldGoes) count = store.index.takeHeld(room, this.#batch);
-      if (count === 0 && this.#gate.mustSpill(store)) {
-        if (store.index.spill(room) === 0) break;
-        continue;
-      }
-      if (count === 0) {
-        this.#output.starved();
-        break;
-      }
-      this.#output.sendPages(this.#batch, count, store);
-    }
-    store.index.countSentBytes(this.#output.facts.sentBytes - this.#sentBytesCounted);
-    this.#sentBytesCounted = this.#output.facts.sentBytes;
-    this.#steerReading();
-    if (this.#drained && this.#isLast && waitingPages(store) === 0) {
-      this.#drained();
-      this.#drained = null;
-    }
-  }
-
-  /** QEMU hands over no more pages. */
-  get #isLast(): boolean {
-    return this.#tail !== null || this.#postCopy.isLast;
-  }
-
-  #readyPages({ index }: PageStore): number {
-    return index.queuedPages + (this.#heldGoes ? index.heldPages : 0);
+    this.#sender.turn();
   }
 
   /** From now on, until the VM is stopped; null: no cap. */
   setBandwidthMax(bytesPerSecond: number | null): void {
-    if (!this.#stopAndCopy) this.#cap.set(bytesPerSecond, this.#nowMs(), this.#output.facts.sentBytes);
-    this.#schedulePump();
+    if (!this.#stopAndCopy) this.#sender.setBandwidthMax(bytesPerSecond);
+    this.#sender.schedule();
   }
 
   /** QEMU announced pass `passes` (event MIGRATION_PASS). */
   notePass(passes: number): void {
     const nowMs = this.#options.clock.nowMs();
     this.#gate.beginPass(nowMs, this.#passes.begin(nowMs, passes));
-    if (this.#passes.firstIsDone) this.#recorder?.beginPass(this.#nowMs()); // The first began with the stream.
+    if (this.#passes.firstIsDone) this.#intake.beginPass();
     this.#steerReading();
   }
 
   /** Queued here, or handed over and not loaded by the destination QEMU yet. */
   get restPages(): number {
     const unloaded = this.#output.facts.unloadedPages ?? underWayBytes(this.#output.facts) / PAGE_SIZE_BYTES;
-    return (this.#store?.index.queuedPages ?? 0) + unloaded;
+    return (this.#intake.store?.index.queuedPages ?? 0) + unloaded;
   }
 
   get passes(): number {
     return this.#passes.count;
   }
 
-  /** What QEMU has not handed over counts as much as what waits here. */
+  /** Where true, what QEMU has not handed over counts as much as what waits here. */
   get keepsQemuWaiting(): boolean {
     return this.#gate.keepsQemuWaiting;
   }
@@ -262,15 +179,18 @@ export class SourceGateway {
     this.#passes.remainingPages = remainingPages;
   }
 
-  /** Without the ack: no more than this is taken from QEMU before some has arrived. Nothing is read before it was called. */
+  /** Without the ack, no more than this is read from QEMU before some of it has arrived, and nothing before the first call. */
   setWaitingMax(waitingBytesMax: number): void {
     this.#gate.waitingBytesMax = waitingBytesMax;
     this.#steerReading();
   }
 
-  /** The VM is about to be stopped: passes need not be apart any more. False without the ack: then a short pass invites QEMU to stop by itself. */
+  /**
+   * The VM is about to be stopped: passes need not be apart any more, and with `heldGoes` held pages are sent too. False
+   * without the ack, where nothing changes: a short pass would invite QEMU to stop by itself.
+   */
   hurryPasses(heldGoes: boolean): boolean {
-    this.#heldGoes = this.#options.ackGate && heldGoes;
+    this.#sender.sendsHeld = this.#options.ackGate && heldGoes;
     if (this.#options.ackGate) this.#gate.hurry();
     this.#steerReading();
     return this.#options.ackGate;
@@ -283,101 +203,94 @@ export class SourceGateway {
   }
 
   setRules(hold: Hold, order: Order, closePasses: boolean): void {
-    this.#store?.index.setHold(hold);
-    this.#store?.index.setOrder(order);
+    this.#intake.store?.index.setHold(hold);
+    this.#intake.store?.index.setOrder(order);
     this.#gate.setClose(closePasses);
-    this.#schedulePump();
+    this.#sender.schedule();
   }
 
   endIteration(): IterationStats {
-    assert(this.#store, 'an iteration ends after the stream began');
-    const stats = this.#store.index.endIteration({
+    const { store } = this.#intake;
+    assert(store, 'an iteration ends after the stream began');
+    const stats = store.index.endIteration({
       nowMs: this.#nowMs(),
       passes: this.#passes.endIteration(),
       bandwidthBytesPerSecond: this.#output.facts.bandwidthBytesPerSecond,
     });
-    this.#schedulePump();
+    this.#sender.schedule();
     return stats;
   }
 
-  /** null before the stream began. Called every tick: it also looks after reading and sending. */
+  /** null before the stream began. Called every tick, and so the moment at which prices and the sender are refreshed. */
   snapshot(): Snapshot | null {
-    if (!this.#store) return null;
-    this.#schedulePump();
+    const { store } = this.#intake;
+    if (!store) return null;
+    this.#sender.schedule();
     const { facts } = this.#output;
     if (facts.wholePageBytes !== undefined) {
-      this.#store.index.setEncodedBytesEstimate(facts.wholePageBytes);
-      this.#store.index.setDeltaHold(this.#deltas?.payingBytes(facts.wholePageBytes) ?? null);
+      store.index.setEncodedBytesEstimate(facts.wholePageBytes);
+      store.index.setDeltaHold(this.#intake.payingDeltaBytes(facts.wholePageBytes));
     }
-    return {
-      ...this.#store.index.snapshot(),
-      arrivedPages: this.#store.arrivedPages,
-      firstPassDone: this.#passes.firstIsDone,
-      passes: this.#passes.count,
-      sinceSyncMs: this.#passes.sinceSyncMs(this.#options.clock.nowMs()),
-      bandwidthBytesPerSecond: facts.bandwidthBytesPerSecond,
-      roundTripMs: facts.roundTripMs,
-      memoryBytes: this.#store.memoryBytes,
+    return snapshotOf({
+      store,
+      facts,
+      passes: this.#passes,
+      intakeRate: this.#intakeRate,
       memoryBytesMax: this.#options.memoryBytesMax,
-      gateHeld: this.#back.keeps('switchover-ack'),
-      underWayBytes: underWayBytes(this.#output.facts),
-      slowerEndPagesPerSecond: this.#intake.slowerOf(facts.appliedPagesPerSecond ?? null),
-      ...(this.keepsQemuWaiting ? { sourceRemainingPages: this.#passes.remainingPages } : {}),
-    };
+      gateHeld: this.#returnGate.keeps('switchover-ack'),
+      keepsQemuWaiting: this.keepsQemuWaiting,
+      nowMs: this.#options.clock.nowMs(),
+    });
   }
 
   /** A message on the destination QEMU's return path. */
   onReturnPath(message: ReturnPathMessage, raw: Uint8Array): void {
-    this.#back.take(message, raw);
+    this.#returnGate.take(message, raw);
   }
 
   /** The VM is stopped by command: what still flows is final, everything goes, and QEMU may complete. */
   enterStopAndCopy(): void {
     this.setBandwidthMax(null);
     this.#stopAndCopy = true;
-    this.#heldGoes = true;
-    this.#store?.index.setStopAndCopy(true);
-    this.#back.letGo('switchover-ack');
+    this.#sender.sendsHeld = true;
+    this.#intake.store?.index.setStopAndCopy(true);
+    this.#returnGate.letGo('switchover-ack');
     this.#steerReading();
-    this.#schedulePump();
+    this.#sender.schedule();
   }
 
   /** QEMU was told to go on in post-copy: what keeps it from that is let go. */
   invitePostCopy(): void {
-    this.#postCopy.invite();
-    this.#back.letGo('switchover-ack');
+    this.#intake.postCopy.invite();
+    this.#returnGate.letGo('switchover-ack');
     this.readRest();
   }
 
   get isInPostCopy(): boolean {
-    return this.#postCopy.hasBegun;
+    return this.#intake.postCopy.hasBegun;
   }
 
-  /** Lets go what was kept back since post-copy began, and everything after it as it is: RUN is among it. */
+  /** Lets go what was kept back since post-copy began, and then everything as it comes; RUN is part of it. */
   passOn(): void {
-    const socket = this.#source.take();
+    const socket = this.#socket.take();
     assert(socket && this.#output.passOn, 'post-copy has begun, on an output for it');
-    this.#back.letGo('shut');
-    this.#output.passOn(socket, this.#postCopy.take());
+    this.#returnGate.letGo('shut');
+    this.#output.passOn(socket, this.#intake.postCopy.take());
   }
 
   /** Resolves when QEMU has nothing more to say before the VM may go, and every page has been handed over. */
   drained(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#drained = resolve;
-      this.pump();
-    });
+    return this.#sender.drained();
   }
 
   /** Ends the stream; resolves when the destination proved that RAM and devices are loaded. See PageOutput.complete. */
   complete(): Promise<void> {
-    assert(this.#tail, 'the device sections have arrived');
-    return this.#output.complete({ ...this.#tail, lateCommands: this.#lateCommands });
+    return this.#output.complete(this.#intake.tail);
   }
 
   /** Tells the source QEMU that the destination loaded everything: its migration completes. */
   releaseSource(): void {
-    this.#back.letGo('shut');
+    this.#returnGate.letGo('shut');
   }
 
   #fail(error: Error): void {
@@ -388,10 +301,10 @@ export class SourceGateway {
 
   /** Closes both sides; before COMMIT the source QEMU then fails its migration and keeps its VM. */
   close(): void {
-    if (!this.#closed) this.#recorder?.end();
-    this.#linger.close();
+    if (!this.#closed) this.#intake.close();
     this.#closed = true;
-    this.#source.close();
+    this.#sender.close();
+    this.#socket.close();
     this.#output.close();
   }
 }

@@ -24,6 +24,7 @@ export interface TaskResult {
 
 export const codecTaskModule: string = import.meta.url;
 
+/** Called by name, in a thread that loads this module. @public */
 export function createTask(init: CodecInit): (task: CodecTask) => TaskResult {
   const memory = new SlotMemory(init.slotsPerChunk);
   const encoder = new BatchEncoder(memory);

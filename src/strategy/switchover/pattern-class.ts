@@ -160,7 +160,7 @@ const HEAT_ITERATIONS = 6;
 const HOT_SHARE = 0.25;
 
 /** heat[r]: exponential average of the region histograms. null before the first. */
-export function heatOfRegions(history: readonly IterationStats[]): Float64Array | null {
+function heatOfRegions(history: readonly IterationStats[]): Float64Array | null {
   const recent = measured(history).slice(-HEAT_ITERATIONS);
   if (recent.length === 0) return null;
   const heat = Float64Array.from(recent[0]!.regionHistogram);

@@ -12,7 +12,7 @@ export interface RemainingMemory {
   readonly leastBytes: number | null;
 }
 
-export const RECENT_KEPT = 16;
+const RECENT_KEPT = 16;
 
 export interface RemainingRule {
   /** The fall that still counts as falling. */

@@ -13,7 +13,7 @@ export interface StallMemory {
   readonly stalls: number;
 }
 
-export const SAMPLES_KEPT = 64;
+const SAMPLES_KEPT = 64;
 
 export interface StallRule {
   readonly stallShare: number;
