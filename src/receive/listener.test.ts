@@ -174,18 +174,19 @@ test('once a migration has begun nobody else is listened to', async (context) =>
 });
 
 test('a lost source: QMP stays within reach for --linger, the newest connection counts', async (context) => {
-  const far = await openFarSide(context, { lingerMs: 400 });
+  const far = await openFarSide(context, { lingerMs: 2000 });
   const side = await beginAt(far.reach());
   const forward = await forwardListener(far.reach());
   const hanging = await connectQmp({ path: forward.path });
   side.link.abort(new Error('the source dies'));
   side.close();
-  await sleep(600);
+  await sleep(2500);
   const machine = new QmpMachine({
     qmpPath: 'tls://far',
     ...{ identity: null, claim: null },
     reach: { command: [], host: '127.0.0.1', linkTimeoutMs: 1000, listener: far.reach() },
   });
+  context.after(() => machine.close());
   assert.deepEqual(await machine.status(10_000), { state: 'answers', runState: 'inmigrate' });
   await hanging.closed;
   await hanging.close();
