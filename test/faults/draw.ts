@@ -19,14 +19,16 @@ export function drawFault(kinds: readonly Kind[], seed: number, index: number): 
   const arrangement = kind.arrangements[turn % kind.arrangements.length]!;
   const visit = Math.floor(turn / kind.arrangements.length);
   const steps = shuffled(kind.steps, dice).map((at) => kind.steps[at]!);
+  const step = steps[visit % steps.length] ?? null;
   const moment = new Prng(seed * 15_485_863 + index);
   return {
     seed,
     index,
     kind: kind.kind,
     arrangement,
-    step: steps[visit % steps.length] ?? null,
-    afterMs: AFTER_MS[moment.below(AFTER_MS.length)]!,
+    step,
+    // After the last step nobody is left to stand still.
+    afterMs: step === 'end' ? 0 : AFTER_MS[moment.below(AFTER_MS.length)]!,
   };
 }
 

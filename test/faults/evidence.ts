@@ -56,6 +56,7 @@ export async function gather(kind: Kind, scene: Scene, settingsBefore: string): 
     overlaps: scene.watch.overlaps,
     memory,
     settingsRestored: await restored(scene, last, settingsBefore),
+    complaints: scene.complaints,
     left: [...left, ...leftFiles(scene)],
   };
 }

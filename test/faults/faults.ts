@@ -13,7 +13,7 @@ import { drawFaults } from './draw.ts';
 import { COUNTERS } from './judge.ts';
 import { KINDS } from './kinds/table.ts';
 import { type FaultResult, runFault } from './run-fault.ts';
-import { openSlot } from './slot.ts';
+import { openSlot, type Slot } from './slot.ts';
 import type { Fault } from './types.ts';
 
 const SCHEMA = 'godwit.faults/1';
@@ -51,8 +51,10 @@ process.exit(results.some(({ verdict }) => verdict === 'violated') ? 1 : 0);
 async function runAll(drawn: readonly Fault[], parallel: number): Promise<FaultResult[]> {
   const waiting = [...drawn];
   const done: FaultResult[] = [];
-  const worker = async () => {
-    const slot = await openSlot();
+  const slots: Slot[] = [];
+  // One after the other: each looks for a subnet that is free.
+  for (let count = 0; count < Math.max(1, parallel); count++) slots.push(await openSlot());
+  const worker = async (slot: Slot) => {
     try {
       for (let fault = waiting.shift(); fault !== undefined; fault = waiting.shift()) {
         const kind = KINDS.find((one) => one.kind === fault!.kind)!;
@@ -64,7 +66,7 @@ async function runAll(drawn: readonly Fault[], parallel: number): Promise<FaultR
       await slot.close();
     }
   };
-  await Promise.all(Array.from({ length: Math.max(1, parallel) }, worker));
+  await Promise.all(slots.map(worker));
   return done.sort((one, other) => one.index - other.index);
 }
 

@@ -41,6 +41,8 @@ export interface Evidence {
   readonly memory: string | null;
   /** null: the VM is not at its source, or its source does not answer. */
   readonly settingsRestored: boolean | null;
+  /** What only the kind itself could see. */
+  readonly complaints: readonly Violation[];
   /** Folders, sockets and processes of godwit. */
   readonly left: readonly string[];
 }
@@ -48,6 +50,8 @@ export interface Evidence {
 const FAILED = 1;
 const IN_DOUBT = 3;
 const NOT_MOVED: readonly (number | null)[] = [FAILED, 129, 130, 143];
+/** Up to here nobody may say that the VM has arrived. */
+const SEEN_RUNNING: readonly (string | null)[] = ['running', 'end'];
 /** Of a text that leaves the operator with something to do. */
 const TELLS = /\b(boot|continue|cont|start|end|resolve|joins?)\b/i;
 
@@ -58,6 +62,7 @@ export function judge(evidence: Evidence): Violation[] {
     ...wrongExit(evidence),
     ...leftBehind(evidence),
     ...unresolved(evidence),
+    ...evidence.complaints,
   ];
 }
 
@@ -78,9 +83,9 @@ function doubled({ first, last, overlaps, allows, mustNotRun }: Evidence): Viola
   ] as const) {
     const ends = running(look);
     if (ends.length > 1) found.push(`${when} ${ends.join(' and ')} run`);
-    const second = ends.filter((end) => mustNotRun.has(end));
-    if (second.length > 0) found.push(`${when} ${second.join(' and ')} runs beside the moved VM`);
   }
+  const second = running(last).filter((end) => mustNotRun.has(end));
+  if (second.length > 0) found.push(`${second.join(' and ')} runs beside the VM that was moved anew`);
   if (!allows.overlap) found.push(...overlaps);
   return found.map((text) => ({ counter: 'doubled', text }));
 }
@@ -101,8 +106,15 @@ function lost(evidence: Evidence): Violation[] {
   return violations;
 }
 
-/** The last word is "in doubt", and says what to do. */
-function isTold({ ended, resolved, killed, allows }: Evidence): boolean {
+/** The VM had arrived when its QEMU was killed. */
+function hadArrived({ killed, fault }: Evidence): boolean {
+  return killed.has('destination') && SEEN_RUNNING.includes(fault.step);
+}
+
+/** The last word is "in doubt", and says what to do; or the VM crashed where it had arrived. */
+function isTold(evidence: Evidence): boolean {
+  const { ended, resolved, killed, allows } = evidence;
+  if (ended?.code === 0 && hadArrived(evidence)) return true;
   const isReason = killed.size > 0 || allows.damaged === true;
   const words = resolved.length > 0 ? resolved.map((one) => one.ended) : ended === null ? [] : [ended];
   return isReason && words.some(({ code, out, err }) => code === IN_DOUBT && TELLS.test(out + err));
@@ -119,7 +131,7 @@ function wrongExit(evidence: Evidence): Violation[] {
 }
 
 function claims(evidence: Evidence, ended: Ended, to: End, mayEndBySignal: boolean): string[] {
-  const { allows, first, last, killed, others, wasPaused } = evidence;
+  const { allows, first, last, others, wasPaused } = evidence;
   const { code, signal } = ended;
   if (code === null) return mayEndBySignal ? [] : [`it ended by ${signal}`];
   // Those that came later moved it on.
@@ -131,7 +143,9 @@ function claims(evidence: Evidence, ended: Ended, to: End, mayEndBySignal: boole
   );
   if (code === 0) {
     if (allows.noCommit) return ['exit 0, although somebody else acted on a stopped VM before COMMIT'];
-    return isAt(to) || killed.has(to) || movedElsewhere ? [] : [`exit 0, but the VM is not at the ${to}`];
+    return isAt(to) || hadArrived(evidence) || movedElsewhere
+      ? []
+      : [`exit 0, but the VM is not at the ${to}`];
   }
   if (NOT_MOVED.includes(code)) {
     if (runs(look[to])) return [`exit ${code}, but the VM runs at the ${to}`];
@@ -145,8 +159,9 @@ function claims(evidence: Evidence, ended: Ended, to: End, mayEndBySignal: boole
 function leftBehind(evidence: Evidence): Violation[] {
   const { left, settingsRestored, last, ended, allows, killed } = evidence;
   const texts = [...left];
-  if (settingsRestored === false) texts.push('settings of the source were not put back');
-  const isRefused = ended?.out.includes('{"error":');
+  // What a damaged journal held, nobody knows any more.
+  if (settingsRestored === false && !allows.damaged) texts.push('settings of the source were not put back');
+  const isRefused = ended?.out.includes('"error":{');
   const sourceHasIt = runs(last.source) || evidence.wasPaused;
   const stays =
     last.destination !== undefined && last.destination.state !== 'gone' && !killed.has('destination');
@@ -164,7 +179,11 @@ function unresolved(evidence: Evidence): Violation[] {
   for (const { to, ended: other } of others) {
     if (other === null) texts.push(`the command that moves to the ${to} hangs`);
   }
-  const isOpen = resolved.findLast(({ of }) => of === 'list')?.ended.code === IN_DOUBT;
+  const lists = resolved.filter(({ of }) => of === 'list');
+  if (allows.damaged && ended?.code === null && lists[0]?.ended.code === 0) {
+    texts.push('the damaged journal of an unfinished migration is not listed');
+  }
+  const isOpen = lists.at(-1)?.ended.code === IN_DOUBT;
   const isReason = killed.size > 0 || allows.damaged || allows.strayJournal;
   if (isOpen && !isReason) texts.push(`a migration stays unfinished: ${shown(last)}`);
   return texts.map((text) => ({ counter: 'unresolved', text }));

@@ -47,14 +47,13 @@ export async function runFault(kind: Kind, fault: Fault, slot: Slot): Promise<Fa
     await kind.before?.(scene);
     const settings = await settingsOf(scene.vm('source'));
     const command = scene.startMove();
-    if (fault.step !== null && !(await strike(kind, fault, scene))) {
-      return result({ notes: [...scene.notes], lastStep: command.steps.at(-1) ?? null });
-    }
+    // A command that ended before its step may still be wrong.
+    const isStruck = fault.step === null || (await strike(kind, fault, scene));
     const evidence = await gather(kind, scene, settings);
     const violations = judge(evidence);
     const { ended, first, last, resolved } = evidence;
     return result({
-      verdict: violations.length === 0 ? 'holds' : 'violated',
+      verdict: violations.length > 0 ? 'violated' : isStruck ? 'holds' : 'missed',
       violations,
       exit: ended === null ? 'hangs' : (ended.signal ?? ended.code),
       said: ended === null ? '' : lastLine(ended),
@@ -76,8 +75,7 @@ export async function runFault(kind: Kind, fault: Fault, slot: Slot): Promise<Fa
 
 /** false: the command ended before its step. */
 async function strike(kind: Kind, fault: Fault, scene: Scene): Promise<boolean> {
-  const reached = await scene.command.reached;
-  if (!reached) return kind.allows?.neverThere === true;
+  if (!(await scene.command.reached)) return false;
   try {
     await kind.strike?.(scene, MIGRATE_STEPS.find((step) => step === fault.step)!);
   } finally {

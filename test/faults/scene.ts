@@ -20,6 +20,7 @@ import {
 } from '../../src/lab/index.ts';
 import { openWires, type Wires } from '../live/severable.ts';
 import { type Command, type Ended, startGodwit } from './command.ts';
+import type { Violation } from './judge.ts';
 import { MARK, markedProcesses, signal } from './processes.ts';
 import type { Slot } from './slot.ts';
 import type { End, Fault, SceneOptions } from './types.ts';
@@ -38,6 +39,8 @@ const MIGRATE_OPTIONS = [
   ...['--bandwidth', '320Mbit', '--gateway-memory', '64M', '--timeout', '3s'],
   ...['--on-timeout', 'switch', '--downtime-limit', '300ms'],
 ];
+/** Shorter than what breaks for good is watched. */
+const FAR_OPTIONS = ['--link-timeout', '6s', '--workers', '1'];
 
 export class Scene {
   readonly fault: Fault;
@@ -62,6 +65,8 @@ export class Scene {
   mayEndBySignal = false;
   /** What goes on meanwhile: waited for before anything is judged. */
   readonly under: Promise<unknown>[] = [];
+  /** What only the kind can see: between its own acts. */
+  readonly complaints: Violation[] = [];
   /** What the strike wants told in the result. */
   readonly notes: string[] = [];
   #wires: Wires | null = null;
@@ -182,7 +187,9 @@ export class Scene {
       'migrate',
       `qmp:${sourceQmpPath}`,
       far ? `ssh://${slot.ssh!.name}${destinationQmpPath}` : `qmp:${destinationQmpPath}`,
-      ...(far ? ['--rsh', slot.ssh!.rsh.join(' '), '--remote-command', this.#remoteCommand()] : []),
+      ...(far
+        ? ['--rsh', slot.ssh!.rsh.join(' '), '--remote-command', this.#remoteCommand(), ...FAR_OPTIONS]
+        : []),
       ...MIGRATE_OPTIONS,
       ...(options.text ? [] : ['--json']),
       ...(options.arguments ?? []),

@@ -25,8 +25,6 @@ export interface Allowance {
   readonly damaged?: boolean;
   /** An unreadable journal of another migration remains: `resolve` goes on listing it. */
   readonly strayJournal?: boolean;
-  /** Refused before its step came: that is no missed strike. */
-  readonly neverThere?: boolean;
 }
 
 export interface Kind {

@@ -1,12 +1,14 @@
 /** Several commands on one VM: moves, resolves and cancels beside a move or after one that died; journals that are old or damaged. */
 
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { sleep } from '../../../src/base/index.ts';
 import { MIGRATE_STEPS } from '../../../src/controller/index.ts';
 import type { Ended } from '../command.ts';
+import { shown } from '../judge.ts';
 import type { Scene } from '../scene.ts';
 import { type Kind, NotStruck } from '../types.ts';
+import { look, runs } from '../watch.ts';
 import { moveByQemu } from './by-qemu.ts';
 import { pidsOf, stepsFrom, strikeAll } from './process.ts';
 
@@ -99,6 +101,26 @@ const OLD_JOURNALS: readonly Kind[] = [
     },
   },
 ];
+
+/** A forward that ssh refuses says nothing of the QEMU behind it. */
+const REFUSED: Kind = {
+  kind: 'resolve while the far socket cannot be reached',
+  rows: [5],
+  arrangements: ['ssh'],
+  steps: stepsFrom('prepared', 'released'),
+  strike: killedBeforeStop,
+  async afterwards(scene) {
+    const path = scene.vm('destination').controlPath;
+    renameSync(path, `${path}.away`);
+    note(scene, 'resolve, socket away', await scene.run('resolve', migrationId(scene), '--json'));
+    const seen = await look(scene.vms);
+    if (runs(seen.source) && seen.destination?.state !== 'gone') {
+      const text = `the source was continued beside a destination that nobody saw gone: ${shown(seen)}`;
+      scene.complaints.push({ counter: 'doubled', text });
+    }
+    renameSync(`${path}.away`, path);
+  },
+};
 
 type Damage = { readonly name: string; readonly damage: (lines: string[]) => string };
 
@@ -221,4 +243,4 @@ const CONCURRENT: readonly Kind[] = [
   },
 ];
 
-export const COMMAND_KINDS: readonly Kind[] = [...OLD_JOURNALS, ...DAMAGED, ...CONCURRENT];
+export const COMMAND_KINDS: readonly Kind[] = [...OLD_JOURNALS, REFUSED, ...DAMAGED, ...CONCURRENT];

@@ -20,7 +20,6 @@ export const SETTING_KINDS: readonly Kind[] = [
     arrangements: ['single'],
     steps: ['layout', 'decision', 'stopped', 'prepared'],
     scene: { sharedRam: true },
-    allows: { neverThere: true },
     strike: async (scene) => void strikeAll(scene, ['controller'], 'SIGINT'),
   },
   { kind: 'a VM with a disk', rows: [], arrangements: BOTH, steps: [], scene: { disk: true } },
