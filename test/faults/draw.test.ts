@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { drawFault, drawFaults, replayOf } from './draw.ts';
 import { KINDS } from './kinds/table.ts';
+import type { Fault } from './types.ts';
 
 const all = () => true;
 
@@ -35,7 +36,7 @@ test('in time a kind meets every step in every arrangement', () => {
 });
 
 test('only some kinds: their faults are those of the whole draw', () => {
-  const accepts = (kind: string) => kind.includes('freeze');
+  const accepts = ({ kind }: Fault) => kind.includes('freeze');
   const some = drawFaults(KINDS, { seed: 1, from: 5, count: 6, accepts });
   assert.equal(some.length, 6);
   for (const fault of some) assert.deepEqual(fault, drawFault(KINDS, 1, fault.index));

@@ -8,6 +8,8 @@ import type { Fault, Kind } from './types.ts';
 
 /** Most moments right at the step; some a little after, amid what the step began. */
 const AFTER_MS = [0, 0, 0, 1, 3, 10, 40] as const;
+/** Longer than a kind needs to come round to the arrangement and the step that are asked for. */
+const ROUNDS_WITHOUT_ONE = 100;
 
 export function drawFault(kinds: readonly Kind[], seed: number, index: number): Fault {
   const round = Math.floor(index / kinds.length);
@@ -42,17 +44,17 @@ function shuffled(values: readonly unknown[], dice: Prng): number[] {
   return order;
 }
 
-/** The first `count` faults from `from` on whose kind `accepts`. */
+/** The first `count` faults from `from` on that it `accepts`; fewer where the table has too few of them. */
 export function drawFaults(
   kinds: readonly Kind[],
-  options: { seed: number; from: number; count: number; accepts: (kind: string) => boolean },
+  options: { seed: number; from: number; count: number; accepts: (fault: Fault) => boolean },
 ): Fault[] {
   const { seed, from, count, accepts } = options;
-  if (!kinds.some(({ kind }) => accepts(kind))) return [];
   const faults: Fault[] = [];
-  for (let index = from; faults.length < count; index++) {
+  const end = from + kinds.length * (count + ROUNDS_WITHOUT_ONE);
+  for (let index = from; faults.length < count && index < end; index++) {
     const fault = drawFault(kinds, seed, index);
-    if (accepts(fault.kind)) faults.push(fault);
+    if (accepts(fault)) faults.push(fault);
   }
   return faults;
 }

@@ -41,7 +41,7 @@ const faults = drawFaults(KINDS, {
   seed: Number(values.seed),
   from: Number(values.from),
   count: Number(values.count),
-  accepts: (kind) => kind.includes(values.only),
+  accepts: ({ kind }) => kind.includes(values.only),
 });
 const startMs = performance.now();
 const results = await runAll(faults, Number(values.parallel));
@@ -52,8 +52,9 @@ async function runAll(drawn: readonly Fault[], parallel: number): Promise<FaultR
   const waiting = [...drawn];
   const done: FaultResult[] = [];
   const slots: Slot[] = [];
+  const hosts = drawn.some(({ arrangement }) => arrangement === 'ssh') ? 'two hosts' : 'one host';
   // One after the other: each looks for a subnet that is free.
-  for (let count = 0; count < Math.max(1, parallel); count++) slots.push(await openSlot());
+  for (let count = 0; count < Math.max(1, parallel); count++) slots.push(await openSlot(hosts));
   const worker = async (slot: Slot) => {
     try {
       for (let fault = waiting.shift(); fault !== undefined; fault = waiting.shift()) {

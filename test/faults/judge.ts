@@ -125,7 +125,9 @@ function wrongExit(evidence: Evidence): Violation[] {
   if (ended === null) return [];
   const texts = [...claims(evidence, ended, 'destination', mayEndBySignal)];
   for (const other of others) {
-    if (other.ended !== null) texts.push(...claims(evidence, other.ended, other.to, false));
+    // One that was refused before it touched anything says nothing of the VM: the other has it.
+    if (other.ended !== null && !isRefusal(other.ended))
+      texts.push(...claims(evidence, other.ended, other.to, false));
   }
   return texts.map((text) => ({ counter: 'wrongExit', text: `${text}: ${shown(first)}` }));
 }
@@ -161,7 +163,7 @@ function leftBehind(evidence: Evidence): Violation[] {
   const texts = [...left];
   // What a damaged journal held, nobody knows any more.
   if (settingsRestored === false && !allows.damaged) texts.push('settings of the source were not put back');
-  const isRefused = ended?.out.includes('"error":{');
+  const isRefused = ended !== null && isRefusal(ended);
   const sourceHasIt = runs(last.source) || evidence.wasPaused;
   const stays =
     last.destination !== undefined && last.destination.state !== 'gone' && !killed.has('destination');
@@ -187,6 +189,11 @@ function unresolved(evidence: Evidence): Violation[] {
   const isReason = killed.size > 0 || allows.damaged || allows.strayJournal;
   if (isOpen && !isReason) texts.push(`a migration stays unfinished: ${shown(last)}`);
   return texts.map((text) => ({ counter: 'unresolved', text }));
+}
+
+/** Not a report of a migration, but an error before there was one. */
+function isRefusal({ code, out }: Ended): boolean {
+  return code === FAILED && out.includes('"error":{');
 }
 
 export function shown(look: Look): string {

@@ -35,8 +35,8 @@ const NOTHING: Slot = {
   close: async () => undefined,
 };
 
-export async function openSlot(): Promise<Slot> {
-  if (findSshd() === null) return NOTHING;
+export async function openSlot(hosts: 'one host' | 'two hosts'): Promise<Slot> {
+  if (hosts === 'one host' || findSshd() === null) return NOTHING;
   const folder = makeRunFolder();
   const network = await openNetwork({ linkBytesPerSecond: LINK_BYTES_PER_SECOND });
   const close = async (ssh: SshHost | null) => {
