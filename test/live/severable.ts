@@ -15,6 +15,8 @@ type Rewrite = (line: string) => Promise<string>;
 class Relay {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  /** Each with where its bytes go. */
+  readonly #pipes = new Map<Socket, Socket>();
 
   private constructor(server: Server) {
     this.#server = server;
@@ -42,12 +44,18 @@ class Relay {
       one.on('error', (error) => this.#onError(error));
       one.on('close', () => {
         this.#sockets.delete(one);
+        this.#pipes.delete(one);
         other.destroy();
       });
     }
-    far.pipe(near);
-    if (rewrite === null) near.pipe(far);
+    this.#pipe(far, near);
+    if (rewrite === null) this.#pipe(near, far);
     else void rewriteLines(near, far, rewrite);
+  }
+
+  #pipe(from: Socket, to: Socket): void {
+    this.#pipes.set(from, to);
+    from.pipe(to);
   }
 
   /** A QEMU that has ended refuses connections, so this socket must too. */
@@ -60,6 +68,16 @@ class Relay {
     const had = this.#sockets.size > 0;
     for (const socket of this.#sockets) socket.destroy();
     return had;
+  }
+
+  /** Nothing passes any more, and nobody hears of it; of a QMP connection no answer does. null: there is no connection. */
+  stall(): (() => void) | null {
+    if (this.#pipes.size === 0) return null;
+    const stalled = [...this.#pipes];
+    for (const [from, to] of stalled) from.unpipe(to).pause();
+    return () => {
+      for (const [from, to] of stalled) from.pipe(to);
+    };
   }
 
   close(): void {
@@ -88,6 +106,8 @@ export interface Wires {
   readonly destinationQmpPath: string;
   /** false: that connection did not exist. */
   cut(wire: Wire): boolean;
+  /** Until what it returns is called; null: that connection does not exist. */
+  stall(wire: Wire): (() => void) | null;
   close(): void;
 }
 
@@ -124,6 +144,7 @@ export async function openWires(folder: string, sourceQmp: string, destinationQm
     sourceQmpPath,
     destinationQmpPath,
     cut: (wire) => relays.get(wire)?.cut() ?? false,
+    stall: (wire) => relays.get(wire)?.stall() ?? null,
     close: () => {
       for (const relay of relays.values()) relay.close();
     },

@@ -1,0 +1,142 @@
+/** The state folder that cannot be written, is gone or read-only, and processes that may not open or take any more. */
+
+import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { errorMessage } from '../../../src/base/index.ts';
+import { MIGRATE_STEPS } from '../../../src/controller/index.ts';
+import { runCommand } from '../../../src/lab/index.ts';
+import type { Scene } from '../scene.ts';
+import { type Kind, NotStruck } from '../types.ts';
+import { pidsOf, type Role, strikeAll } from './process.ts';
+
+const BOTH = ['single', 'ssh'] as const;
+
+async function limit(scene: Scene, roles: readonly Role[], option: (pid: number) => string): Promise<void> {
+  for (const role of roles) {
+    for (const pid of pidsOf(scene, role)) {
+      await runCommand(['prlimit', '--pid', String(pid), option(pid)]);
+    }
+  }
+}
+
+function journalBytes(scene: Scene): number {
+  const folder = join(scene.state, 'migrations');
+  const [id] = readdirSync(folder);
+  return id === undefined ? 0 : statSync(join(folder, id, 'journal.jsonl')).size;
+}
+
+/**
+ * No file may grow beyond what the journal has: to a writer the same as a full disk, short writes included (of the bytes
+ * that still fit), and it hits the journal at this step and not when a block is full.
+ */
+async function fill(scene: Scene): Promise<void> {
+  const room = scene.dice.below(2) * 10;
+  const bytes = journalBytes(scene) + room;
+  await limit(scene, ['controller', 'guardian'], () => `--fsize=${bytes}`);
+}
+
+function remove(scene: Scene): void {
+  rmSync(scene.state, { recursive: true });
+}
+
+async function readOnly(scene: Scene): Promise<void> {
+  try {
+    await runCommand(['mount', '--bind', scene.state, scene.state]);
+  } catch (error) {
+    throw new NotStruck(`mounting is not possible here: ${errorMessage(error)}`);
+  }
+  scene.heal.push(async () => void (await runCommand(['umount', scene.state])));
+  await runCommand(['mount', '-o', 'remount,bind,ro', scene.state]);
+}
+
+type Disk = { readonly name: string; readonly break: (scene: Scene) => Promise<void> };
+
+const DISKS: readonly Disk[] = [
+  { name: 'full', break: fill },
+  { name: 'removed', break: async (scene) => remove(scene) },
+  { name: 'read-only', break: readOnly },
+];
+
+/** What comes after it: the disk alone is noticed late or never. */
+const THEN: readonly {
+  readonly name: string;
+  readonly act: (scene: Scene) => void;
+  readonly doubt: boolean;
+}[] = [
+  { name: '', act: () => undefined, doubt: false },
+  { name: ', then Ctrl-C', act: (scene) => void strikeAll(scene, ['controller'], 'SIGINT'), doubt: false },
+  {
+    name: ', then controller killed',
+    act: (scene) => void strikeAll(scene, ['controller'], 'SIGKILL'),
+    doubt: false,
+  },
+  {
+    name: ', then destination killed',
+    act: (scene) => void strikeAll(scene, ['destination'], 'SIGKILL'),
+    doubt: true,
+  },
+];
+
+const DISK_KINDS: readonly Kind[] = DISKS.flatMap((disk) =>
+  THEN.map((then) => ({
+    kind: `state ${disk.name}${then.name}`,
+    rows: [4, 6],
+    arrangements: BOTH,
+    steps: MIGRATE_STEPS,
+    allows: { doubt: then.doubt },
+    async strike(scene) {
+      await disk.break(scene);
+      then.act(scene);
+    },
+  })),
+);
+
+function openFiles(pid: number): number {
+  return readdirSync(`/proc/${pid}/fd`).length;
+}
+
+function exhausted(roles: readonly Role[]): Kind {
+  return {
+    kind: `no descriptors left: ${roles.join('+')}`,
+    rows: [4],
+    arrangements: BOTH,
+    steps: MIGRATE_STEPS,
+    strike: (scene) => limit(scene, roles, (pid) => `--nofile=${openFiles(pid)}`),
+  };
+}
+
+const OTHER: readonly Kind[] = [
+  exhausted(['controller']),
+  exhausted(['guardian']),
+  exhausted(['controller', 'guardian']),
+  {
+    kind: 'no memory left: controller',
+    rows: [4],
+    arrangements: BOTH,
+    steps: MIGRATE_STEPS,
+    async strike(scene) {
+      // Node ends itself by a signal where it gets no memory.
+      scene.mayEndBySignal = true;
+      await limit(scene, ['controller'], () => '--as=1');
+    },
+  },
+  {
+    kind: 'state folder that cannot be made',
+    rows: [15],
+    arrangements: ['single'],
+    steps: [],
+    scene: { stateDirectory: '/proc/godwit-state' },
+  },
+  {
+    kind: 'state folder read-only from the start',
+    rows: [15],
+    arrangements: ['single'],
+    steps: [],
+    async before(scene) {
+      mkdirSync(scene.state, { recursive: true });
+      await readOnly(scene);
+    },
+  },
+];
+
+export const STATE_KINDS: readonly Kind[] = [...DISK_KINDS, ...OTHER];

@@ -1,0 +1,76 @@
+/** What a fault is, as data: a kind from the table, drawn with a step and dice. Not responsible for any one kind (kinds/). */
+
+import type { MigrateStep } from '../../src/controller/index.ts';
+import type { Scene } from './scene.ts';
+
+/** `single`: both QEMUs on this host. `ssh`: the destination on another one, with a gateway there. */
+export type FaultArrangement = 'single' | 'ssh';
+
+/** `other`: a second destination. */
+export type End = 'source' | 'destination' | 'other';
+
+/** What the fault itself brings about, so that it is no fault of godwit's. */
+export interface Allowance {
+  /** Exit code 3 is true: somebody cannot be asked, or somebody else acted on a VM. */
+  readonly doubt?: boolean;
+  /** The VM's owner stopped it: it need not run, but must be there. */
+  readonly stopped?: boolean;
+  /** Somebody else continued a VM: two may have run for as long as godwit needed to see it. */
+  readonly overlap?: boolean;
+  /** Somebody else acted on a stopped VM before COMMIT: to commit all the same is wrong. */
+  readonly noCommit?: boolean;
+  /** The far host cannot be reached: what waits there is left to its operator. */
+  readonly farStays?: boolean;
+  /** The journal was damaged: what godwit cannot know it must not claim, and need not list as ended. */
+  readonly damaged?: boolean;
+  /** An unreadable journal of another migration remains: `resolve` goes on listing it. */
+  readonly strayJournal?: boolean;
+}
+
+export interface Kind {
+  readonly kind: string;
+  /** Rows of the table of what was once seen. */
+  readonly rows: readonly number[];
+  readonly arrangements: readonly FaultArrangement[];
+  /** Where it may strike; empty: it does not strike a moment, but is there from the start. */
+  readonly steps: readonly MigrateStep[];
+  readonly allows?: Allowance;
+  readonly scene?: SceneOptions;
+  /** With both VMs up and the command not started. */
+  readonly before?: (scene: Scene) => Promise<void>;
+  /** Errors: NotStruck where there is nothing to hit. */
+  readonly strike?: (scene: Scene, step: MigrateStep) => Promise<void>;
+  /** What the operator does once the command has ended, before `godwit resolve`. */
+  readonly afterwards?: (scene: Scene) => Promise<void>;
+}
+
+export interface SceneOptions {
+  /** Both QEMUs are reached through relays that can be cut. */
+  readonly wires?: boolean;
+  readonly disk?: boolean;
+  readonly paused?: boolean;
+  /** Default `pc`. */
+  readonly machine?: string;
+  /** RAM in a file that both ends map. */
+  readonly sharedRam?: boolean;
+  /** Further arguments of `godwit migrate`. */
+  readonly arguments?: readonly string[];
+  /** Without --json: progress goes to standard output. */
+  readonly text?: boolean;
+  readonly reader?: 'patient' | 'one-line';
+  /** Instead of a folder of its own. */
+  readonly stateDirectory?: string;
+}
+
+/** The strike found nothing to hit: no fault happened. */
+export class NotStruck extends Error {}
+
+export interface Fault {
+  readonly seed: number;
+  readonly index: number;
+  readonly kind: string;
+  readonly arrangement: FaultArrangement;
+  /** null: the kind strikes no moment. */
+  readonly step: MigrateStep | null;
+  readonly afterMs: number;
+}
