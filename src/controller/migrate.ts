@@ -78,6 +78,7 @@ class Migration {
   readonly #iterations: IterationStats[] = [];
   readonly #failed = Promise.withResolvers<never>();
   readonly #layout = Promise.withResolvers<number>();
+  readonly #stateComplete = Promise.withResolvers<void>();
   #endpoints: Endpoints | null = null;
   #gateway: SourceGateway | null = null;
   #way: Way | null = null;
@@ -270,6 +271,7 @@ class Migration {
       },
       {
         onLayout: (setup) => this.#layout.resolve(setup.layout.pageCount),
+        onStateComplete: () => this.#stateComplete.resolve(),
         onError: fail,
       },
     );
@@ -286,6 +288,7 @@ class Migration {
     void this.#source.closed.then((cause) => this.#onFailure(gone('source', cause)));
     void this.#destination.closed.then((cause) => this.#onFailure(gone('destination', cause)));
     this.#startMs = systemClock.nowMs();
+    const mark = this.#source.eventMark();
     await startMigration(this.#source, `unix:${path.join(this.#folder, 'stream.sock')}`);
     this.#step('migrate');
     const pageCount = await Promise.race([this.#layout.promise, this.#failed.promise]);
@@ -296,6 +299,7 @@ class Migration {
       clock: systemClock,
       startMs: this.#startMs,
       guestRuns: this.#guestWasRunning,
+      stateComplete: this.#stateComplete.promise,
       engine: startEngine({
         strategy,
         parameters,
@@ -316,6 +320,7 @@ class Migration {
       },
     });
     this.#steering.attach(this.#drive, gateway);
+    for (const event of this.#source.eventsSince(mark)) this.#passOn(journal, event);
     return this.#drive;
   }
 
