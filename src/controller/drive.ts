@@ -44,6 +44,8 @@ export interface DriveOptions {
   readonly startMs: number;
   /** false: nothing is written, so the first pass holds everything and there is nothing to wait for. */
   readonly guestRuns: boolean;
+  /** QEMU's stream has come to its end: nothing is left to wait for. */
+  readonly stateComplete: Promise<void>;
   /** Nothing is heard over the link: what happens meanwhile says nothing of the guest, and is no time to stop it. */
   readonly isLinkSilent: () => boolean;
   readonly onProgress: (view: ProgressView) => void;
@@ -72,6 +74,7 @@ export class Drive {
   /** Runs until the engine has decided. */
   run(): Promise<Ending> {
     this.#timer = setInterval(() => this.#onTick(), ENGINE_TICK_MS);
+    if (!this.#options.guestRuns) this.#takePaused();
     return this.#ending.promise;
   }
 
@@ -134,6 +137,15 @@ export class Drive {
       text: 'QEMU itself began its final stage',
     };
     this.#end({ kind: 'stop-and-copy', decision, downtimePredictedMs: this.#downtimePredictedMs });
+  }
+
+  /**
+   * A paused VM has no downtime to keep small, and QEMU announces its final stage by no STOP. Without the ack it writes that stage with its
+   * main loop held: asked for its passes, it would answer only once everything has been read.
+   */
+  #takePaused(): void {
+    this.#options.gateway.readRest();
+    void this.#options.stateComplete.then(() => this.#endPaused());
   }
 
   #endPaused(): void {

@@ -23,4 +23,4 @@ export {
 } from './preflight/preflight.ts';
 export type { SettingChange } from './preflight/settings.ts';
 export { type IterationReport, type MigrationReport, REPORT_SCHEMA } from './report.ts';
-export type { MigrateStep } from './steps.ts';
+export { MIGRATE_STEPS, type MigrateStep } from './steps.ts';

@@ -69,6 +69,7 @@ class Migration {
   readonly #lost = Promise.withResolvers<Loss>();
   readonly #failed: Promise<never>;
   readonly #layout = Promise.withResolvers<number>();
+  readonly #stateComplete = Promise.withResolvers<void>();
   #endpoints!: Endpoints;
   #watch: SourceWatch | null = null;
   #drive: Drive | null = null;
@@ -184,6 +185,7 @@ class Migration {
       source: this.#source,
       destination: this.#destination,
       onLayout: (pageCount: number) => this.#layout.resolve(pageCount),
+      onStateComplete: () => this.#stateComplete.resolve(),
       onError: (error: Error) => this.#lose(asGodwitError(error)),
       onNote: (text: string) => this.#note(text),
       onStep: (step: MigrateStep) => this.#step(step),
@@ -196,6 +198,7 @@ class Migration {
     void this.#source.closed.then((cause) => this.#lose(gone('source', cause)));
     void this.#destination.closed.then((cause) => this.#lose(gone('destination', cause)));
     this.#startMs = systemClock.nowMs();
+    const mark = this.#source.eventMark();
     await startMigration(this.#source, `unix:${streamPath(folder)}`);
     this.#step('migrate');
     const pageCount = await Promise.race([this.#layout.promise, this.#failed]);
@@ -207,6 +210,7 @@ class Migration {
       clock: systemClock,
       startMs: this.#startMs,
       guestRuns: this.#guestWasRunning,
+      stateComplete: this.#stateComplete.promise,
       engine: startEngine({
         strategy,
         parameters,
@@ -227,6 +231,7 @@ class Migration {
       },
     });
     this.#steering.attach(this.#drive, gateway);
+    this.#watch.replay(this.#source.eventsSince(mark));
     return this.#drive;
   }
 

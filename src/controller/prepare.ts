@@ -31,6 +31,8 @@ export interface PrepareOptions {
   readonly folder: string;
   readonly ready: ReadyMemory | null;
   readonly onLayout: (pageCount: number) => void;
+  /** QEMU's stream has come to its end. */
+  readonly onStateComplete: () => void;
   readonly onError: (error: Error) => void;
   readonly onNote: (text: string) => void;
   readonly onStep: (step: MigrateStep) => void;
@@ -109,6 +111,7 @@ export async function prepare(
     },
     {
       onLayout: (setup) => prepared.onLayout(setup.layout.pageCount),
+      onStateComplete: prepared.onStateComplete,
       onError: (error) => prepared.onError(asGodwitError(error)),
     },
   );

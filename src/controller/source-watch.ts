@@ -21,6 +21,7 @@ export class SourceWatch {
   #stoppedAtMs: number | null = null;
   #touched: string | null = null;
   #handingOver = false;
+  #ended = false;
 
   constructor(options: SourceWatchOptions) {
     this.#options = options;
@@ -37,6 +38,11 @@ export class SourceWatch {
     return this.#touched;
   }
 
+  /** What came before there was a driver: a short stream's passes are over before anyone could listen. */
+  replay(events: readonly QmpEvent[]): void {
+    for (const event of events) this.#passOn(event);
+  }
+
   /** The move has decided to stop the VM: a STOP is its own from now on. */
   beginHandover(): void {
     this.#handingOver = true;
@@ -47,8 +53,6 @@ export class SourceWatch {
     this.#handingOver = false;
     this.#ended = true;
   }
-
-  #ended = false;
 
   #onEvent(event: QmpEvent): void {
     if (event.name === 'STOP') this.#stoppedAtMs = event.receivedAtMs;

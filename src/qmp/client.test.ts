@@ -49,6 +49,22 @@ test('the client negotiates out-of-band execution where it is offered, and only 
   await assert.rejects(oldClient.execute('migrate-pause', {}, { oob: true }), code('QMP_UNSUPPORTED'));
 });
 
+test('a listener that begins late asks for what has come since its mark', async (t) => {
+  const [fake, client] = await pair(t);
+  fake.emit('MIGRATION', { status: 'setup' });
+  await client.waitEvent('MIGRATION', { since: 0 });
+  const mark = client.eventMark();
+  fake.emit('MIGRATION_PASS', { pass: 1 });
+  fake.emit('MIGRATION_PASS', { pass: 2 });
+  await client.waitEvent(({ data }) => data['pass'] === 2, { since: mark });
+  const passes = client.eventsSince(mark).map(({ name, data }) => [name, data['pass']]);
+  assert.deepEqual(passes, [
+    ['MIGRATION_PASS', 1],
+    ['MIGRATION_PASS', 2],
+  ]);
+  assert.deepEqual(client.eventsSince(client.eventMark()), []);
+});
+
 test('answers find their commands in any order; a refusal carries class and words', async (t) => {
   const [fake, client] = await pair(t);
   fake.answer('slow', fakeLater(60, fakeReturn('late')));

@@ -173,6 +173,11 @@ export class QmpClient implements QmpExecutor {
     return this.#log.next;
   }
 
+  /** What has come since `mark`, for a listener that begins late: a short stream's passes are over before anyone could listen. */
+  eventsSince(mark: number): readonly QmpEvent[] {
+    return this.#log.since(mark);
+  }
+
   /**
    * The first event that matches, from `since` (default: this call) on. Errors: QMP_TIMEOUT, QMP_EVENTS_LOST,
    * QMP_CLOSED, the signal's reason.

@@ -85,6 +85,11 @@ export class EventLog {
     return event;
   }
 
+  /** What has come from `mark` on and is still kept. */
+  since(mark: number): readonly QmpEvent[] {
+    return this.#kept.filter(({ event }) => event.sequence >= mark).map(({ event }) => event);
+  }
+
   /** No event comes after this; readers get what is left, then `reason`. */
   end(reason: Error): void {
     this.#end ??= reason;

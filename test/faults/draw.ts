@@ -4,7 +4,8 @@
  */
 
 import { Prng } from '../../src/base/index.ts';
-import type { Fault, Kind } from './types.ts';
+import type { Kind } from './kind.ts';
+import type { Fault } from './types.ts';
 
 /** Most moments right at the step; some a little after, amid what the step began. */
 const AFTER_MS = [0, 0, 0, 1, 3, 10, 40] as const;

@@ -9,9 +9,10 @@ import { errorMessage, sleep } from '../../src/base/index.ts';
 import { compareRam, isSound, type Vm, verifyGuest } from '../../src/lab/index.ts';
 import type { Ended } from './command.ts';
 import type { Evidence, Resolved } from './judge.ts';
+import type { Kind } from './kind.ts';
 import { markedProcesses, signal } from './processes.ts';
 import type { Scene } from './scene.ts';
-import type { End, Kind } from './types.ts';
+import type { End } from './types.ts';
 import { answers, type Look, look, runs } from './watch.ts';
 
 const COMMAND_TIMEOUT_MS = 60_000;

@@ -40,7 +40,7 @@ export function helpersOf(mark: string, role: HelperRole): MarkedProcess[] {
   return markedProcesses(mark).filter(({ argv }) => roleOf(argv) === role);
 }
 
-export function roleOf(argv: readonly string[]): HelperRole | null {
+function roleOf(argv: readonly string[]): HelperRole | null {
   const has = (part: RegExp) => argv.some((word) => part.test(word));
   if (/(^|\/)ssh$/.test(argv[0] ?? '')) return 'ssh';
   if (has(/guardian/)) return 'guardian';

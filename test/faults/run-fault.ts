@@ -4,9 +4,10 @@ import { MIGRATE_STEPS } from '../../src/controller/index.ts';
 import { replayOf } from './draw.ts';
 import { gather, settingsOf } from './evidence.ts';
 import { judge, lastLine, shown, type Violation } from './judge.ts';
+import type { Kind } from './kind.ts';
 import { Scene } from './scene.ts';
 import type { Slot } from './slot.ts';
-import { type Fault, type Kind, NotStruck } from './types.ts';
+import { type Fault, NotStruck } from './types.ts';
 
 export interface FaultResult extends Fault {
   /** `missed`: the step was not reached, or nothing was there to hit. `unable`: not on this machine. */

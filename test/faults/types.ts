@@ -1,7 +1,6 @@
-/** What a fault is, as data: a kind from the table, drawn with a step and dice. Not responsible for any one kind (kinds/). */
+/** What a fault is, as data: a kind from the table, drawn with a step and dice. Types only. */
 
 import type { MigrateStep } from '../../src/controller/index.ts';
-import type { Scene } from './scene.ts';
 
 /** `single`: both QEMUs on this host. `ssh`: the destination on another one, with a gateway there. */
 export type FaultArrangement = 'single' | 'ssh';
@@ -25,23 +24,6 @@ export interface Allowance {
   readonly damaged?: boolean;
   /** An unreadable journal of another migration remains: `resolve` goes on listing it. */
   readonly strayJournal?: boolean;
-}
-
-export interface Kind {
-  readonly kind: string;
-  /** Rows of the table of what was once seen. */
-  readonly rows: readonly number[];
-  readonly arrangements: readonly FaultArrangement[];
-  /** Where it may strike; empty: it does not strike a moment, but is there from the start. */
-  readonly steps: readonly MigrateStep[];
-  readonly allows?: Allowance;
-  readonly scene?: SceneOptions;
-  /** With both VMs up and the command not started. */
-  readonly before?: (scene: Scene) => Promise<void>;
-  /** Errors: NotStruck where there is nothing to hit. */
-  readonly strike?: (scene: Scene, step: MigrateStep) => Promise<void>;
-  /** What the operator does once the command has ended, before `godwit resolve`. */
-  readonly afterwards?: (scene: Scene) => Promise<void>;
 }
 
 export interface SceneOptions {

@@ -2,8 +2,9 @@
 
 import { MIGRATE_STEPS } from '../../../src/controller/index.ts';
 import { WIRES } from '../../live/severable.ts';
+import type { Kind } from '../kind.ts';
 import type { Scene } from '../scene.ts';
-import { type Kind, NotStruck } from '../types.ts';
+import { NotStruck } from '../types.ts';
 import { stepsFrom } from './process.ts';
 
 const DOWN_MS = [1_000, 3_000, 8_000] as const;

@@ -1,8 +1,9 @@
 /** Somebody else at a monitor: commands of another QMP client at either end, amid the move. */
 
 import { MIGRATE_STEPS, type MigrateStep } from '../../../src/controller/index.ts';
+import type { Kind } from '../kind.ts';
 import type { Scene } from '../scene.ts';
-import type { Allowance, Kind } from '../types.ts';
+import type { Allowance } from '../types.ts';
 import { stepsFrom } from './process.ts';
 
 const COMMAND_TIMEOUT_MS = 3_000;

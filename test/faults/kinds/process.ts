@@ -1,9 +1,10 @@
 /** Processes that are killed, or frozen and thawed again; the operator's signals. */
 
 import { MIGRATE_STEPS, type MigrateStep } from '../../../src/controller/index.ts';
+import type { Kind } from '../kind.ts';
 import { helpersOf, signal } from '../processes.ts';
 import type { Scene } from '../scene.ts';
-import { type End, type Kind, NotStruck } from '../types.ts';
+import { type End, NotStruck } from '../types.ts';
 
 export type Role = 'controller' | 'guardian' | 'source' | 'destination' | 'far' | 'ssh';
 

@@ -1,7 +1,7 @@
 /** What is there from the start: VMs of a kind that once went wrong, and a command whose output has nowhere to go. */
 
 import { MIGRATE_STEPS } from '../../../src/controller/index.ts';
-import type { Kind } from '../types.ts';
+import type { Kind } from '../kind.ts';
 import { strikeAll } from './process.ts';
 
 const BOTH = ['single', 'ssh'] as const;

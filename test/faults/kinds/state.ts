@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { errorMessage } from '../../../src/base/index.ts';
 import { MIGRATE_STEPS } from '../../../src/controller/index.ts';
 import { runCommand } from '../../../src/lab/index.ts';
+import type { Kind } from '../kind.ts';
 import type { Scene } from '../scene.ts';
-import { type Kind, NotStruck } from '../types.ts';
+import { NotStruck } from '../types.ts';
 import { pidsOf, type Role, strikeAll } from './process.ts';
 
 const BOTH = ['single', 'ssh'] as const;

@@ -1,6 +1,6 @@
 /** Every kind of fault there is. */
 
-import type { Kind } from '../types.ts';
+import type { Kind } from '../kind.ts';
 import { COMMAND_KINDS } from './commands.ts';
 import { LINK_KINDS } from './link.ts';
 import { MONITOR_KINDS } from './monitor.ts';
