@@ -20,6 +20,13 @@ test('sizes are binary, rates in bits are decimal', () => {
   assert.equal(parseRate('25MiB/s'), 25 * 2 ** 20);
   assert.equal(parseDurationMs('1.5s'), 1500);
   assert.equal(parseDurationMs('300'), 300);
+  for (const parse of [parseSize, parseRate, parseDurationMs]) {
+    assert.throws(
+      () => parse('9'.repeat(400)),
+      { code: 'USAGE_VALUE' },
+      'and not Infinity, which is no limit',
+    );
+  }
   for (const wrong of ['', 'much', '-3M', '3Q']) assert.throws(() => parseSize(wrong), GodwitError);
   assert.equal(formatMs(1500), '1.50 s');
 });

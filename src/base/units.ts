@@ -16,21 +16,29 @@ function refuse(what: string, text: string, examples: string): never {
   throw new GodwitError('USAGE_VALUE', `"${text}" is not a ${what}`, { hint: `write it like ${examples}` });
 }
 
+/** Beyond this a number is no longer what was written: a long row of digits would be Infinity, and so no limit at all. */
+function checked(value: number, what: string, text: string): number {
+  if (value <= Number.MAX_SAFE_INTEGER) return value;
+  throw new GodwitError('USAGE_VALUE', `"${text.slice(0, 64)}" is too large for a ${what}`, {
+    hint: 'write a smaller one',
+  });
+}
+
 /** "512M", "1.5GiB", "4096" -> bytes. */
 export function parseSize(text: string): number {
   const match = /^(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?$/i.exec(text.trim());
   const unit = match ? SIZE_UNITS[match[2]!.toLowerCase()] : undefined;
   if (!match || unit === undefined) refuse('size', text, '512M or 4GiB');
-  return Math.round(Number(match[1]) * unit);
+  return checked(Math.round(Number(match[1]) * unit), 'size', text);
 }
 
 /** "200Mbit", "200Mb/s", "1Gbit/s" (bits) or "25MiB/s", "25M" (bytes) -> bytes per second. */
 export function parseRate(text: string): number {
   const bits = /^(\d+(?:\.\d+)?)\s*([kmg]?)(?:bit(?:\/s)?|b\/s|bps)$/.exec(lowerUnit(text));
-  if (bits) return Math.round((Number(bits[1]) * BIT_UNITS[bits[2]!]!) / 8);
+  if (bits) return checked(Math.round((Number(bits[1]) * BIT_UNITS[bits[2]!]!) / 8), 'rate', text);
   const bytes = /^(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?B)?(?:\/s)?$/.exec(lowerUnit(text));
   if (!bytes) refuse('rate', text, '200Mbit, 1Gbit or 25MiB/s');
-  return Math.round(Number(bytes[1]) * SIZE_UNITS[bytes[2]!]!);
+  return checked(Math.round(Number(bytes[1]) * SIZE_UNITS[bytes[2]!]!), 'rate', text);
 }
 
 // Lower case except for B, which alone tells bytes from bits.
@@ -43,7 +51,7 @@ export function parseDurationMs(text: string): number {
   const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h)?$/.exec(text.trim());
   if (!match) refuse('duration', text, '300ms, 60s or 5m');
   const factor = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[match[2] ?? 'ms'] ?? 1;
-  return Number(match[1]) * factor;
+  return checked(Number(match[1]) * factor, 'duration', text);
 }
 
 export function formatBytes(bytes: number): string {

@@ -51,12 +51,17 @@ export function variantsOf(document: unknown): PlanVariant[] {
   const { ranges: _ranges, draw: _draw, ...plan } = base as Record<string, unknown>;
   let variants: PlanVariant[] = [{ label: '', document: plan }];
   for (const [name, listed] of Object.entries(ranges)) {
+    refuseTooMany(variants.length * listed.length);
     variants = variants.flatMap((variant) => listed.map((value) => vary(variant, name, value)));
-    if (variants.length > VARIANTS_MAX) {
-      throw new GodwitError('SWEEP_RANGES', `the ranges make more than ${VARIANTS_MAX} combinations`);
-    }
   }
+  refuseTooMany(variants.length * (draw?.count ?? 1));
   return draw === undefined ? variants : variants.flatMap((variant) => drawFrom(variant, draw));
+}
+
+/** Asked before they are made: a short plan can name more than memory holds. */
+function refuseTooMany(count: number): void {
+  if (count <= VARIANTS_MAX) return;
+  throw new GodwitError('SWEEP_RANGES', `the ranges make more than ${VARIANTS_MAX} combinations`);
 }
 
 /** A value of the plan itself, or of every workload in it. */
@@ -70,10 +75,18 @@ function withValue(document: Json, name: string, value: string | number): Json {
   return { ...document, workloads: workloads.map((workload) => ({ ...workload, [name]: value })) };
 }
 
+/** What a draw changes must be there, whatever else is wrong with the plan. Errors: SWEEP_RANGES. */
+function drawable(document: Json): { readonly workloads: readonly Json[] } {
+  const parsed = z.object({ workloads: z.array(z.record(z.string(), z.unknown())) }).safeParse(document);
+  if (parsed.success) return parsed.data;
+  throw new GodwitError('SWEEP_RANGES', `nothing to draw for:\n${z.prettifyError(parsed.error)}`);
+}
+
 type Draw = NonNullable<z.infer<typeof schema>['draw']>;
 
 /** Each virtual machine has a generator of its own: adding one changes no other. */
 function drawFrom(variant: PlanVariant, draw: Draw): PlanVariant[] {
+  const { workloads: listed } = drawable(variant.document);
   const seed = typeof variant.document['seed'] === 'number' ? variant.document['seed'] : 1;
   return Array.from({ length: draw.count }, (_, index) => {
     const prng = new Prng(seed * 1_000_003 + index);
@@ -82,7 +95,7 @@ function drawFrom(variant: PlanVariant, draw: Draw): PlanVariant[] {
     const between = ({ from, to }: { from: number; to: number }) => from * (to / from) ** prng.unit();
     const link = pick(draw.link, variant.document['link'] as string | number);
     const memory = pick(draw.memory, variant.document['memory'] as string | number);
-    const workloads = (variant.document['workloads'] as Json[]).map((workload) => {
+    const workloads = listed.map((workload) => {
       const drawn: Record<string, unknown> = {
         ...workload,
         workload: pick(draw.workload, String(workload['workload'])),

@@ -166,4 +166,18 @@ test('ranges multiply, draws are drawn once and for all', () => {
   assert.equal(new Set(drawn.map(({ document: plan }) => JSON.stringify(plan))).size, 50);
   assert.deepEqual(variantsOf({ ...document, ranges: {}, draw: { ...draw, count: 20 } }), drawn.slice(0, 20));
   assert.throws(() => variantsOf({ ...document, ranges: { link: [] } }), { code: 'SWEEP_RANGES' });
+  for (const workloads of [undefined, null, {}, [null], ['x']]) {
+    assert.throws(() => variantsOf({ ...document, ranges: {}, workloads, draw }), { code: 'SWEEP_RANGES' });
+  }
+});
+
+test('a short plan that names more runs than memory holds is refused before they are made', () => {
+  const many = Array.from({ length: 1000 }, (_, index) => index + 1);
+  const document = { name: 'p', workloads: [{ workload: 'uniform' }] };
+  for (const plan of [
+    { ranges: { link: many, hot: many } },
+    { ranges: { link: many }, draw: { count: 100_000 } },
+  ]) {
+    assert.throws(() => variantsOf({ ...document, ...plan }), { code: 'SWEEP_RANGES' });
+  }
 });

@@ -6,7 +6,7 @@ import { BatchApplier, BatchEncoder, NO_SLOT, SlotMemory } from '../../src/pages
 import { pageMap } from '../../src/pages/codec/page-map.testing.ts';
 import { applyNaively } from './codec-naive.ts';
 
-const PAGES = 64;
+export const PAGES = 64;
 const SLOTS = PAGES * 2;
 const PAGE = 4096;
 

@@ -17,7 +17,7 @@ function randomBytes(prng: Prng, lengthMax: number): Buffer {
 }
 
 /** Frames that are well-formed outside and mostly nonsense inside, some of them damaged. */
-function hostileStream(prng: Prng): Buffer {
+export function hostileStream(prng: Prng): Buffer {
   const parts: Uint8Array[] = [];
   let sequence = 1;
   for (let count = 1 + prng.below(12); count > 0; count--) {
@@ -66,7 +66,10 @@ function describe(frame: Frame): string {
 /** The frame decoder: only our codes, and the same frames and code in any chunking. */
 export function checkFrames(seed: number): void {
   const prng = new Prng(seed);
-  const bytes = prng.unit() < 0.2 ? randomBytes(prng, 400) : hostileStream(prng);
+  checkFrameBytes(prng.unit() < 0.2 ? randomBytes(prng, 400) : hostileStream(prng), prng);
+}
+
+export function checkFrameBytes(bytes: Buffer, prng: Prng): void {
   const whole = decode(bytes, () => bytes.length);
   assert.match(whole.code ?? 'LINK_', /^LINK_/);
   assert.deepEqual(
@@ -112,10 +115,13 @@ function connectedPair(): { source: Session; destination: Session } {
 /** An open connection on either side: what is queued stays within the window, and every end has a code of ours. */
 export function checkSession(seed: number): void {
   const prng = new Prng(seed);
-  const pair = connectedPair();
-  const session = prng.unit() < 0.5 ? pair.source : pair.destination;
+  checkSessionBytes(hostileStream(prng), prng.unit() < 0.5 ? 'source' : 'destination');
+}
+
+export function checkSessionBytes(bytes: Buffer, role: LinkRole): void {
+  const session = connectedPair()[role];
   try {
-    session.receive(0, hostileStream(prng), 0);
+    session.receive(0, bytes, 0);
     for (let message = session.takeMessage(0, 0); message !== null; message = session.takeMessage(0, 0)) {
       session.consumed(0, 0);
     }

@@ -18,7 +18,7 @@ export function statusLines(status: MigrationStatus, paint: Paint): string[] {
     ['why', why === null ? 'nothing decided yet' : `${why} [${rule}]`],
   ];
   return [
-    `${paint('bold', migrationId)}  ${phase}  ${strategy}  process ${status.processId}`,
+    `${paint('bold', printable(migrationId))}  ${phase}  ${printable(strategy)}  process ${status.processId}`,
     ...facts.map(([name, text]) => `  ${paint('dim', name.padEnd(10))}${printable(text)}`),
   ];
 }

@@ -157,6 +157,20 @@ test('hostile lines are answered or dropped, and the socket goes on', async () =
   server.close();
 });
 
+test('an answer whose code is no code is not believed', async () => {
+  const folder = folderOf('false');
+  const door = new Door(folder);
+  let answer = '';
+  const server = net.createServer((socket) => socket.once('data', () => socket.end(`${answer}\n`)));
+  await new Promise<void>((resolve) => server.listen(door.path, resolve));
+  for (const code of ['', '\u001b[2J', 'a b', 'X'.repeat(65)]) {
+    answer = JSON.stringify({ ok: false, code, text: 'no' });
+    await assert.rejects(askMigration(state, 'false', { do: 'status' }), { code: 'CONTROL_FAILED' });
+  }
+  await new Promise((resolve) => server.close(resolve));
+  door.leave();
+});
+
 test('a socket that a killed migration left behind is not running', async () => {
   const folder = folderOf('dead');
   const door = new Door(folder);

@@ -55,6 +55,6 @@ export type MigrationStatus = z.infer<typeof migrationStatus>;
 
 export const controlReply = z.union([
   z.object({ ok: z.literal(true), status: migrationStatus }),
-  z.object({ ok: z.literal(false), code: z.string(), text: z.string() }),
+  z.object({ ok: z.literal(false), code: z.string().regex(/^[A-Z0-9_]{1,64}$/), text: z.string() }),
 ]);
 export type ControlReply = z.infer<typeof controlReply>;

@@ -1,0 +1,1 @@
+export { TARGETS, targetByName } from './registry.ts';
