@@ -111,7 +111,10 @@ test('steps of a newer version, missing and repeated lines are in doubt; another
   const lines = readFileSync(path, 'utf8').split('\n');
   const newer = '{"n":3,"step":"unheard-of"}';
   const sum = crc32(newer).toString(16).padStart(8, '0');
+  const noJson = '{"n":0,"step":x}';
+  const noJsonSum = crc32(noJson).toString(16).padStart(8, '0');
   for (const [text, code] of [
+    [`${noJson.slice(0, -1)},"crc":"${noJsonSum}"}\n`, 'JOURNAL_DAMAGED'],
     [`${lines.join('\n')}${newer.slice(0, -1)},"crc":"${sum}"}\n`, 'JOURNAL_NEWER'],
     [[lines[0], lines[2], ''].join('\n').concat(`${lines[2]}\n`), 'JOURNAL_DAMAGED'],
     [[lines[0], lines[1], lines[1], lines[2], ''].join('\n'), 'JOURNAL_DAMAGED'],

@@ -204,7 +204,9 @@ function parseLine(line: string, index: number, name: string): JournalEntry | nu
   const match = LINE.exec(line);
   const text = `${match?.[1]}}`;
   if (match === null || Number(match[2]) !== index || checksum(text) !== match[3]) return null;
-  const parsed = entrySchema.safeParse(JSON.parse(text));
+  const value = jsonOf(text);
+  if (value === undefined) return null;
+  const parsed = entrySchema.safeParse(value);
   if (parsed.success) return parsed.data;
   throw new GodwitError(
     'JOURNAL_NEWER',
@@ -214,6 +216,15 @@ function parseLine(line: string, index: number, name: string): JournalEntry | nu
       hint: 'resolve it with the version that wrote it',
     },
   );
+}
+
+/** undefined: not JSON. A checksum proves what was written, not that this program wrote it. */
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 function damagedError(name: string, line: number): GodwitError {

@@ -41,7 +41,7 @@ export interface Guest {
 }
 
 /** Pages 0 to 63 in slots 0 to 63 (two chunks of 32), their references in slots 64 to 127. */
-function makeGuest(): Guest {
+export function makeGuest(): Guest {
   const shared = new SharedArrayBuffer(SLOTS * PAGE);
   const memory = new SlotMemory(32);
   const bytes = Buffer.from(shared);
@@ -71,7 +71,11 @@ function pageOf(bytes: Buffer, page: number): Buffer {
 }
 
 /** Writes to some pages and encodes them; afterwards their references are what was sent. */
-function nextBatch(guest: Guest, encoder: BatchEncoder, prng: Prng): { bytes: Uint8Array; pages: number[] } {
+export function nextBatch(
+  guest: Guest,
+  encoder: BatchEncoder,
+  prng: Prng,
+): { bytes: Uint8Array; pages: number[] } {
   const pages = Array.from({ length: PAGES }, (_, page) => page).filter(() => prng.unit() < 0.5);
   if (pages.length === 0) pages.push(prng.below(PAGES));
   if (prng.unit() < 0.3) pages.reverse();

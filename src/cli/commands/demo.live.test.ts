@@ -29,9 +29,12 @@ function godwit(args: readonly string[], interruptWhen: RegExp | null = null): P
       },
     );
     let said = '';
+    let isInterrupted = interruptWhen === null;
     child.stderr!.on('data', (chunk) => {
       said += chunk;
-      if (interruptWhen?.test(said)) child.kill('SIGINT');
+      if (isInterrupted || interruptWhen?.test(said) !== true) return;
+      isInterrupted = true;
+      child.kill('SIGINT');
     });
   });
 }

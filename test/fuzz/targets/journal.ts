@@ -1,31 +1,42 @@
-/** Journals as a crash, a bad disk or another version left them. By the public functions only, so that the format may change. */
+/** Journals as a crash, a bad disk or another version left them. Written and read by the public functions; only the checks are made here. */
 
+import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { crc32 } from 'node:zlib';
 import type { Prng } from '../../../src/base/index.ts';
-import { foldJournal, Journal, type JournalEntry, readJournal } from '../../../src/recovery/index.ts';
+import { foldJournal, type JournalEntry } from '../../../src/recovery/entries.ts';
+import { Journal, readJournal } from '../../../src/recovery/index.ts';
 import { mutateBytes, mutateJson } from '../mutate.ts';
 import type { FuzzTarget } from '../target.ts';
 
-const END = (qmpPath: string) => ({ qmpPath, identity: null, reach: null });
-const ENTRIES: readonly JournalEntry[] = [
-  {
-    step: 'begin',
-    migrationId: 'aaaa-1',
-    controller: null,
-    source: END('/run/a'),
-    destination: END('/run/b'),
-    sourceAfter: 'keep',
-    guestWasRunning: true,
-  },
+const END = { identity: null, claim: null, reach: null };
+const BEGIN = {
+  step: 'begin',
+  migrationId: 'aaaa-1',
+  startedAtMs: 7,
+  controller: null,
+  controllerNamespace: null,
+  source: { qmpPath: '/run/a', ...END },
+  destination: { qmpPath: '/run/b', ...END },
+  sourceAfter: 'keep',
+  guestWasRunning: true,
+  vm: null,
+  onEnd: null,
+} as const;
+const LATER: readonly JournalEntry[] = [
   { step: 'settings', capabilities: { xbzrle: false }, parameters: { 'downtime-limit': 300 } },
+  { step: 'recognised', destinationIdentity: '5@6@x' },
   { step: 'stop' },
   { step: 'prepared' },
+  { step: 'torn' },
   { step: 'commit' },
+  { step: 'post-copy' },
   { step: 'running' },
   { step: 'end', outcome: 'completed', text: 'moved' },
 ];
+const ENTRIES = [BEGIN, ...LATER];
 
 let folder: string | null = null;
 function journalFile(name: string): string {
@@ -41,22 +52,41 @@ function journalFile(name: string): string {
 function generate(prng: Prng): Uint8Array {
   const file = journalFile('generated');
   rmSync(file, { force: true });
-  const journal = new Journal(file);
-  for (const entry of ENTRIES.slice(0, 1 + prng.below(ENTRIES.length))) journal.write(entry);
+  const journal = Journal.begin(file, BEGIN);
+  for (const entry of LATER.slice(0, prng.below(LATER.length + 1))) journal.write(entry);
   journal.close();
   return readFileSync(file);
+}
+
+/** Each line gets its number and its checksum again: without them nothing comes past the first look. */
+function signed(bytes: Uint8Array): Uint8Array {
+  const lines = Buffer.from(bytes).toString('utf8').split('\n');
+  const again = lines.map((line, index) => {
+    const text = line.replace(/,"crc":"[^"]*"\}$/, '}').replace(/^\{"n":\d+/, `{"n":${index}`);
+    if (!text.endsWith('}')) return line;
+    return `${text.slice(0, -1)},"crc":"${crc32(text).toString(16).padStart(8, '0')}"}`;
+  });
+  return Buffer.from(again.join('\n'));
 }
 
 export const journal: FuzzTarget = {
   name: 'journal',
   codes: /^JOURNAL_/,
   generate,
-  mutate: (bytes, prng) =>
-    prng.below(2) === 0 ? mutateJson(bytes, prng) : mutateBytes(bytes, bytes, prng, ['\n', '{}', '\0']),
+  mutate: (bytes, prng) => {
+    const tree = prng.below(2) === 0;
+    const changed = tree ? mutateJson(bytes, prng) : mutateBytes(bytes, bytes, prng, ['\n', '{}', '\0']);
+    return prng.below(3) === 0 ? changed : signed(changed);
+  },
   run: (bytes) => {
     const file = journalFile('read');
     writeFileSync(file, bytes);
-    readJournal(file);
+    const { committed } = readJournal(file);
+    // Who writes on must not lose what was there.
+    const journal = Journal.continue(file);
+    journal.tryWrite({ step: 'end', outcome: 'in-doubt', text: 'fuzzed' });
+    journal.close();
+    assert.equal(readJournal(file).committed, committed);
   },
 };
 

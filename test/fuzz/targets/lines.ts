@@ -2,16 +2,16 @@
 
 import assert from 'node:assert/strict';
 import type { TransportHandlers } from '../../../src/link/index.ts';
+import { LineStream } from '../../../src/remote/line-stream.ts';
 import {
   LINE_BYTES_MAX,
   LineCutter,
-  LineStream,
   parseLine,
   receiveEvent,
   receiveHello,
   receiveOpening,
   receiveRequest,
-} from '../../../src/remote/index.ts';
+} from '../../../src/remote/messages.ts';
 import type { FuzzTarget } from '../target.ts';
 import { jsonGrammar } from './json-lines.ts';
 

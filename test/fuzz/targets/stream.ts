@@ -5,13 +5,7 @@ import { join } from 'node:path';
 import { zstdDecompressSync } from 'node:zlib';
 import { Prng } from '../../../src/base/index.ts';
 import { InspectCollector } from '../../../src/cli/inspect/collector.ts';
-import {
-  encodePong,
-  encodeResumeAck,
-  encodeShut,
-  encodeSwitchoverAck,
-  StreamDecoder,
-} from '../../../src/stream/index.ts';
+import { encodePong, encodeShut, encodeSwitchoverAck, StreamDecoder } from '../../../src/stream/index.ts';
 import { checkLegal, checkReturnPathBytes, checkStreamBytes } from '../stream-check.ts';
 import { generateStream } from '../stream-generator.ts';
 import { type FuzzTarget, INPUT_BYTES_MAX } from '../target.ts';
@@ -75,6 +69,7 @@ export const returnPath: FuzzTarget = {
   codes: /^RETURN_PATH_/,
   inputBytesMax: 4096,
   seeds: () => [
+    Buffer.from([0, 6, 0, 4, 0, 0, 0, 1]),
     Buffer.from('\0\u0004\0\u000c\0\0\0\0\0\0\u0010\0\0\0\u0010\0', 'latin1'),
     Buffer.concat([Buffer.from([0, 3, 0, 19]), Buffer.alloc(12), Buffer.from('\u0006pc.ram')]),
     Buffer.concat([
@@ -85,7 +80,7 @@ export const returnPath: FuzzTarget = {
     ]),
   ],
   generate: (prng) => {
-    const legal = [encodeShut(prng.u32()), encodePong(prng.u32()), encodeSwitchoverAck(), encodeResumeAck(1)];
+    const legal = [encodeShut(prng.u32()), encodePong(prng.u32()), encodeSwitchoverAck()];
     return Buffer.concat(Array.from({ length: 1 + prng.below(6) }, () => legal[prng.below(legal.length)]!));
   },
   run: (bytes) => checkReturnPathBytes(Buffer.from(bytes), diceOf(bytes)),
