@@ -15,7 +15,6 @@ import { QmpMachine } from '../machines/index.ts';
 import { type QmpClient, migrate as startMigration } from '../qmp/index.ts';
 import { type Endpoints, endpointsOf } from '../recovery/index.ts';
 import { sayEnded } from '../remote/index.ts';
-import type { IterationStats } from '../vm/index.ts';
 import { readyMemory } from './arrangement.ts';
 import { type ControlServer, openControl } from './control/server.ts';
 import { Custody } from './custody.ts';
@@ -36,6 +35,7 @@ import { checkEnds, type Preflight, refuseUnready } from './preflight/preflight.
 import { tidyDestination } from './preflight/settings.ts';
 import { prepare, Stream, streamPath } from './prepare.ts';
 import { composeReport, type MigrationReport, type Outcome } from './report.ts';
+import { ReportLog } from './report-log.ts';
 import { SourceWatch } from './source-watch.ts';
 import { Steering } from './steering.ts';
 import type { MigrateStep } from './steps.ts';
@@ -64,8 +64,7 @@ class Migration {
   readonly #id = randomUUID();
   readonly #steering: Steering;
   readonly #stream = new Stream();
-  readonly #notes: string[] = [];
-  readonly #iterations: IterationStats[] = [];
+  readonly #log = new ReportLog();
   readonly #lost = Promise.withResolvers<Loss>();
   readonly #failed: Promise<never>;
   readonly #layout = Promise.withResolvers<number>();
@@ -226,7 +225,7 @@ class Migration {
         this.#hooks.onProgress(view);
       },
       onIteration: (stats) => {
-        this.#iterations.push(stats);
+        this.#log.add(stats);
         this.#hooks.onIteration(stats);
       },
     });
@@ -348,7 +347,7 @@ class Migration {
   }
 
   #note(text: string): void {
-    this.#notes.push(text);
+    this.#log.note(text);
     this.#hooks.onNote(text);
   }
 
@@ -360,8 +359,7 @@ class Migration {
       preflight: this.#preflight,
       output: this.#stream.way?.output.facts ?? null,
       startMs: this.#startMs,
-      iterations: this.#iterations,
-      notes: this.#notes,
+      log: this.#log,
     });
   }
 }
