@@ -123,8 +123,9 @@ function exitCodeAfter(interrupts: Interrupts): number {
 let readersMayLeave = false;
 
 /**
- * `godwit inspect file | head` is no failure; `godwit migrate … | head` goes on without a reader, since its exit code says where the VM is.
- * The same for a full disk behind standard output, and for a terminal that is gone.
+ * `godwit inspect file | head` is no failure; `godwit migrate … | head` goes on without a reader, since
+ * its exit code says where the VM is. The same for a full disk behind standard output, and for a
+ * terminal that is gone.
  */
 function outliveReaders(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {

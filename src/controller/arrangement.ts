@@ -1,6 +1,6 @@
 /**
- * Opens the way to the destination QEMU: straight into its incoming socket (single), or over the link to a gateway at
- * its side (paired). Not responsible for what is sent.
+ * Opens the way to the destination QEMU: straight into its incoming socket (single), or over the link to a
+ * gateway at its side (paired). Not responsible for what is sent.
  */
 
 import os from 'node:os';
@@ -118,7 +118,10 @@ async function openPaired(way: WayOptions, signal: AbortSignal): Promise<Way> {
   };
 }
 
-/** Made while the other host starts its gateway and this one has nothing to do; null without one: a guardian alone needs the processor itself. */
+/**
+ * Made while the other host starts its gateway and this one has nothing to do; null without one: a guardian
+ * alone needs the processor itself.
+ */
 export function readyMemory(options: MigrateOptions, { memory }: Preflight): ReadyMemory | null {
   return options.far == null ? null : new ReadyMemory(storeBytesMax(options), memory.guestBytes);
 }

@@ -1,6 +1,7 @@
 /**
- * What makes this migration the only one of its VM, and what outlives its controller: the lock, the journal, the guardian, and the claims
- * in both QEMUs. Migrations and measurements take it alike. Not responsible for what is done meanwhile.
+ * What makes this migration the only one of its VM, and what outlives its controller: the lock, the journal,
+ * the guardian, and the claims in both QEMUs. Migrations and measurements take it alike. Not responsible for
+ * what is done meanwhile.
  */
 
 import { hostname } from 'node:os';
@@ -122,8 +123,8 @@ export class Custody {
   }
 
   /**
-   * The VM is where `outcome` says, whether or not that can still be written: returns what could not be told. Nothing of ours stays in
-   * `ends`, unless the end is in doubt.
+   * The VM is where `outcome` says, whether or not that can still be written: returns what could not be told.
+   * Nothing of ours stays in `ends`, unless the end is in doubt.
    */
   async end(outcome: Outcome, ends: readonly Pick<Machine, 'releaseClaim'>[]): Promise<string[]> {
     const unwritten = this.journal.tryWrite({ step: 'end', ...outcome });
@@ -148,7 +149,9 @@ async function refuseClaimed(end: QmpExecutor | null): Promise<void> {
   if (held !== null) throw claimedError(held);
 }
 
-/** Another journal that names this QEMU and has no end: what it would do later, it would do to this migration. */
+/**
+ * Another journal that names this QEMU and has no end: what it would do later, it would do to this migration.
+ */
 async function refuseOpenJournals(
   stateDirectory: string,
   begin: Pick<JournalState['begin'], 'source' | 'destination'>,

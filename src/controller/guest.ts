@@ -2,7 +2,10 @@
 
 import type { QmpEvent } from '../qmp/index.ts';
 
-/** Why nothing is left to move; null for every other event. A reset is part of a guest's life: it goes on, and so do we. */
+/**
+ * Why nothing is left to move; null for every other event. A reset is part of a guest's life: it goes on,
+ * and so do we.
+ */
 export function guestEnd(event: QmpEvent): string | null {
   if (event.name === 'GUEST_PANICKED') return 'the guest panicked during the migration';
   if (event.name !== 'SHUTDOWN') return null;

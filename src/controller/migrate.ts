@@ -1,6 +1,7 @@
 /**
- * One live migration from the first look at both QEMUs to its frozen report. Owns the order of things: preflight, custody, prepare,
- * drive, hand over. Whatever goes wrong ends by the handover's machine, which the guardian and `godwit resolve` run too.
+ * One live migration from the first look at both QEMUs to its frozen report. Owns the order of things:
+ * preflight, custody, prepare, drive, hand over. Whatever goes wrong ends by the handover's machine, which
+ * the guardian and `godwit resolve` run too.
  */
 
 import { randomUUID } from 'node:crypto';
@@ -40,7 +41,10 @@ import { SourceWatch } from './source-watch.ts';
 import { Steering } from './steering.ts';
 import type { MigrateStep } from './steps.ts';
 
-/** Errors: PREFLIGHT_REFUSED, those of connecting and of custody, before anything was touched; everything later is in the report. */
+/**
+ * Errors: PREFLIGHT_REFUSED, those of connecting and of custody, before anything was touched; everything
+ * later is in the report.
+ */
 export async function migrate(
   options: MigrateOptions,
   hooks: MigrateHooks,
@@ -311,7 +315,10 @@ class Migration {
     };
   }
 
-  /** Outside of the handover: back to one running VM by what is known here, whether or not the journal can still be read. */
+  /**
+   * Outside of the handover: back to one running VM by what is known here, whether or not the journal
+   * can still be read.
+   */
   async #undo(
     error: GodwitError,
     custody: Custody,

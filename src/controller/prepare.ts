@@ -71,7 +71,8 @@ export async function prepare(
   await new ParameterGuard(destination).setCapabilities(
     sharedCapabilities(ackGate, options.strategy.mechanism),
   );
-  // In its incoming state `stop` only means: do not start by yourself (qmp_stop). Only our `cont` starts the VM there.
+  // In its incoming state `stop` only means: do not start by yourself (qmp_stop). Only our `cont`
+  // starts the VM there.
   await stop(destination);
   const recognised = recogniseFar(prepared, signal);
   stream.way = await openWay(

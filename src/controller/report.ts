@@ -1,4 +1,7 @@
-/** The frozen account of one migration: what `--json` prints and the lab collects. Unknown figures are null, never 0. */
+/**
+ * The frozen account of one migration: what `--json` prints and the lab collects. Unknown figures
+ * are null, never 0.
+ */
 
 import { GodwitError } from '../base/index.ts';
 import type { LinkFacts, OutputFacts } from '../gateway/index.ts';
@@ -108,7 +111,10 @@ export function composeReport(facts: ReportFacts): MigrationReport {
   });
 }
 
-/** What went wrong, then what became of the VM; the end may have said the first already, without QEMU's own reasons. */
+/**
+ * What went wrong, then what became of the VM; the end may have said the first already,
+ * without QEMU's own reasons.
+ */
 function failureText(why: GodwitError, { text }: End): string {
   const first = why.cause instanceof GodwitError ? why.cause.message : why.message;
   return `${why.message}${text.startsWith(first) ? text.slice(first.length) : `; ${text}`}`;

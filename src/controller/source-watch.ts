@@ -1,4 +1,7 @@
-/** What the source's QEMU and others do to the VM while it is moved: who stopped it, who continued it, whether its guest ended. */
+/**
+ * What the source's QEMU and others do to the VM while it is moved: who stopped it, who continued it,
+ * whether its guest ended.
+ */
 
 import type { QmpClient, QmpEvent } from '../qmp/index.ts';
 import { queryStatus } from '../qmp/index.ts';

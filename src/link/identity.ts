@@ -1,6 +1,6 @@
 /**
- * Who this end of the link is, as HELLO and WELCOME say it, and whom it accepts at the other end (docs/format/link.md,
- * 3). Pure. Not responsible for what follows from it: session.ts.
+ * Who this end of the link is, as HELLO and WELCOME say it, and whom it accepts at the other end
+ * (docs/format/link.md, 3). Pure. Not responsible for what follows from it: session.ts.
  */
 
 import { assert } from '../base/index.ts';

@@ -28,7 +28,8 @@ function sourceSeen(status: MachineStatus): SourceSeen {
   const { runState } = status;
   if (runState === 'postmigrate') return 'released';
   if (GUEST_MADE.has(runState)) return 'guest-made';
-  // What a newer QEMU may call a VM that does not stand still counts as running: then nobody starts another one.
+  // What a newer QEMU may call a VM that does not stand still counts as running: then
+  // nobody starts another one.
   return SOURCE_STOPPED.has(runState) ? 'stopped' : 'running';
 }
 

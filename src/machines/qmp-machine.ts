@@ -1,4 +1,7 @@
-/** One QEMU through its QMP socket; connects when asked and again after a failure. Not responsible for which command is right. */
+/**
+ * One QEMU through its QMP socket; connects when asked and again after a failure. Not responsible for
+ * which command is right.
+ */
 
 import { errorCode, errorMessage, GodwitError, sleep, systemClock } from '../base/index.ts';
 import type { EndedHow } from '../handover/index.ts';
@@ -115,7 +118,9 @@ export class QmpMachine implements Machine, QmpExecutor {
     if (claim !== null) await releaseClaim(this, claim);
   }
 
-  /** One command over whichever connection there is; a connection that ends leaves the way free for the next. */
+  /**
+   * One command over whichever connection there is; a connection that ends leaves the way free for the next.
+   */
   async execute(command: string, args?: JsonObject, options?: ExecuteOptions): Promise<unknown> {
     const qemu = await this.#open(options?.timeoutMs ?? null);
     try {
@@ -176,8 +181,9 @@ export class QmpMachine implements Machine, QmpExecutor {
   }
 
   /**
-   * Only proof is proof. Here the process decides: one on its way out has closed its socket and not yet its disks. Of another host its own
-   * system is asked; that nobody took a connection there is silence, whoever says so.
+   * Only proof is proof. Here the process decides: one on its way out has closed its socket and not
+   * yet its disks. Of another host its own system is asked; that nobody took a connection there is
+   * silence, whoever says so.
    */
   async #isGone(error: unknown, deadlineMs: number): Promise<boolean> {
     const { identity, reach } = this.#endpoint;
@@ -191,7 +197,10 @@ export class QmpMachine implements Machine, QmpExecutor {
     return (await isFarProcessAlive(reach, identity, AbortSignal.timeout(leftMs))) === false;
   }
 
-  /** `godwit receive` over there tried the socket itself and found nobody: that is its host's word, unlike what ssh says of a forward. */
+  /**
+   * `godwit receive` over there tried the socket itself and found nobody: that is its host's word, unlike
+   * what ssh says of a forward.
+   */
   async #isRefusedThere(): Promise<boolean> {
     if (this.#client !== null || this.#forward === null) return false;
     await sleep(REFUSAL_DELAY_MS);

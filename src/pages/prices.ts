@@ -34,7 +34,10 @@ export class Prices {
     this.#deltaBytes = bytes;
   }
 
-  /** Zero pages exactly, others by the estimates. Of the queue, those beyond the pages never sent are taken to have an older copy at the destination. */
+  /**
+   * Zero pages exactly, others by the estimates. Of the queue, those beyond the pages never sent are taken to
+   * have an older copy at the destination.
+   */
   backlog(waiting: Waiting, neverSentPages: number): Backlog {
     const { queuedPages, queuedZeroPages, heldPages, heldZeroPages } = waiting;
     const written = queuedPages - queuedZeroPages;

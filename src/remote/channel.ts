@@ -1,6 +1,6 @@
 /**
- * The channel to the far gateway: lines over a child's standard input and output (ssh), or over a connection to a gateway
- * that was started by hand. Not responsible for what is asked of it: far-side.ts.
+ * The channel to the far gateway: lines over a child's standard input and output (ssh), or over a connection
+ * to a gateway that was started by hand. Not responsible for what is asked of it: far-side.ts.
  */
 
 import type { ChildProcess } from 'node:child_process';

@@ -1,4 +1,6 @@
-/** A socket here that answers for one on the far host. A type only: reach.ts and reach-listener.ts make such. */
+/**
+ * A socket here that answers for one on the far host. A type only: reach.ts and reach-listener.ts make such.
+ */
 
 export interface Forward {
   /** A path here at which the far socket answers. */

@@ -31,8 +31,8 @@ const RULES = 'biome.imports.json';
 const RANKS = 'ARCHITECTURE.md';
 
 /**
- * Every folder of src has a rank in ARCHITECTURE.md, and an import rule for its own files and for those of its
- * subfolders; what a rule allows has a lower rank.
+ * Every folder of src has a rank in ARCHITECTURE.md, and an import rule for its own files and for those of
+ * its subfolders; what a rule allows has a lower rank.
  */
 export function importRules(project: Project): Violation[] {
   const ranks = ranksIn(project.texts.get(RANKS) ?? '');
@@ -72,7 +72,9 @@ function ranksIn(architecture: string): ReadonlyMap<string, number> {
   return new Map([...rows].map((row) => [row[2]!, Number(row[1])]));
 }
 
-/** The files that one rule is for: relative imports leave a folder by one ".." or, below a subfolder, by two. */
+/**
+ * The files that one rule is for: relative imports leave a folder by one ".." or, below a subfolder, by two.
+ */
 function layerOf(path: string): string {
   const [, folder = '', ...below] = path.split('/');
   if (below.length === 0) return 'src/*.ts';

@@ -1,6 +1,6 @@
 /**
- * `godwit migrate SOURCE DESTINATION`: moves a VM between two QEMUs, or with --dry-run says what would happen.
- * Not responsible for the migration (src/controller) nor for what is said (migrate-text.ts).
+ * `godwit migrate SOURCE DESTINATION`: moves a VM between two QEMUs, or with --dry-run says what would
+ * happen. Not responsible for the migration (src/controller) nor for what is said (migrate-text.ts).
  */
 
 import { writeFileSync } from 'node:fs';

@@ -1,6 +1,7 @@
 /**
- * `godwit resolve [ID|JOURNAL]`: ends a migration that nobody ended, by its journal and what both QEMUs answer, or lists
- * those there are. Not responsible for the decision (src/handover) nor for carrying it out (src/recovery).
+ * `godwit resolve [ID|JOURNAL]`: ends a migration that nobody ended, by its journal and what both
+ * QEMUs answer, or lists those there are. Not responsible for the decision (src/handover) nor for
+ * carrying it out (src/recovery).
  */
 
 import { existsSync, renameSync } from 'node:fs';
@@ -213,7 +214,10 @@ function resultText({ outcome, text }: Outcome, out: Output): string {
   return `${paint(style, outcome)}: ${printable(text)}`;
 }
 
-/** A path where it looks like one; else the journal of that migration in the state folder. Errors: JOURNAL_READ. */
+/**
+ * A path where it looks like one; else the journal of that migration in the
+ * state folder. Errors: JOURNAL_READ.
+ */
 function journalPath(name: string): string {
   if (name.includes('/') || existsSync(name)) return name;
   return journalPathOf(stateDirectory(), name);

@@ -1,6 +1,7 @@
 /**
- * Measures a running VM without moving it: a migration into nothing for a bounded time, then cancelled. The guest runs all the while, and
- * QEMU's settings are put back, also by the guardian if this process dies. Not responsible for what follows from the trace (the caller).
+ * Measures a running VM without moving it: a migration into nothing for a bounded time, then cancelled. The
+ * guest runs all the while, and QEMU's settings are put back, also by the guardian if this process dies. Not
+ * responsible for what follows from the trace (the caller).
  */
 
 import { randomUUID } from 'node:crypto';
@@ -53,8 +54,9 @@ const VIEW_MS = 100;
 /** The pass under way is waited for, if it ends soon. */
 const LAST_PASS_MS_MAX = 1000;
 /**
- * Without the ack QEMU completes when a dirty sync finds nothing. So passes are read only so often, and none that is small: one that fits
- * QEMU's socket (208 KiB) is not held back by leaving it unread, and the next sync follows at once.
+ * Without the ack QEMU completes when a dirty sync finds nothing. So passes are read only so often, and none
+ * that is small: one that fits QEMU's socket (208 KiB) is not held back by leaving it unread, and the next
+ * sync follows at once.
  */
 const PASS_SPACING_MS = 250;
 const PASS_PAGES_MIN = 256;
@@ -72,7 +74,10 @@ const SWITCHED_OFF = [
   'x-colo',
 ];
 
-/** Errors: ASSESS_*, those of connecting, STREAM_UNREADABLE. Whatever happens, the guest runs on and its settings are put back. */
+/**
+ * Errors: ASSESS_*, those of connecting, STREAM_UNREADABLE. Whatever happens, the guest runs on and its
+ * settings are put back.
+ */
 export async function assess(
   options: AssessOptions,
   hooks: AssessHooks,

@@ -1,6 +1,6 @@
 /**
- * The local socket at which a running migration answers its operator: in the migration's own state folder (mode 0700),
- * mode 0600. Not responsible for the answers (steering.ts).
+ * The local socket at which a running migration answers its operator: in the migration's own state folder
+ * (mode 0700), mode 0600. Not responsible for the answers (steering.ts).
  */
 
 import { chmodSync, closeSync, openSync, rmSync } from 'node:fs';
@@ -64,7 +64,10 @@ export async function openControl(folder: string, steered: Steered): Promise<Con
   };
 }
 
-/** A short name for a socket in a folder whose name may be long: a unix socket's path has at most 107 bytes. Linux only. */
+/**
+ * A short name for a socket in a folder whose name may be long: a unix socket's path has at most
+ * 107 bytes. Linux only.
+ */
 export class Door {
   readonly path: string;
   readonly #folder: number;

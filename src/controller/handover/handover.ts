@@ -1,7 +1,7 @@
 /**
- * The live handover: runs the handover's machine (src/handover) with the stream, both QEMUs and the journal, measures it, and ends in one
- * running VM or in doubt. The destination never starts by itself: prepare.ts sends it `stop` before it loads. Not responsible for the
- * order of things, which is the machine's.
+ * The live handover: runs the handover's machine (src/handover) with the stream, both QEMUs and the journal,
+ * measures it, and ends in one running VM or in doubt. The destination never starts by itself: prepare.ts
+ * sends it `stop` before it loads. Not responsible for the order of things, which is the machine's.
  */
 
 import { errorMessage, GodwitError, sleep, systemClock } from '../../base/index.ts';
@@ -49,7 +49,9 @@ export interface HandoverOptions extends EndingOptions {
   readonly stoppedAtMs: () => number | null;
   /** A third party continued the source since; null: not seen. */
   readonly sourceTouched: () => string | null;
-  /** Resolves when the operator cancels, a gateway or a QEMU fails, or the guest ends; heeded until COMMIT. */
+  /**
+   * Resolves when the operator cancels, a gateway or a QEMU fails, or the guest ends; heeded until COMMIT.
+   */
   readonly lost: Promise<Loss>;
   readonly onStep: (step: MigrateStep) => void;
   /** What a failed act is told as; asked while the destination may still say more. */
@@ -111,7 +113,9 @@ export async function handOver(options: HandoverOptions): Promise<HandoverEnd> {
   }
 }
 
-/** Back to one running VM by what is known; for a migration that ends outside of its handover. Never rejects. */
+/**
+ * Back to one running VM by what is known; for a migration that ends outside of its handover. Never rejects.
+ */
 export async function undo(known: Known, why: string, options: EndingOptions): Promise<Outcome> {
   const absent = () => Promise.reject(new Error('there is no stream any more'));
   const { acts } = endingActs(options, () => null);

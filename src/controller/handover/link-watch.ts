@@ -1,6 +1,7 @@
 /**
- * Watches the link while the VM stands still. Before that a broken link only makes QEMU pause, for up to --link-timeout;
- * now it is downtime, and the operator's limit says how long it may last. Not responsible for what is done then.
+ * Watches the link while the VM stands still. Before that a broken link only makes QEMU pause, for up to
+ * --link-timeout; now it is downtime, and the operator's limit says how long it may last. Not responsible for
+ * what is done then.
  */
 
 import { type Clock, GodwitError } from '../../base/index.ts';

@@ -1,6 +1,7 @@
 /**
- * The acts of the handover that concern the stream: the hurry before the stop, the stop itself, draining, the destination's proof, the
- * source's release. Each heeds its signal and asks it before what cannot be taken back. Not responsible for their order (src/handover).
+ * The acts of the handover that concern the stream: the hurry before the stop, the stop itself, draining, the
+ * destination's proof, the source's release. Each heeds its signal and asks it before what cannot be taken
+ * back. Not responsible for their order (src/handover).
  */
 
 import { GodwitError, sleep, systemClock } from '../../base/index.ts';

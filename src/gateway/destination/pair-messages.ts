@@ -1,4 +1,7 @@
-/** What the two gateways say in the link's opaque fields: facts of the stream, and all that follows RAM. Hostile until read. */
+/**
+ * What the two gateways say in the link's opaque fields: facts of the stream, and all that follows
+ * RAM. Hostile until read.
+ */
 
 import { z } from 'zod';
 import { GodwitError } from '../../base/index.ts';

@@ -1,4 +1,6 @@
-/** The operator's cap on what goes over the link, as what may go now. Pure; the caller brings time and count. */
+/**
+ * The operator's cap on what goes over the link, as what may go now. Pure; the caller brings time and count.
+ */
 
 import { PAGE_SIZE_BYTES } from '../../vm/index.ts';
 

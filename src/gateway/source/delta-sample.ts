@@ -1,6 +1,7 @@
 /**
- * Whether deltas would pay, from a sample of rewritten pages: how many words differ from the copy the destination has,
- * or, before it has one, from the copy that waits. Known before a hot page is ever sent. Not responsible for the codec.
+ * Whether deltas would pay, from a sample of rewritten pages: how many words differ from the copy the
+ * destination has, or, before it has one, from the copy that waits. Known before a hot page is ever sent. Not
+ * responsible for the codec.
  */
 
 import { chunkOfSlot, offsetOfSlot, type PageStore } from '../../pages/index.ts';
@@ -31,7 +32,10 @@ export class DeltaSample {
     this.#bytes += Math.max(WEIGHT, 1 / this.#samples) * (bytes - this.#bytes);
   }
 
-  /** Expected bytes of a delta where deltas pay against `wholePageBytes`; null where they do not, or too little was seen. */
+  /**
+   * Expected bytes of a delta where deltas pay against `wholePageBytes`; null where they do not, or
+   * too little was seen.
+   */
   payingBytes(wholePageBytes: number): number | null {
     if (this.#samples < SAMPLES_MIN) return null;
     return this.#bytes < wholePageBytes * PAYING_SHARE ? this.#bytes : null;

@@ -1,6 +1,7 @@
 /**
- * How many rewritten pages a second come out of QEMU through this gateway while neither waits for the other. With the VM stopped that is how
- * fast the last ones come, and where deltas of a few bytes cross the link it is what a downtime is made of. Pure; the caller brings the time.
+ * How many rewritten pages a second come out of QEMU through this gateway while neither waits for the other.
+ * With the VM stopped that is how fast the last ones come, and where deltas of a few bytes cross the link it
+ * is what a downtime is made of. Pure; the caller brings the time.
  */
 
 /** A longer silence is QEMU's, or a wait of ours. */
@@ -44,7 +45,10 @@ export class IntakeRate {
     return Math.max(this.#mostPerMs, this.#mostPerMsBefore ?? 0) * 1000;
   }
 
-  /** Pages come out of QEMU, cross and are loaded at the same time: the slower end counts. null where the far one does not tell. */
+  /**
+   * Pages come out of QEMU, cross and are loaded at the same time: the slower end counts. null where the far
+   * one does not tell.
+   */
   slowerOf(farPagesPerSecond: number | null): number | null {
     const near = this.pagesPerSecond;
     return farPagesPerSecond === null || near === null

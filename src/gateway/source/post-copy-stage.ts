@@ -1,5 +1,6 @@
 /**
- * How far the gateway is on its way to post-copy, and QEMU's bytes from its beginning on, kept until the pages before them have gone. Pure.
+ * How far the gateway is on its way to post-copy, and QEMU's bytes from its beginning on, kept until the
+ * pages before them have gone. Pure.
  */
 
 import type { PassThrough } from '../../stream/index.ts';

@@ -1,6 +1,7 @@
 /**
- * When QEMU's stream is left unread before the VM is stopped: passes are kept apart, and without the switchover-ack no more is taken than may
- * wait (engine/gate.ts says why). Not responsible for the room in the store. Pure; the caller brings the time.
+ * When QEMU's stream is left unread before the VM is stopped: passes are kept apart, and without the
+ * switchover-ack no more is taken than may wait (engine/gate.ts says why). Not responsible for the room in
+ * the store. Pure; the caller brings the time.
  */
 
 import { PAGE_SIZE_BYTES } from '../../vm/index.ts';
@@ -11,8 +12,8 @@ const PASS_SPACING_MS = 250;
 /** Where the newest is wanted, for a while. */
 const CLOSE_SPACING_MS = 50;
 /**
- * QEMU measures its own bandwidth over 100 ms; until then its threshold is 0, with which it makes no second sync but completes after one pass
- * (measured). Without the ack, RAM is not read before that.
+ * QEMU measures its own bandwidth over 100 ms; until then its threshold is 0, with which it makes no second
+ * sync but completes after one pass (measured). Without the ack, RAM is not read before that.
  */
 const FIRST_MEASURE_MS = 150;
 
@@ -92,7 +93,9 @@ export class ReadGate {
     return nowMs < this.#pausedUntilMs || waitingBytes >= this.waitingBytesMax;
   }
 
-  /** So much is held, and there is so little room, that hardly anything else may come: some of it has to go. */
+  /**
+   * So much is held, and there is so little room, that hardly anything else may come: some of it has to go.
+   */
   mustSpill({ roomPages, index }: Kept): boolean {
     if (roomPages < READ_AHEAD_PAGES) return true;
     return index.heldPages * PAGE_SIZE_BYTES > this.waitingBytesMax / 2;

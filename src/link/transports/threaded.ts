@@ -1,6 +1,7 @@
 /**
- * Transports whose sockets and TLS live on another thread, so that encrypting does not stop parsing. The bytes cross in
- * rings of shared memory, 2 MiB a connection. Not responsible for what sockets do: workers/sockets.ts.
+ * Transports whose sockets and TLS live on another thread, so that encrypting does not stop
+ * parsing. The bytes cross in rings of shared memory, 2 MiB a connection. Not responsible for
+ * what sockets do: workers/sockets.ts.
  */
 
 import { Worker } from 'node:worker_threads';

@@ -1,6 +1,7 @@
 /**
- * Whether zstd pays on this link: pages per second through the encoders against pages per second over the link, with
- * and without it. Pure. Not responsible for single pages: the encoder leaves out what looks incompressible.
+ * Whether zstd pays on this link: pages per second through the encoders against pages per second
+ * over the link, with and without it. Pure. Not responsible for single pages: the encoder leaves
+ * out what looks incompressible.
  */
 
 /** While packing does not pay, one batch in so many is packed all the same, to see what has changed. */
@@ -42,7 +43,10 @@ export class PackChooser {
     this.#storedShare = blend(this.#storedShare, sample.storedBytes / sample.packedBytes);
   }
 
-  /** For the next batch. `linkBytesPerSecond`: what the link delivers, null when not known: then zstd is tried. */
+  /**
+   * For the next batch. `linkBytesPerSecond`: what the link delivers, null when not known:
+   * then zstd is tried.
+   */
   next(linkBytesPerSecond: number | null): boolean {
     this.#packing = this.#pays(linkBytesPerSecond);
     if (this.#packing) return true;
