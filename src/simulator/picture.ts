@@ -83,7 +83,7 @@ export function picture(run: Picture, axes: PictureAxes): string {
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="Helvetica,Arial,sans-serif" font-size="11" role="img" aria-label="${escapeText(`${run.title}: ${outcomeOf(run)}`)}">
 <rect width="${WIDTH}" height="${HEIGHT}" fill="#fbfaf7"/>
 <text x="${LEFT}" y="18" font-size="14" font-weight="bold" fill="#2b3a42">${escapeText(run.title)}</text>
-<text x="${WIDTH - 16}" y="18" text-anchor="end" fill="#2b3a42">${escapeText(outcomeOf(run))}</text>
+<text x="${WIDTH - 16}" y="18" text-anchor="end" fill="#2b3a42">${escapeText(firstClause(outcomeOf(run)))}</text>
 ${legend()}
 ${grid(axes, x, y, ySent)}
 ${areas(samples, x, y)}
@@ -102,6 +102,11 @@ function outcomeOf({ totalMigrationTimeMs, downtimeMs, samples, reason }: Pictur
   if (totalMigrationTimeMs === null || downtimeMs === null) return reason ?? 'it does not end';
   const sent = formatBytes(samples.at(-1)?.sentBytes ?? 0);
   return `${formatMs(totalMigrationTimeMs)} in all, ${formatMs(downtimeMs)} down, ${sent} sent`;
+}
+
+/** A rule's reason may be several clauses long, and the drawing has room for one; the label has them all. */
+function firstClause(text: string): string {
+  return text.split('; ', 1)[0]!;
 }
 
 /** The last sample of each column; the moments of stop and end stay. */
