@@ -159,7 +159,7 @@ class Migration {
     let end: HandoverEnd;
     try {
       const gateway = await prepare(this.#stream, { ...held, ...this.#prepareOptions() }, held.signal);
-      // Before `migrate`, while the machine is idle: beside a busy migration its start took seconds.
+      // Waited for before `migrate`: beside a busy migration the guardian's start took seconds (measured).
       await Promise.race([custody.guardian.watching, this.#failed]);
       const drive = await this.#start(gateway, held.folder);
       ending = await drive.run();
@@ -280,7 +280,7 @@ class Migration {
       },
       explain: async (error) => {
         const told = await withLoadError(this.#failure ?? error, this.#destination, this.#preflight);
-        // What ends because of it later is no reason.
+        // Only the first failure is the reason; what ends later may end because of it.
         this.#failure = told;
         return told;
       },
@@ -316,8 +316,8 @@ class Migration {
   }
 
   /**
-   * Outside of the handover: back to one running VM by what is known here, whether or not the journal
-   * can still be read.
+   * Ends the migration outside of its handover, by what is known here, whether or not the journal can be
+   * read.
    */
   async #undo(
     error: GodwitError,
@@ -371,12 +371,12 @@ class Migration {
   }
 }
 
-/** What is left over tells nothing about the VM. */
+/** Never throws: a folder that is left over tells nothing about the VM. */
 function removeFolder(folder: string): void {
   try {
     rmSync(folder, { recursive: true, force: true });
   } catch {
-    // No descriptors, a disk that went away: the system's own cleaning takes it.
+    // There may be no descriptors left, or no disk. The system cleans its temporary folder later.
   }
 }
 

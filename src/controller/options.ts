@@ -23,7 +23,7 @@ export interface MigrateOptions {
   readonly strategy: AnyStrategy;
   readonly parameters: ParameterValues;
   readonly limits: Limits;
-  /** Cap on what we put on the link before stop-and-copy; null: what it carries. */
+  /** Cap on the link until the VM is stopped; null: what it carries. */
   readonly bandwidthBytesPerSecondMax: number | null;
   /** What the operator says the link carries; null: measured. */
   readonly linkBytesPerSecond: number | null;
@@ -83,15 +83,15 @@ const LANE_BYTES = 20 * MIB;
 /** A thread: its heap, its scratch memory, and two batches on their way. */
 const WORKER_BYTES = 32 * MIB;
 /**
- * What this thread's heap and allocator grow by beyond what the runtime may take besides the cap (128 MiB).
- * Measured on a guest of 4 GiB: heap 50 to 110 MiB, holes between freed batches 60 MiB.
+ * How much more than 128 MiB the main thread's heap and allocator take; those 128 MiB the process may take
+ * besides the cap. Measured on a guest of 4 GiB: heap 50 to 110 MiB, holes between freed batches 60 MiB.
  */
 const THREAD_BYTES = 120 * MIB;
 /** However small the cap is, this much of it holds pages. */
 const STORE_SHARE_MIN = 0.25;
 
 /**
- * What of --gateway-memory is left for pages, references and bookkeeping: in the paired arrangement
+ * How much of --gateway-memory is for pages, references and bookkeeping. In the paired arrangement
  * connections and threads have buffers too, measured by `npm run bench -- --only resident-memory`.
  */
 export function storeBytesMax(options: Pick<MigrateOptions, 'far' | 'gatewayMemoryBytesMax'>): number {

@@ -136,7 +136,10 @@ async function setSource(
   await guard.setParameters(settings.parameters);
 }
 
-/** Where its host tells it. Without it an end that does not answer is never believed to be gone. */
+/**
+ * Notes the far QEMU's process in the journal, where its host tells it. Without it a far end that does not
+ * answer is never believed to be gone.
+ */
 async function recogniseFar(
   { options, destination, custody }: PrepareOptions,
   signal: AbortSignal,

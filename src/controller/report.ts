@@ -112,8 +112,8 @@ export function composeReport(facts: ReportFacts): MigrationReport {
 }
 
 /**
- * What went wrong, then what became of the VM; the end may have said the first already,
- * without QEMU's own reasons.
+ * What went wrong, then what became of the VM. The end's text may already begin with the first, but without
+ * QEMU's own reasons.
  */
 function failureText(why: GodwitError, { text }: End): string {
   const first = why.cause instanceof GodwitError ? why.cause.message : why.message;

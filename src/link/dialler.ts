@@ -53,10 +53,7 @@ export class Dialler {
     }
   }
 
-  /**
-   * `error`; where it is a time-out, with the reason of the last failed attempt, which the
-   * time-out does not know.
-   */
+  /** `error`. A time-out gets the reason of the last failed attempt as its cause. */
   explain(error: unknown): unknown {
     const cause = this.#lastError;
     if (!(error instanceof GodwitError) || error.code !== 'LINK_TIMEOUT' || cause === null) return error;

@@ -55,7 +55,9 @@ export class Identity {
     return controlFrame(type, payload);
   }
 
-  /** Reads HELLO or WELCOME. Throws where it comes from another migration, or from one set up otherwise. */
+  /**
+   * Reads HELLO or WELCOME. Throws where it comes from another migration, or from one with other settings.
+   */
   read(frame: Frame): Hello {
     const hello = decodeHello(frame.payload, this.version);
     if (!Buffer.from(hello.migrationId).equals(this.#migrationId)) {

@@ -30,7 +30,7 @@ const STRANGERS_MAX = 8;
 export type LinkEvent =
   | { readonly kind: 'connected'; readonly lane: number; readonly epoch: number; readonly transport: string }
   | { readonly kind: 'disconnected'; readonly lane: number; readonly reason: string }
-  /** A connection was turned away; the link goes on. */
+  /** A connection was refused; the link goes on. */
   | { readonly kind: 'refused'; readonly code: string; readonly reason: string };
 
 export interface LinkOptions extends SessionOptions {

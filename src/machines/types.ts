@@ -1,7 +1,6 @@
 /**
  * The port "who controls this VM": what the handover asks of an end, whoever that is (QMP here; libvirt's
- * daemon elsewhere). What COMMIT announces is `start` of the destination's machine. Types only;
- * contract.testing.ts says in tests what every machine must keep.
+ * daemon elsewhere). What COMMIT announces is `start` of the destination's machine. Types only.
  */
 
 import type { EndedHow } from '../handover/index.ts';
@@ -20,8 +19,8 @@ export interface Machine {
   /** Never rejects. `withinMs`: how long it may be silent before that is said. */
   status(withinMs: number): Promise<MachineStatus>;
   /**
-   * Has the VM run: the source goes on, the destination takes over. A refusal rejects with
-   * the end's own error.
+   * Makes the VM run: the source goes on, or the destination takes over. Where the end refuses, rejects with
+   * its error.
    */
   start(): Promise<void>;
   /** Stops the VM; one that still loads will not start by itself. */

@@ -59,7 +59,7 @@ export class PageHeat {
     let flags = word & LOW_HALF & ~BOUND_ONLY;
     const stamp = word >>> STAMP_SHIFT;
     if (stamp === 0) {
-      // No earlier rewrite to measure from: all that is known is a bound.
+      // There is no earlier rewrite to measure from, so only a bound is known.
       if ((flags & COOLED) !== 0) this.#cooled.remove(code);
       if (code === 0) code = intervalCodeOfTicks(this.#tick - this.#firstTick);
       flags = (flags & ~COOLED) | BOUND_ONLY;

@@ -173,7 +173,7 @@ export class PageIndex {
   }
 
   /**
-   * true: the VM is stopped, what arrives is final and goes to the queue even from F. false: the
+   * true: the VM is stopped, so what arrives is final and goes to the queue even if it is in F. false: the
    * attempt was given up.
    */
   setStopAndCopy(on: boolean): void {
@@ -191,8 +191,8 @@ export class PageIndex {
   }
 
   /**
-   * Deltas pay: a hot page is sent once before it is held, and its last copy will take `deltaBytesPerPage`.
-   * null: they do not, a hot page is held from the start and goes whole.
+   * A number: deltas pay, so a hot page is sent once before it is held, and its last copy will take
+   * `deltaBytesPerPage`. null: they do not pay, so a hot page is held from the start and goes whole.
    */
   setDeltaHold(deltaBytesPerPage: number | null): void {
     if ((deltaBytesPerPage === null) !== (this.#prices.deltaBytes === null)) {
@@ -206,8 +206,8 @@ export class PageIndex {
   }
 
   /**
-   * Takes effect for arrivals at once; members are re-evaluated, pages that are none any more go
-   * back to the queue.
+   * Takes effect for arrivals at once. Members are evaluated again; those that are no longer members go back
+   * to the queue.
    */
   setHold(hold: Hold): void {
     const before = this.#hold;

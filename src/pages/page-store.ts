@@ -78,7 +78,7 @@ export class PageStore {
     return this.#pool.slotCount;
   }
 
-  /** Non-zero pages that can be put before anything is released; references give way. */
+  /** Non-zero pages that can be put before anything is released. References give way to them. */
   get roomPages(): number {
     return this.#pool.freeSlots + (this.#references === null ? 0 : this.#references.count);
   }
@@ -205,7 +205,7 @@ export class PageStore {
   }
 }
 
-/** Every page once, its reference, and as many again on the way through workers. */
+/** Slots that can be used: every page, its reference, and as many again that workers are reading. */
 function slotsUseful(pageCount: number, references: boolean): number {
   return references ? pageCount * 2 : pageCount;
 }

@@ -32,7 +32,10 @@ export class SendQueue {
   readonly #meta: Int32Array;
   readonly #heat: Uint16Array;
   readonly #queues: LayeredBitmap[] = [];
-  /** Queued pages of zeros, of whatever class: they hardly use the link, and go along with those that do. */
+  /**
+   * Queued pages of zeros, of whatever class. They hardly use the link, so they fill up batches of other
+   * pages.
+   */
   readonly #zeros: LayeredBitmap;
   /** Where each class goes on: ascending addresses, then around. */
   readonly #cursors = new Float64Array(CLASSES);
@@ -218,9 +221,9 @@ export class SendQueue {
     const limit = Math.min(max, out.length);
     const others = limit - Math.min(this.#zeros.count, limit >>> 1);
     let filled = 0;
-    // Nothing is known of heat yet: pages sent before it is are spread over RAM by following QEMU's own first
-    // pass, so that a hot region at low addresses is not sent whole in vain. The freshest copies, whatever
-    // their class: those of before have had the time to be written again, and the next sync will tell.
+    // Nothing is known of heat yet. Pages follow QEMU's own first pass, so that they are spread over RAM and
+    // a hot region at low addresses is not sent whole in vain. The freshest copies go, whatever their class:
+    // older ones have had the time to be written again, which the next sync will tell.
     if (this.#order.kind !== 'address' && this.#frontier !== this.#frontierTaken) {
       this.#frontierTaken = this.#frontier;
       const from = Math.max(0, this.#frontier - FRONTIER_PAGES);

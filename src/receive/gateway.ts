@@ -1,7 +1,6 @@
 /**
- * The destination gateway of one migration, as its channel tells it to work: link,
- * gateway, and what is said of them. It decides nothing and owns no VM. Not responsible
- * for the channel: receive.ts, receive-listener.ts.
+ * The destination gateway of one migration, as its channel tells it to work: link, gateway, and what is said
+ * of them. It decides nothing and owns no VM. Not responsible for the channel: stdio.ts, listener.ts.
  */
 
 import path from 'node:path';

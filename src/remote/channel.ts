@@ -42,7 +42,7 @@ export function childChannel(child: ChildProcess, what: string): FarChannel {
     },
     close() {
       child.stdin?.end();
-      // It ends by itself when its channel does; a far shell that hangs must not keep us.
+      // It ends by itself when its channel ends. A far shell that hangs must not keep this process alive.
       setTimeout(() => child.kill(), 2_000).unref();
       child.unref();
     },

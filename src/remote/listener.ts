@@ -241,6 +241,6 @@ export async function sayEnded(
     const stream = await openFar(listener, opening, 'ended', AbortSignal.timeout(END_TIMEOUT_MS));
     stream.end();
   } catch {
-    // It is told in vain; --linger ends it.
+    // Nobody took the message; --linger ends the far side later.
   }
 }

@@ -28,8 +28,8 @@ const POLL_MS = 20;
 const LISTENING = '00010000';
 
 /**
- * A connection of our own, which ends with us; a broken network is ours to judge, by --link-timeout; and ssh
- * says why it could not forward. An option that --rsh gives itself comes first and wins (ssh_config(5)).
+ * The connection is not shared and ends with this process. --link-timeout, not ssh, judges a broken network.
+ * ssh says why it could not forward. An option that --rsh gives itself comes first and wins (ssh_config(5)).
  */
 const SSH_OPTIONS = ['ControlPath=none', 'ServerAliveInterval=0', 'LogLevel=INFO'].flatMap((one) => [
   '-o',
@@ -85,7 +85,7 @@ export async function forwardSocket(reach: ReachSpec, target: string, signal: Ab
     '-L',
     `${local}:${target}`,
   ];
-  // `cat` and not -N: when we die, it reads our end, and so ends ssh.
+  // `cat` instead of -N: it ends when this process dies, and ssh ends with it.
   const child = startFar(sshCommand(reach.command, reach.host, options, ['cat']), 'ignore');
   const forward = new SshForward(child, local, folder);
   try {

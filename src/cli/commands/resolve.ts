@@ -30,7 +30,7 @@ import { formatTable } from '../screen/table.ts';
 export const RESOLVE_SCHEMA = 'godwit.resolve/1';
 
 export const command: CommandDefinition = {
-  // Interrupted halfway it would leave what it is here to end.
+  // A signal must not interrupt it: it would leave a migration half ended again.
   handlesInterrupts: true,
   configure(command) {
     command
@@ -170,7 +170,7 @@ async function voidBy(path: string, state: JournalState): Promise<string | null>
   return `migration ${later.migrationId} took this VM on later, so this journal is history and nothing was done. Close it with "godwit resolve --forget ${state.begin.migrationId}"`;
 }
 
-/** Closes it for the lists and for later migrations; where it cannot even be read, it is put aside. */
+/** Closes a journal for the lists and for later migrations. One that cannot be read is put aside. */
 async function forget(out: Output, name: string, json: boolean): Promise<number> {
   const path = journalPath(name);
   const lock = await takeLock(lockPathOf(path));

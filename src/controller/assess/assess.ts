@@ -51,11 +51,11 @@ const TRACE_BYTES_MAX = 512 * MIB;
 /** Nothing waits in a sink: bookkeeping, and a first megabyte. */
 const GATEWAY_MEMORY_BYTES_MAX = 64 * GIB;
 const VIEW_MS = 100;
-/** The pass under way is waited for, if it ends soon. */
+/** The last pass may take this long; then it is cut off. */
 const LAST_PASS_MS_MAX = 1000;
 /**
- * Without the ack QEMU completes when a dirty sync finds nothing. So passes are read only so often, and none
- * that is small: one that fits QEMU's socket (208 KiB) is not held back by leaving it unread, and the next
+ * Without the ack QEMU completes when a dirty sync finds nothing. So passes are spaced, and a small one is
+ * not read: leaving it unread does not hold it back, because it fits QEMU's socket (208 KiB), and the next
  * sync follows at once.
  */
 const PASS_SPACING_MS = 250;
@@ -197,7 +197,7 @@ class Session {
       stateDirectory,
       endpoints: {
         source: { qmpPath: sourceQmpPath, identity: await qemuIdentity(this.#source), claim, reach: null },
-        // There is none: recovery finds nobody there, cancels, and puts the settings back.
+        // There is no destination: recovery finds nobody there, cancels, and puts the settings back.
         destination: {
           qmpPath: path.join(this.#folder, 'no-destination'),
           ...{ identity: null, claim: null, reach: null },

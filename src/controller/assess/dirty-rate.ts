@@ -10,7 +10,8 @@ const SECONDS = 1;
 const POLL_MS = 50;
 const TIMEOUT_MS = 10_000;
 /**
- * Of QEMU's default, 512 a GiB, a small guest has a few dozen: too few to tell a quiet one from a busy one.
+ * QEMU's default of 512 samples a GiB gives a small guest a few dozen, too few to tell a quiet guest from a
+ * busy one.
  */
 const SAMPLES_WANTED = 65_536;
 /** What QEMU takes. */

@@ -21,8 +21,8 @@ const REPLY_TIMEOUT_MS = 5_000;
 const ENDED: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ENOENT', 'CONTROL_ENDED']);
 
 /**
- * What every running migration says of itself; one that cannot be asked (another user's) is told
- * of by its error.
+ * What every running migration says of itself; one that cannot be asked (another user's) is listed with its
+ * error.
  */
 export async function statusOfAll(
   stateFolder: string,

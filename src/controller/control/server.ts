@@ -16,7 +16,7 @@ import {
 } from './messages.ts';
 
 const CONNECTIONS_MAX = 8;
-/** Whoever says nothing for this long has forgotten us. */
+/** A connection that says nothing for this long is closed. */
 const IDLE_TIMEOUT_MS = 30_000;
 const NEWLINE = 0x0a;
 
@@ -29,7 +29,7 @@ export interface ControlServer {
   close(): void;
 }
 
-/** Errors: CONTROL_LISTEN. A migration goes on without: only other terminals cannot reach it. */
+/** Errors: CONTROL_LISTEN. The migration goes on without it; only other terminals cannot reach it. */
 export async function openControl(folder: string, steered: Steered): Promise<ControlServer> {
   const answer = (request: ControlRequest) => steered.answer(request);
   const door = new Door(folder);

@@ -13,7 +13,7 @@ const POLL_MS = 100;
 
 type Heard = Pick<SessionStats, 'heardAtMs'>;
 
-/** Since the least heard connection was heard; endless where one is not open. */
+/** How long the connection that was heard least recently has been silent; infinite where one is not open. */
 export function silentMs(stats: readonly Heard[], nowMs: number): number {
   return nowMs - Math.min(...stats.map(({ heardAtMs }) => heardAtMs ?? Number.NEGATIVE_INFINITY));
 }

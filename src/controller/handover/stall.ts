@@ -10,8 +10,8 @@ import { SILENCE_MS_MIN } from './link-watch.ts';
 const POLL_MS = 50;
 
 /**
- * Rejects with STREAM_STALLED after as long without any progress as the operator's limit allows, 2.5 s at
- * least; or when `signal` aborts.
+ * Rejects with STREAM_STALLED when there was no progress for the operator's downtime limit, or for 2.5 s
+ * where that is more. Rejects too when `signal` aborts.
  */
 export async function untilStalled(
   gateway: Pick<SourceGateway, 'snapshot'>,

@@ -138,7 +138,7 @@ export class DestinationGateway {
       try {
         this.#link?.send(0, { kind: 'control', text: encodeApplied(this.#loadedTotal) });
       } catch {
-        // The link has ended meanwhile, and with it whoever would have wanted to know.
+        // The link has ended, so nobody needs to be told.
       }
     }, TELL_MS);
   }

@@ -27,7 +27,7 @@ export function parseStreamFacts(text: string): StreamFacts {
 
 const progress = z.object({ kind: z.literal('applied'), pages: z.int().min(0) });
 
-/** From the destination, a few times a moment: pages that its QEMU has loaded since the beginning. */
+/** From the destination, every few milliseconds: how many pages its QEMU has loaded since the beginning. */
 export function encodeApplied(pages: number): string {
   return JSON.stringify({ kind: 'applied', pages });
 }

@@ -1,5 +1,6 @@
 /**
- * The operator's cap on what goes over the link, as what may go now. Pure; the caller brings time and count.
+ * The operator's cap on the link's rate, turned into how many pages may go now. Pure; the caller brings time
+ * and count.
  */
 
 import { PAGE_SIZE_BYTES } from '../../vm/index.ts';
@@ -18,7 +19,7 @@ export class BandwidthCap {
     return this.#bytesPerSecond;
   }
 
-  /** Counts from now on: what went before under another cap is neither owed nor saved up. */
+  /** Counts from now on: what was sent under the cap before is neither owed nor saved up. */
   set(bytesPerSecond: number | null, nowMs: number, sentBytes: number): void {
     this.#bytesPerSecond = bytesPerSecond;
     this.#fromMs = nowMs;

@@ -12,7 +12,7 @@ const SAMPLES_MIN = 16;
 const WEIGHT = 0.05;
 /** Run headers and the record around the changed words. */
 const RECORD_BYTES = 5;
-/** A hot page that is sent once more than needed must be won back by what its last copy saves. */
+/** A hot page is sent once more than needed. Its last copy must save more than that costs. */
 const PAYING_SHARE = 0.25;
 
 export class DeltaSample {

@@ -1,5 +1,5 @@
 /**
- * QEMU's passes: how many, when the newest began, and what QEMU itself says is left of it. Pure; the
+ * QEMU's passes: how many there were, when the newest began, and how much of it QEMU says is left. Pure; the
  * caller brings the time.
  */
 

@@ -6,7 +6,7 @@
 import type { PassThrough } from '../../stream/index.ts';
 import { gatewayErrors } from '../errors.ts';
 
-/** More would only stand in the way of the pages that the started VM asks for. */
+/** More would delay the pages that the started VM asks for. */
 const KEPT_BYTES_MAX = 256 * 1024;
 
 export class PostCopyStage {

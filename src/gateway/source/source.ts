@@ -1,6 +1,6 @@
 /**
  * The source gateway: joins QEMU's socket, the intake that takes its stream apart, the sender, and the gates
- * between them. It obeys: which page goes, what is held and when the VM stops are the engine's. Not
+ * between them. It only obeys: the engine decides which page goes, what is held and when the VM stops. Not
  * responsible for any of its parts' work.
  */
 
@@ -174,7 +174,7 @@ export class SourceGateway {
     return this.#passes.count;
   }
 
-  /** Where true, what QEMU has not handed over counts as much as what waits here. */
+  /** True: QEMU is left unread, so pages that it has not handed over count like those that wait here. */
   get keepsQemuWaiting(): boolean {
     return this.#gate.keepsQemuWaiting;
   }
@@ -230,8 +230,8 @@ export class SourceGateway {
   }
 
   /**
-   * null before the stream began. Called every tick, and so the moment at which prices and
-   * the sender are refreshed.
+   * null before the stream began. It is called at every tick, and also refreshes the prices and wakes the
+   * sender.
    */
   snapshot(): Snapshot | null {
     const { store } = this.#intake;

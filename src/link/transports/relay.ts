@@ -11,7 +11,7 @@ export interface RelayedBytes {
   readonly backwardBytes: number;
 }
 
-/** What a slow reader may make us hold, per direction, beyond the sockets' own buffers. */
+/** How much is held for a slow reader, per direction, beyond the sockets' own buffers. */
 const HELD_BYTES_MAX = 1024 * 1024;
 
 /**

@@ -129,7 +129,7 @@ export class SocketThread {
     this.#worker.on('message', (message: FromSockets) => this.#hear(message));
     this.#worker.on('error', (error) => this.#fail(error));
     this.#worker.on('exit', () => this.#fail(new Error('it exited')));
-    // Waiting for it is the business of those who wait for connections.
+    // Whoever waits for connections handles the failure.
     this.#listening.promise.catch(() => undefined);
   }
 

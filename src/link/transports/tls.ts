@@ -125,8 +125,8 @@ function refusalText(socket: tls.TLSSocket): string {
 }
 
 /**
- * In TLS 1.3 the client believes itself connected before we have seen its certificate: it is told why, and
- * nothing it sends is read.
+ * In TLS 1.3 the client believes itself connected before its certificate has been seen here. A refused client
+ * is told why, and nothing that it sends is read.
  */
 function refuseCertificate(transport: Transport, text: string, onRefused: (error: Error) => void): void {
   const error = linkError('LINK_TLS', text);

@@ -4,10 +4,13 @@
  * out what looks incompressible.
  */
 
-/** While packing does not pay, one batch in so many is packed all the same, to see what has changed. */
+/** While packing does not pay, one batch in this many is packed all the same, to notice a change. */
 const PROBE_INTERVAL = 64;
 const WEIGHT = 0.1;
-/** Packing is worth this much less speed: it also leaves the link to others. */
+/**
+ * Packing pays if it is at least this share as fast as no packing, because it leaves more of the link to
+ * others.
+ */
 const TIE_SHARE = 0.95;
 
 export interface PackSample {

@@ -60,7 +60,7 @@ export interface EncodedBatch {
 const ZSTD_BYTES_MIN = 192;
 const ZSTD_GAIN_MAX = 0.97;
 const SAME_TABLE_SIZE = 2048;
-/** What is smaller does not keep megabytes occupied until it has arrived. */
+/** A smaller batch is copied, so that it does not keep megabytes occupied until it has arrived. */
 const OUTPUT_BYTES_MIN = 512 * 1024;
 
 export class BatchEncoder {
