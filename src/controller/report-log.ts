@@ -1,4 +1,7 @@
-/** What a migration's report lists, while it grows: bounded, because a VM that is never ready to stop may be moved for days. */
+/**
+ * What a migration's report lists, while it grows: bounded, because a VM that is never ready to stop may
+ * be moved for days.
+ */
 
 import type { IterationStats } from '../vm/index.ts';
 

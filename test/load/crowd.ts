@@ -1,6 +1,6 @@
 /**
- * `npm run crowd -- [--moves 20] [--json]`: so many migrations at once on this machine, each of a VM of its own.
- * Exit 1: one did not move, a guest is not whole at its destination, or anything was left behind.
+ * `npm run crowd -- [--moves 20] [--json]`: so many migrations at once on this machine, each of a VM of its
+ * own. Exit 1: one did not move, a guest is not whole at its destination, or anything was left behind.
  */
 
 import { spawn } from 'node:child_process';

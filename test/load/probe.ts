@@ -1,4 +1,7 @@
-/** Imported into a `godwit` from outside: says once in a while how late its event loop is, on a descriptor of its own. */
+/**
+ * Imported into a `godwit` from outside: says once in a while how late its event loop is, on a
+ * descriptor of its own.
+ */
 
 import { writeSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';

@@ -1,6 +1,7 @@
 /**
- * `npm run soak -- [--minutes 120] [--json]`: one gateway under constant dirtying that never stops the VM, sampled from outside.
- * Exit 1: memory, descriptors or the event loop's delay grew, or the VM did not come back when it was cancelled.
+ * `npm run soak -- [--minutes 120] [--json]`: one gateway under constant dirtying that never stops the VM,
+ * sampled from outside. Exit 1: memory, descriptors or the event loop's delay grew, or the VM did not come
+ * back when it was cancelled.
  */
 
 import { spawn } from 'node:child_process';

@@ -1,4 +1,6 @@
-/** A source whose guest works and a destination that waits, on this host. Not responsible for moving the VM. */
+/**
+ * A source whose guest works and a destination that waits, on this host. Not responsible for moving the VM.
+ */
 
 import { join } from 'node:path';
 import { MIB } from '../../src/base/index.ts';

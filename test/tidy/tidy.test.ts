@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
-import { namedFiles } from './comments.ts';
+import { longComments, namedFiles } from './comments.ts';
 import { doors, folderTable, importRules } from './layout.ts';
 import { loadProject, type Violation } from './project.ts';
 import {
@@ -44,6 +44,7 @@ test('no path of one machine', () => none(machinePaths(project)));
 test('no host of a package mirror', () => none(mirrorHosts(project, hostsOfThisMachine())));
 test('every error code is explained', () => none(errorCodes(project)));
 test('links in documents lead somewhere', () => none(links(project, exists)));
+test('comments wrap where code wraps', () => none(longComments(project)));
 test('files that comments name are there', () => none(namedFiles(project)));
 test('paths that documents name are there', () => none(namedPaths(project, exists)));
 test('every dependency has a reason', () => none(dependencies(project)));
