@@ -4,11 +4,12 @@ import { compareMachines, refusals } from './compare.ts';
 import { isLibvirtPath, libvirtReason } from './libvirt.ts';
 import type { MachineDescription } from './machine.ts';
 import { parseDeviceTree, parseRamBlocks } from './monitor-text.ts';
+import { NO_SHARED_MEMORY } from './shared-memory.ts';
 
 const MIB = 1024 * 1024;
 
 function block(id: string, sizeMib: number) {
-  return { id, usedBytes: sizeMib * MIB, totalBytes: sizeMib * MIB, pageSize: '4 KiB' };
+  return { id, usedBytes: sizeMib * MIB, totalBytes: sizeMib * MIB, pageSize: '4 KiB', hostAddress: null };
 }
 
 const idle = {
@@ -45,6 +46,7 @@ const source: MachineDescription = {
     migratable: null,
   },
   ramBlocks: [block('pc.ram', 128), block('pc.rom', 0.125)],
+  sharedMemory: NO_SHARED_MEMORY,
   pci: [{ address: '02.0', ids: '1af4:1001/1af4:0002', deviceId: 'vd0', bars: '0:io:128' }],
   devices: ['System/hpet', 'System/i440FX-pcihost/PCI/virtio-blk-pci'],
   disks: [{ id: 'vd0', file: 'd.img', driver: 'raw', readOnly: false, identity: '1:2' }],
@@ -212,9 +214,27 @@ test('RAM blocks and devices are read from the monitor text of QEMU 10.0', () =>
     ].join('\r\n'),
   );
   assert.deepEqual(blocks, [
-    { id: '/rom@etc/acpi/tables', pageSize: '4 KiB', usedBytes: 0x20000, totalBytes: 0x200000 },
-    { id: '0000:00:03.0/virtio-net-pci.rom', pageSize: '2 MiB', usedBytes: 0x40000, totalBytes: 0x40000 },
-    { id: 'pc.ram', pageSize: '4 KiB', usedBytes: 0x8000000, totalBytes: 0x8000000 },
+    {
+      id: '/rom@etc/acpi/tables',
+      pageSize: '4 KiB',
+      usedBytes: 0x20000,
+      totalBytes: 0x200000,
+      hostAddress: 0x7feb3ce00000n,
+    },
+    {
+      id: '0000:00:03.0/virtio-net-pci.rom',
+      pageSize: '2 MiB',
+      usedBytes: 0x40000,
+      totalBytes: 0x40000,
+      hostAddress: null,
+    },
+    {
+      id: 'pc.ram',
+      pageSize: '4 KiB',
+      usedBytes: 0x8000000,
+      totalBytes: 0x8000000,
+      hostAddress: 0x7feae7e00000n,
+    },
   ]);
   assert.equal(parseRamBlocks('unknown command'), null);
   const tree = parseDeviceTree(

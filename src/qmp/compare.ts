@@ -7,6 +7,7 @@ import { compareDisks } from './compare-disks.ts';
 import { compareHardware } from './compare-hardware.ts';
 import { type Finding, finding, type Severity } from './findings.ts';
 import type { MachineDescription } from './machine.ts';
+import { compareSharedMemory } from './shared-memory.ts';
 
 export interface CompareOptions {
   /**
@@ -30,6 +31,7 @@ export function compareMachines(
     ...settings('source', source, handled),
     ...settings('destination', destination, handled),
     ...compareHardware(source, destination),
+    ...compareSharedMemory(source, destination),
     ...compareDisks(source, destination),
   ];
   const order: readonly Severity[] = ['refuse', 'warn', 'info'];

@@ -25,6 +25,7 @@ export type FindingCode =
   | 'CPU_FEATURES'
   | 'CPU_NOT_MIGRATABLE'
   | 'RAM_BLOCKS'
+  | 'RAM_SHARED'
   | 'PCI_DEVICE'
   | 'DEVICES'
   | 'DISK_NOT_SHARED'

@@ -31,6 +31,7 @@ import { fileIdentity, type HostProcess, hostProcess } from './host.ts';
 import { libvirtReason } from './libvirt.ts';
 import { parseDeviceTree, parseRamBlocks, type RamBlockFacts } from './monitor-text.ts';
 import { type PciFunction, queryPci } from './pci.ts';
+import { gatherSharedMemory, type SharedMemory } from './shared-memory.ts';
 
 export interface DiskFacts {
   /** The guest device (QOM path) or the drive's name. */
@@ -70,6 +71,7 @@ export interface MachineDescription {
   readonly parameters: ReadonlyMap<string, ParameterValue>;
   readonly cpu: CpuFacts;
   readonly ramBlocks: readonly RamBlockFacts[] | null;
+  readonly sharedMemory: SharedMemory;
   readonly pci: readonly PciFunction[] | null;
   readonly devices: readonly string[] | null;
   readonly disks: readonly DiskFacts[];
@@ -121,6 +123,7 @@ export async function gatherMachine(
     parameters: await queryMigrateParameters(client),
     cpu: await gatherCpu(client, await queryCpusFast(client)),
     ramBlocks: ramText === null ? null : parseRamBlocks(ramText),
+    sharedMemory: await gatherSharedMemory(client, options.elsewhere === true),
     pci: await orNull(queryPci(client)),
     devices: treeText === null ? null : parseDeviceTree(treeText),
     disks: await gatherDisks(client, owner),
