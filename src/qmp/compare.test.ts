@@ -26,6 +26,7 @@ const idle = {
 const source: MachineDescription = {
   qmpPath: '/run/a.qmp',
   pid: 10,
+  threadId: 12,
   name: 'guest',
   uuid: 'u',
   version: { major: 10, minor: 0, micro: 2 },
@@ -147,7 +148,7 @@ test('run states: a paused source travels, a panicked or migrated one does not',
 
 test('a destination that listens already is told apart from one that is loading', () => {
   const listening = { ...idle, status: 'setup', listeningAt: ['unix:/run/in.sock'] };
-  assert.deepEqual(codes({}, { migration: listening }), ['warn DESTINATION_LISTENING']);
+  assert.deepEqual(codes({}, { migration: listening }), ['refuse DESTINATION_LISTENING']);
   assert.deepEqual(codes({}, { migration: { ...idle, status: 'setup' } }), ['refuse MIGRATION_RUNNING']);
 });
 

@@ -102,8 +102,8 @@ function* destinationState(destination: MachineDescription): Generator<Finding> 
   const { listeningAt } = destination.migration;
   if (listeningAt.length > 0) {
     const text =
-      'the destination listens already, so anyone who can reach it may connect first; better -incoming defer';
-    yield of('destination', 'warn', 'DESTINATION_LISTENING', text, listeningAt.join(' '));
+      'the destination listens already, so it cannot be told where to listen for godwit; start it with -incoming defer';
+    yield of('destination', 'refuse', 'DESTINATION_LISTENING', text, listeningAt.join(' '));
   } else if (!AT_REST.has(destination.migration.status)) {
     const text = `a migration into the destination is under way (${destination.migration.status})`;
     yield of('destination', 'refuse', 'MIGRATION_RUNNING', text, destination.migration.status);

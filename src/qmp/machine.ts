@@ -59,6 +59,8 @@ export interface CpuFacts {
 export interface MachineDescription {
   readonly qmpPath: string;
   readonly pid: number | null;
+  /** Of its first vCPU, as its own host counts; null without one. */
+  readonly threadId: number | null;
   readonly name: string | null;
   readonly uuid: string;
   readonly version: { readonly major: number; readonly minor: number; readonly micro: number };
@@ -104,6 +106,7 @@ export async function gatherMachine(
     chardevs: await queryChardev(client),
     objects: await qomList(client, '/objects'),
   };
+  const cpus = await queryCpusFast(client);
   const machineType = await qomGet(client, '/machine', 'type');
   const guard = await orNull(qomGet(client, '/machine', 'confidential-guest-support'));
   const suppresses = await orNull(qomGet(client, '/machine', 'suppress-vmdesc'));
@@ -112,6 +115,7 @@ export async function gatherMachine(
   return {
     qmpPath,
     pid: owner?.pid ?? null,
+    threadId: cpus[0]?.threadId ?? null,
     name: await queryName(client),
     uuid: await queryUuid(client),
     version: client.greeting.version,
@@ -121,7 +125,7 @@ export async function gatherMachine(
     migration: await queryMigrate(client),
     capabilities: await queryMigrateCapabilities(client),
     parameters: await queryMigrateParameters(client),
-    cpu: await gatherCpu(client, await queryCpusFast(client)),
+    cpu: await gatherCpu(client, cpus),
     ramBlocks: ramText === null ? null : parseRamBlocks(ramText),
     sharedMemory: await gatherSharedMemory(client, options.elsewhere === true),
     pci: await orNull(queryPci(client)),

@@ -30,6 +30,7 @@ const idle = {
 const source: MachineDescription = {
   qmpPath: '/run/a.qmp',
   pid: 10,
+  threadId: 12,
   name: 'guest',
   uuid: 'u',
   version: { major: 10, minor: 0, micro: 2 },
@@ -85,10 +86,15 @@ const options: PreflightOptions = {
   force: [],
 };
 
+const sockets: Ends['sockets'] = {
+  source: { here: '/tmp', there: '/tmp', owner: null, byGroup: false },
+  destination: null,
+};
+
 function judge(changes: Partial<PreflightOptions> = {}, ends: Partial<Ends> = {}) {
   return judgeEnds(
     { ...options, ...changes },
-    { source, destination, features, destinationTellsWhy: true, freeBytes: 8 * GIB, ...ends },
+    { source, destination, features, destinationTellsWhy: true, freeBytes: 8 * GIB, sockets, ...ends },
   );
 }
 
@@ -144,6 +150,14 @@ test('what godwit cannot do at all cannot be forced', () => {
     assert.throws(() => readForce([code]), { code: 'USAGE_FORCE' });
   }
   assert.deepEqual(readForce([...FORCEABLE]), [...FORCEABLE]);
+});
+
+test('a QEMU that cannot be given a socket is refused, with its end and the reason', () => {
+  const refusal = 'QEMU runs as user 7 and godwit as user 8';
+  const refused = judge({}, { sockets: { ...sockets, destination: { refusal } } });
+  assert.deepEqual(codes(refused), ['SOCKET_FOLDER']);
+  assert.throws(() => refuseUnready(refused.findings), { message: /the destination .* user 7/ });
+  assert.throws(() => readForce(['SOCKET_FOLDER']), { code: 'USAGE_FORCE' });
 });
 
 test('memory: too little for the bookkeeping is refused, more than the host has is a warning', () => {

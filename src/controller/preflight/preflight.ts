@@ -20,6 +20,7 @@ import {
 import type { AnyStrategy } from '../../strategy/index.ts';
 import { type Mechanism, PAGE_SIZE_BYTES } from '../../vm/index.ts';
 import { type MigrateOptions, storeBytesMax } from '../options.ts';
+import { findSocketPlaces, type SocketPlaces, type SocketsAsked } from '../sockets.ts';
 import { mechanismCapabilities, type SettingChange, sharedCapabilities, sourceSettings } from './settings.ts';
 
 export type PreflightCode =
@@ -28,6 +29,7 @@ export type PreflightCode =
   | 'POST_COPY'
   | 'GATEWAY_MEMORY'
   | 'RETURN_PATH'
+  | 'SOCKET_FOLDER'
   | 'GATE';
 
 export interface PreflightFinding extends Omit<Finding, 'code'> {
@@ -77,6 +79,8 @@ export interface Preflight {
   readonly memory: GatewayMemory;
   /** The destination can keep its QEMU alive after a failed load, and so say why it failed. */
   readonly destinationTellsWhy: boolean;
+  /** Where each QEMU of this host can meet this process. */
+  readonly sockets: SocketPlaces;
 }
 
 export interface GatewayMemory {
@@ -88,7 +92,7 @@ export interface GatewayMemory {
 }
 
 export async function checkEnds(
-  options: PreflightOptions & Pick<MigrateOptions, 'destinationQmpPath'>,
+  options: PreflightOptions & SocketsAsked,
   source: QmpClient,
   destination: QmpClient,
 ): Promise<Preflight> {
@@ -102,17 +106,20 @@ export async function checkEnds(
     features: await probeQemu(source),
     destinationTellsWhy: schema.argumentNames('migrate-incoming').has('exit-on-error'),
     freeBytes: process.availableMemory(),
+    sockets: await findSocketPlaces(options, source, destination),
   });
 }
 
-export interface Ends extends Pick<Preflight, 'source' | 'destination' | 'features' | 'destinationTellsWhy'> {
+type FactNames = 'source' | 'destination' | 'features' | 'destinationTellsWhy' | 'sockets';
+
+export interface Ends extends Pick<Preflight, FactNames> {
   /** Memory that this host has left. */
   readonly freeBytes: number;
 }
 
 /** Pure. */
 export function judgeEnds(options: PreflightOptions, ends: Ends): Preflight {
-  const { source, destination, features, destinationTellsWhy, freeBytes } = ends;
+  const { source, destination, features, destinationTellsWhy, freeBytes, sockets } = ends;
   const gate = chooseGate(features, destination, options.ackGate);
   const memory = gatewayMemory(source, storeBytesMax({ ...options, far: options.far ?? null }));
   const findings = [
@@ -121,6 +128,7 @@ export function judgeEnds(options: PreflightOptions, ends: Ends): Preflight {
     }).map((one) => ({ ...one, forced: isForced(one, options.force) })),
     ...strategyFindings(options, source, destination),
     ...returnPathFindings(source, destination),
+    ...socketFindings(sockets),
     ...memoryFindings(options.strategy, memory, freeBytes),
     ...gateFindings(gate),
   ];
@@ -134,6 +142,7 @@ export function judgeEnds(options: PreflightOptions, ends: Ends): Preflight {
     settings: settingChanges(source, destination, features, gate, options.strategy.mechanism),
     memory,
     destinationTellsWhy,
+    sockets,
   };
 }
 
@@ -239,6 +248,13 @@ function* returnPathFindings(
       'RETURN_PATH',
       `the ${end} QEMU has no return path, so nothing proves that it loaded`,
     );
+  }
+}
+
+function* socketFindings(sockets: SocketPlaces): Generator<PreflightFinding> {
+  for (const [end, place] of Object.entries(sockets)) {
+    if (place === null || !('refusal' in place)) continue;
+    yield own('refuse', 'SOCKET_FOLDER', `the ${end} cannot be given a socket: ${place.refusal}`);
   }
 }
 
