@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { compareMachines, refusals } from './compare.ts';
+import { featureName } from './cpu-features.ts';
 import { isLibvirtPath, libvirtReason } from './libvirt.ts';
 import type { MachineDescription } from './machine.ts';
 import { parseDeviceTree, parseRamBlocks } from './monitor-text.ts';
@@ -50,7 +51,9 @@ const source: MachineDescription = {
   sharedMemory: NO_SHARED_MEMORY,
   pci: [{ address: '02.0', ids: '1af4:1001/1af4:0002', deviceId: 'vd0', bars: '0:io:128' }],
   devices: ['System/hpet', 'System/i440FX-pcihost/PCI/virtio-blk-pci'],
-  disks: [{ id: 'vd0', file: 'd.img', driver: 'raw', readOnly: false, identity: '1:2' }],
+  disks: [{ id: 'vd0', file: 'd.img', driver: 'raw', readOnly: false, volatileBitmaps: [], identity: '1:2' }],
+  emptyDrives: [],
+  blockJobs: [],
   libvirtReason: null,
   confidentialGuest: null,
   suppressesDescription: false,
@@ -174,6 +177,47 @@ test('disks: the same file by any name is shared; what cannot be seen is not cal
   const cdrom = { ...disk, readOnly: true, identity: '1:9', file: 'cd.iso' };
   assert.deepEqual(codes({ disks: [disk, cdrom] }), ['warn DISK_NOT_SHARED']);
   assert.deepEqual(codes({ disks: [{ ...disk, driver: 'null-co' }] }, { disks: [] }), []);
+});
+
+test('disks: jobs, bitmaps and drives are told in words', () => {
+  const disk = source.disks[0]!;
+  const job = { id: 'm0', type: 'mirror', isReady: true };
+  assert.deepEqual(codes({ blockJobs: [job] }), ['refuse BLOCK_JOB']);
+  const filtered = { disks: [{ ...disk, driver: 'copy-before-write' }], blockJobs: [job] };
+  assert.deepEqual(codes(filtered), ['refuse BLOCK_JOB'], 'the filter of a job is no other format');
+  const withBitmap = { disks: [{ ...disk, volatileBitmaps: ['b0'] }] };
+  assert.deepEqual(codes(withBitmap), ['warn DISK_BITMAPS']);
+  assert.deepEqual(codes({ ...withBitmap, capabilities: new Map([['dirty-bitmaps', true]]) }), []);
+  const cd = { ...disk, id: 'cd0', file: 'cd.iso', readOnly: true, identity: '1:9' };
+  const loaded = { disks: [disk, cd] };
+  const empty = { emptyDrives: ['cd0'] };
+  assert.deepEqual(codes(loaded, empty), ['refuse DISK_NOT_SHARED']);
+  assert.deepEqual(codes(empty, loaded), ['warn DISK_NOT_SHARED']);
+  assert.deepEqual(codes(empty, empty), []);
+});
+
+test('CPU features go by name, and what follows from the number of vCPUs or from the guest is not compared', () => {
+  const cpu = (...words: [string, number][]) => ({ cpu: { ...source.cpu, featureWords: new Map(words) } });
+  const topology = cpu(['1.0.EDX', 1 << 28], ['80000001.0.ECX', 2]);
+  assert.deepEqual(codes(topology, cpu(['1.0.EDX', 0])), []);
+  const [lacks] = compareMachines(
+    { ...source, ...cpu(['7.0.EBX', 1 << 5], ['99.0.EAX', 1]) },
+    {
+      ...destination,
+      ...cpu(['7.0.EBX', 0]),
+    },
+  );
+  assert.equal(lacks?.source, 'avx2, 99.0.EAX bit 0');
+  assert.deepEqual(
+    ['1.0.EDX', '1.0.ECX', '7.0.EBX', '80000001.0.EDX'].map((register) => featureName(register, 31)),
+    ['pbe', 'hypervisor', 'avx512vl', '3dnow'],
+  );
+  assert.deepEqual([featureName('7.0.EDX', 31), featureName('80000001.0.EDX', 29)], ['ssbd', 'lm']);
+});
+
+test('a device whose state iterates in a form of its own is refused', () => {
+  const devices = [...source.devices!, 'System/i440FX-pcihost/PCI/vfio-pci'].sort();
+  assert.deepEqual(codes({ devices }, { devices }), ['refuse ITERATING_STATE']);
 });
 
 test('the gravest findings come first', () => {

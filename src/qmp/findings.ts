@@ -28,9 +28,12 @@ export type FindingCode =
   | 'RAM_SHARED'
   | 'PCI_DEVICE'
   | 'DEVICES'
+  | 'ITERATING_STATE'
   | 'DISK_NOT_SHARED'
   | 'DISK_FORMAT'
   | 'DISK_UNSEEN'
+  | 'BLOCK_JOB'
+  | 'DISK_BITMAPS'
   | 'NOT_COMPARED';
 
 export interface Finding {

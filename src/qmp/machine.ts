@@ -13,10 +13,12 @@ import {
   queryMigrateParameters,
 } from './commands-migration.ts';
 import {
+  type BlockJob,
   humanMonitorCommand,
   qomGet,
   qomList,
   queryBlock,
+  queryBlockJobs,
   queryChardev,
   queryCpusFast,
   queryKvm,
@@ -39,6 +41,8 @@ export interface DiskFacts {
   readonly file: string;
   readonly driver: string;
   readonly readOnly: boolean;
+  /** See BlockMedium. */
+  readonly volatileBitmaps: readonly string[];
   /** Device and inode; null where this host cannot see the file. */
   readonly identity: string | null;
 }
@@ -77,6 +81,9 @@ export interface MachineDescription {
   readonly pci: readonly PciFunction[] | null;
   readonly devices: readonly string[] | null;
   readonly disks: readonly DiskFacts[];
+  /** Removable drives with nothing in them. */
+  readonly emptyDrives: readonly string[];
+  readonly blockJobs: readonly BlockJob[];
   /** Null when libvirt does not run this VM. */
   readonly libvirtReason: string | null;
   /** QOM path of the guard of an encrypted guest; null without one. */
@@ -130,7 +137,8 @@ export async function gatherMachine(
     sharedMemory: await gatherSharedMemory(client, options.elsewhere === true),
     pci: await orNull(queryPci(client)),
     devices: treeText === null ? null : parseDeviceTree(treeText),
-    disks: await gatherDisks(client, owner),
+    ...(await gatherDisks(client, owner)),
+    blockJobs: (await orNull(queryBlockJobs(client))) ?? [],
     libvirtReason: libvirtReason(evidence),
     confidentialGuest: typeof guard === 'string' && guard !== '' ? guard : null,
     suppressesDescription: typeof suppresses === 'boolean' ? suppresses : null,
@@ -183,11 +191,15 @@ function featureWordsOf(value: unknown): ReadonlyMap<string, number> | null {
   return words;
 }
 
-async function gatherDisks(client: QmpClient, owner: HostProcess | null): Promise<readonly DiskFacts[]> {
+async function gatherDisks(
+  client: QmpClient,
+  owner: HostProcess | null,
+): Promise<Pick<MachineDescription, 'disks' | 'emptyDrives'>> {
   const disks: DiskFacts[] = [];
+  const emptyDrives: string[] = [];
   for (const { id, inserted } of await queryBlock(client)) {
-    if (inserted === null) continue;
-    disks.push({ id, ...inserted, identity: await fileIdentity(inserted.file, owner) });
+    if (inserted === null) emptyDrives.push(id);
+    else disks.push({ id, ...inserted, identity: await fileIdentity(inserted.file, owner) });
   }
-  return disks;
+  return { disks, emptyDrives };
 }

@@ -54,6 +54,8 @@ const source: MachineDescription = {
   pci: [],
   devices: [],
   disks: [],
+  emptyDrives: [],
+  blockJobs: [],
   libvirtReason: null,
   confidentialGuest: null,
   suppressesDescription: false,
@@ -184,6 +186,13 @@ test('strategies that need another mechanism, and ends without a return path, ar
   assert.deepEqual(refused({ strategy: postcopy }, both), []);
   const told = judge({ strategy: postcopy }, both).findings.map(({ code }) => code);
   assert.ok(told.includes('POST_COPY'), 'what it risks is said before');
+  const bitmaps = {
+    ...both.source,
+    capabilities: new Map([...both.source.capabilities, ['dirty-bitmaps', true] as const]),
+  };
+  assert.deepEqual(refused({ strategy: postcopy }, { ...both, source: bitmaps }), ['STRATEGY_MECHANISM']);
+  const huge = { ...both.source, ramBlocks: [{ ...source.ramBlocks![0]!, pageSize: '2 MiB' }] };
+  assert.deepEqual(refused({ strategy: postcopy }, { ...both, source: huge }), ['STRATEGY_MECHANISM']);
   const far = { reach: { command: [], host: 'far' } } as unknown as FarOptions;
   assert.deepEqual(refused({ strategy: postcopy, far }, both), ['STRATEGY_MECHANISM']);
   const old = { ...source, capabilities: new Map<string, boolean>() };

@@ -52,6 +52,7 @@ export const FORCEABLE: ReadonlySet<PreflightCode> = new Set([
   'DEVICES',
   'DISK_NOT_SHARED',
   'DISK_FORMAT',
+  'BLOCK_JOB',
 ]);
 
 export interface PreflightOptions {
@@ -230,6 +231,16 @@ function* strategyFindings(
   if (mechanism !== 'qemu-postcopy') return;
   if (far != null) {
     const text = `strategy ${name}: post-copy runs without a gateway at the far side (qmp: or --destination-address)`;
+    yield own('refuse', 'STRATEGY_MECHANISM', text);
+  }
+  if (source.capabilities.get('dirty-bitmaps') === true) {
+    const text = `strategy ${name}: in post-copy dirty bitmaps follow the VM, and only pre-copy carries them here`;
+    yield own('refuse', 'STRATEGY_MECHANISM', text);
+  }
+  for (const block of source.ramBlocks ?? []) {
+    const twin = destination.ramBlocks?.find(({ id }) => id === block.id);
+    if (twin === undefined || twin.pageSize === block.pageSize) continue;
+    const text = `strategy ${name}: post-copy places whole pages, and those of RAM block ${block.id} have ${block.pageSize} here and ${twin.pageSize} there`;
     yield own('refuse', 'STRATEGY_MECHANISM', text);
   }
   const text =
