@@ -5,9 +5,6 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
 import {
   formatBytes,
   formatMs,
@@ -41,6 +38,7 @@ import { PAGE_SIZE_BYTES } from '../../vm/index.ts';
 import { Custody } from '../custody.ts';
 import { asGodwitError, gone } from '../handover/failures.ts';
 import { sourceSettings } from '../preflight/settings.ts';
+import { StreamSocket } from '../sockets.ts';
 import { sampleDirtyRate } from './dirty-rate.ts';
 import { openRecording } from './recording.ts';
 import type { AssessHooks, Assessment, AssessOptions } from './types.ts';
@@ -90,7 +88,12 @@ export async function assess(
     const features = await probeQemu(source);
     const ackGate = features.ackOwed === 'yes' && options.ackGate === 'auto';
     if (!ackGate) await refuseQuiet(source, features, options.acceptPause, signal);
-    return await new Session(options, hooks, source, features, ackGate).run(signal);
+    const socket = await StreamSocket.of(options.sourceQmpPath, source);
+    try {
+      return await new Session(options, hooks, source, features, ackGate, socket).run(signal);
+    } finally {
+      socket.remove();
+    }
   } finally {
     await source.close();
   }
@@ -142,7 +145,7 @@ class Session {
   readonly #features: QemuFeatures;
   readonly #ackGate: boolean;
   readonly #id = randomUUID();
-  readonly #folder = mkdtempSync(path.join(os.tmpdir(), 'godwit-'));
+  readonly #socket: StreamSocket;
   readonly #output = new NullOutput();
   readonly #chunks: Uint8Array[] = [];
   readonly #over = Promise.withResolvers<Assessment['endedBy']>();
@@ -159,7 +162,9 @@ class Session {
     source: QmpClient,
     features: QemuFeatures,
     ackGate: boolean,
+    socket: StreamSocket,
   ) {
+    this.#socket = socket;
     this.#options = options;
     this.#hooks = hooks;
     this.#source = source;
@@ -185,7 +190,6 @@ class Session {
       signal.removeEventListener('abort', onAbort);
       await this.#undo(guard, custody);
       await file?.close();
-      rmSync(this.#folder, { recursive: true, force: true });
     }
   }
 
@@ -199,7 +203,7 @@ class Session {
         source: { qmpPath: sourceQmpPath, identity: await qemuIdentity(this.#source), claim, reach: null },
         // There is no destination: recovery finds nobody there, cancels, and puts the settings back.
         destination: {
-          qmpPath: path.join(this.#folder, 'no-destination'),
+          qmpPath: `${this.#socket.listenPath}.no-destination`,
           ...{ identity: null, claim: null, reach: null },
         },
       },
@@ -223,12 +227,12 @@ class Session {
     const enabled = [...(await queryMigrateCapabilities(this.#source))].flatMap(([name, on]) =>
       on ? [name] : [],
     );
-    const listenPath = path.join(this.#folder, 'stream.sock');
+    const { listenPath, admitQemu, uri } = this.#socket;
     const gateway = new SourceGateway(
       this.#output,
       {
         listenPath,
-        ownerOf: this.#options.sourceQmpPath,
+        admitQemu,
         capabilities: new Set(enabled),
         clock: systemClock,
         memoryBytesMax: GATEWAY_MEMORY_BYTES_MAX,
@@ -251,7 +255,7 @@ class Session {
     this.#source.on((event) => this.#onEvent(event));
     void this.#source.closed.then((cause) => this.#over.reject(gone('source', cause)));
     const startMs = systemClock.nowMs();
-    await migrate(this.#source, `unix:${listenPath}`);
+    await migrate(this.#source, uri);
     const endedBy = await this.#untilOver(startMs);
     const durationMs = systemClock.nowMs() - startMs;
     await this.#cancel();
