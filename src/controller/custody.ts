@@ -33,8 +33,10 @@ import {
   makeFolder,
   pruneJournals,
   startGuardian,
+  sweepLeftovers,
   takeLock,
 } from '../recovery/index.ts';
+import { sweepSocketFolders } from '../remote/index.ts';
 
 export interface CustodyOptions {
   readonly migrationId: string;
@@ -93,6 +95,7 @@ export class Custody {
     }
     try {
       pruneJournals(stateDirectory, begin.startedAtMs);
+      await sweepLeftovers(stateDirectory);
       await custody.#claimBoth();
       return custody;
     } catch (error) {
@@ -131,6 +134,8 @@ export class Custody {
       await Promise.all(ends.map((end) => end.releaseClaim().catch(() => undefined)));
     }
     this.guardian.dismiss();
+    // A far side that was killed on this host leaves its own.
+    sweepSocketFolders();
     const untold = await announceEnd(this.#options.onEnd, this.#options.migrationId, outcome);
     this.journal.close();
     this.#lock.release();

@@ -4,8 +4,6 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { errorMessage, GodwitError, systemClock } from '../base/index.ts';
 import { startEngine } from '../engine/index.ts';
@@ -14,7 +12,7 @@ import type { Outcome as End, Loss } from '../handover/index.ts';
 import { QmpMachine } from '../machines/index.ts';
 import { type QmpClient, migrate as startMigration } from '../qmp/index.ts';
 import { type Endpoints, endpointsOf } from '../recovery/index.ts';
-import { sayEnded } from '../remote/index.ts';
+import { makeSocketFolder, removeSocketFolder, sayEnded } from '../remote/index.ts';
 import { readyMemory } from './arrangement.ts';
 import { type ControlServer, openControl } from './control/server.ts';
 import { Custody } from './custody.ts';
@@ -94,10 +92,18 @@ class Migration {
   }
 
   async run(asked: AbortSignal): Promise<MigrationReport> {
-    const signal = AbortSignal.any([asked, this.#steering.cancelled]);
     this.#endpoints = await endpointsOf(this.#options, this.#id, this.#source, this.#destination);
-    const custody = await this.#takeCustody();
-    const folder = mkdtempSync(path.join(os.tmpdir(), 'godwit-'));
+    // Before custody: what cannot be had must not be found out once there is something to end.
+    const folder = makeSocketFolder();
+    try {
+      return await this.#runIn(folder, await this.#takeCustody(), asked);
+    } finally {
+      removeSocketFolder(folder);
+    }
+  }
+
+  async #runIn(folder: string, custody: Custody, asked: AbortSignal): Promise<MigrationReport> {
+    const signal = AbortSignal.any([asked, this.#steering.cancelled]);
     const ready = readyMemory(this.#options, this.#preflight);
     const cancel = () => this.#lose(cancelledError());
     let control: ControlServer | null = null;
@@ -116,7 +122,6 @@ class Migration {
       this.#stream.close();
       await this.#stream.recording?.close().catch((error: unknown) => this.#note(errorMessage(error)));
       control?.close();
-      removeFolder(folder);
     }
   }
 
@@ -361,15 +366,6 @@ class Migration {
       startMs: this.#startMs,
       log: this.#log,
     });
-  }
-}
-
-/** What is left over tells nothing about the VM. */
-function removeFolder(folder: string): void {
-  try {
-    rmSync(folder, { recursive: true, force: true });
-  } catch {
-    // No descriptors, a disk that went away: the system's own cleaning takes it.
   }
 }
 

@@ -6,10 +6,7 @@
  */
 
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
 import net from 'node:net';
-import os from 'node:os';
-import path from 'node:path';
 import { errorCode, errorMessage, GodwitError } from '../base/index.ts';
 import {
   type Listener,
@@ -22,12 +19,15 @@ import { connectQmp, queryStatus, refuseLibvirtSocket } from '../qmp/index.ts';
 import {
   joinSocket,
   LineStream,
+  makeSocketFolder,
   NoLine,
   parseLine,
   type ReceiveHello,
   type ReceiveOpening,
   receiveOpening,
   receiveRequest,
+  removeSocketFolder,
+  sweepSocketFolders,
 } from '../remote/index.ts';
 import { type ReceiveProgress, Receiver } from './gateway.ts';
 
@@ -73,7 +73,8 @@ export async function receiveListening(
   signal: AbortSignal,
 ): Promise<ReceiveEnd> {
   const runState = await runStateOf(options.qmpPath, signal);
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'godwit-receive-'));
+  sweepSocketFolders();
+  const folder = makeSocketFolder();
   const host = new ReceiveHost(options, progress, folder);
   const onAbort = () => host.fail(signal.reason);
   try {
@@ -84,7 +85,7 @@ export async function receiveListening(
   } finally {
     signal.removeEventListener('abort', onAbort);
     await host.close();
-    rmSync(folder, { recursive: true, force: true });
+    removeSocketFolder(folder);
   }
 }
 

@@ -3,12 +3,18 @@
  * long as the channel that started it. Not responsible for the gateway itself: receive-gateway.ts.
  */
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
 import { errorCode, errorMessage, GodwitError } from '../base/index.ts';
 import { tlsListen } from '../link/index.ts';
-import { LineCutter, parseLine, type ReceiveEvent, receiveHello, receiveRequest } from '../remote/index.ts';
+import {
+  LineCutter,
+  makeSocketFolder,
+  parseLine,
+  type ReceiveEvent,
+  receiveHello,
+  receiveRequest,
+  removeSocketFolder,
+  sweepSocketFolders,
+} from '../remote/index.ts';
 import { type ReceiveProgress, Receiver, type ReceiverOptions } from './gateway.ts';
 
 export interface ReceiveChannel {
@@ -24,7 +30,9 @@ export async function receive(
   signal: AbortSignal,
 ): Promise<void> {
   const say = (event: ReceiveEvent) => channel.write(`${JSON.stringify(event)}\n`);
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'godwit-receive-'));
+  // What the one before left behind that was killed.
+  sweepSocketFolders();
+  const folder = makeSocketFolder();
   const receiver = new Receiver({ folder, version, say, progress, listen: listenWithKey });
   const cutter = new LineCutter();
   channel.input.setEncoding('utf8');
@@ -38,7 +46,7 @@ export async function receive(
     throw error;
   } finally {
     await receiver.close();
-    rmSync(folder, { recursive: true, force: true });
+    removeSocketFolder(folder);
   }
 }
 

@@ -11,6 +11,7 @@ import { sayEnded } from '../remote/index.ts';
 import { hasEnded } from './entries.ts';
 import { finishOpen, lockPathOf, log } from './finish.ts';
 import { Journal, readOpenJournal } from './journal.ts';
+import { removeLeftovers } from './leftovers.ts';
 import { takeLock } from './lock.ts';
 
 export interface Guardian {
@@ -75,7 +76,9 @@ async function watch(journalPath: string): Promise<void> {
   for await (const chunk of process.stdin) {
     if (String(chunk).includes(DISMISSED)) dismissed = true;
   }
-  if (!dismissed) await end(journalPath);
+  if (dismissed) return;
+  await end(journalPath);
+  removeLeftovers(journalPath);
 }
 
 /** What cannot be ended here stays for `godwit resolve`; it is told all the same. */

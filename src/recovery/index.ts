@@ -16,5 +16,6 @@ export {
   pruneJournals,
   stateDirectory,
 } from './journals.ts';
+export { CONTROL_SOCKET, removeLeftovers, sweepLeftovers } from './leftovers.ts';
 export { type Lock, takeLock } from './lock.ts';
 export { deadlineMsOf, endActs, isRefusal } from './recover.ts';

@@ -16,4 +16,5 @@ export {
   receiveRequest,
 } from './messages.ts';
 export { forwardSocket, type ReachSpec } from './reach.ts';
+export { makeSocketFolder, removeSocketFolder, sweepSocketFolders } from './socket-folder.ts';
 export { loadTls, type TlsFiles } from './tls.ts';

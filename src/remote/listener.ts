@@ -5,9 +5,7 @@
  */
 
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
 import net from 'node:net';
-import os from 'node:os';
 import path from 'node:path';
 import tls from 'node:tls';
 import { errorCode, errorMessage, GodwitError } from '../base/index.ts';
@@ -15,6 +13,7 @@ import { FrameDecoder, type StreamDial, tcpDial, throwRefusal, tlsDial } from '.
 import type { Forward } from './forward.ts';
 import { joinSocket, LineStream, NoLine } from './line-stream.ts';
 import { parseLine, type ReceiveEvent, type ReceiveOpening, receiveEvent } from './messages.ts';
+import { makeSocketFolder, removeSocketFolder } from './socket-folder.ts';
 import { loadTls, type TlsFiles } from './tls.ts';
 
 export interface ListenerReach {
@@ -161,7 +160,7 @@ function tlsMismatch(name: string, text: string, cause: unknown): GodwitError {
 
 /** The QMP socket behind the listener, as a unix socket here: each connection to it becomes one to there. */
 export async function forwardListener(listener: ListenerReach): Promise<Forward> {
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'godwit-reach-'));
+  const folder = makeSocketFolder();
   const forward = new ListenerForward(listener, folder);
   await forward.listen();
   return forward;
@@ -205,7 +204,7 @@ class ListenerForward implements Forward {
   close(): void {
     this.#closing.abort();
     this.#server.close();
-    rmSync(this.#folder, { recursive: true, force: true });
+    removeSocketFolder(this.#folder);
   }
 
   async #join(socket: net.Socket): Promise<void> {

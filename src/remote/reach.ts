@@ -4,12 +4,12 @@
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import os from 'node:os';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { GodwitError, sleep, systemClock } from '../base/index.ts';
 import type { Forward } from './forward.ts';
 import { forwardListener, type ListenerReach } from './listener.ts';
+import { makeSocketFolder, removeSocketFolder } from './socket-folder.ts';
 
 export interface ReachSpec {
   /** `ssh` with its options, as `--rsh` gives it; or any prefix that runs a command. */
@@ -73,7 +73,7 @@ function shellQuote(word: string): string {
 export async function forwardSocket(reach: ReachSpec, target: string, signal: AbortSignal): Promise<Forward> {
   if (reach.listener != null) return forwardListener(reach.listener);
   if (reach.host === null) return nearSocket(target);
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'godwit-reach-'));
+  const folder = makeSocketFolder();
   const local = path.join(folder, 'forward.sock');
   const options = [
     '-o',
@@ -156,7 +156,7 @@ class SshForward implements Forward {
     this.#child.stdin?.end();
     this.#child.kill();
     this.#child.unref();
-    rmSync(this.#folder, { recursive: true, force: true });
+    removeSocketFolder(this.#folder);
   }
 }
 

@@ -18,6 +18,7 @@ import {
   listJournals,
   lockPathOf,
   readJournal,
+  removeLeftovers,
   stateDirectory,
   takeLock,
 } from '../../recovery/index.ts';
@@ -134,6 +135,7 @@ async function resolve(
   await refuseUnderWay(state);
   const refuse = async (now: JournalState) => voidBy(path, now);
   const outcome = hasEnded(state) ? endedAs(state) : await finish(path, { by: 'resolve', fenced, refuse });
+  removeLeftovers(path);
   return tell(out, state.begin.migrationId, outcome, json);
 }
 

@@ -4,8 +4,6 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import {
   formatBytes,
@@ -35,6 +33,7 @@ import {
   refuseLibvirtSocket,
   releaseClaim,
 } from '../../qmp/index.ts';
+import { makeSocketFolder, removeSocketFolder } from '../../remote/index.ts';
 import { readRecording, type Recording as Trace } from '../../trace/index.ts';
 import { PAGE_SIZE_BYTES } from '../../vm/index.ts';
 import { Custody } from '../custody.ts';
@@ -137,7 +136,7 @@ class Session {
   readonly #features: QemuFeatures;
   readonly #ackGate: boolean;
   readonly #id = randomUUID();
-  readonly #folder = mkdtempSync(path.join(os.tmpdir(), 'godwit-'));
+  readonly #folder = makeSocketFolder();
   readonly #output = new NullOutput();
   readonly #chunks: Uint8Array[] = [];
   readonly #over = Promise.withResolvers<Assessment['endedBy']>();
@@ -164,6 +163,14 @@ class Session {
   }
 
   async run(signal: AbortSignal): Promise<Assessment> {
+    try {
+      return await this.#run(signal);
+    } finally {
+      removeSocketFolder(this.#folder);
+    }
+  }
+
+  async #run(signal: AbortSignal): Promise<Assessment> {
     const custody = await this.#takeCustody();
     const guard = new ParameterGuard(this.#source, {
       record: (previous) => custody.journal.write({ step: 'settings', ...previous }),
@@ -180,7 +187,6 @@ class Session {
       signal.removeEventListener('abort', onAbort);
       await this.#undo(guard, custody);
       await file?.close();
-      rmSync(this.#folder, { recursive: true, force: true });
     }
   }
 
