@@ -24,6 +24,7 @@ import {
   type Endpoints,
   type Guardian,
   hasEnded,
+  isClaimOver,
   Journal,
   type JournalState,
   journalPathOf,
@@ -133,10 +134,11 @@ export class Custody {
     if (outcome.outcome !== 'in-doubt') {
       await Promise.all(ends.map((end) => end.releaseClaim().catch(() => undefined)));
     }
+    // The guardian is there until it is told: it is told twice rather than never.
+    const untold = await announceEnd(this.#options.onEnd, this.#options.migrationId, outcome);
     this.guardian.dismiss();
     // A far side that was killed on this host leaves its own.
     sweepSocketFolders();
-    const untold = await announceEnd(this.#options.onEnd, this.#options.migrationId, outcome);
     this.journal.close();
     this.#lock.release();
     return [unwritten, untold].filter((text) => text !== null);
@@ -150,7 +152,9 @@ async function vmOf(source: QmpExecutor): Promise<string | null> {
 
 async function refuseClaimed(end: QmpExecutor | null): Promise<void> {
   const held = end === null ? null : await readClaim(end);
-  if (held !== null) throw claimedError(held);
+  if (end === null || held === null) return;
+  if (!isClaimOver(held)) throw claimedError(held);
+  await releaseClaim(end, held.migrationId);
 }
 
 /** Another journal that names this QEMU and has no end: what it would do later, it would do to this migration. */

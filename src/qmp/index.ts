@@ -1,4 +1,4 @@
-export { claimedError, claimQemu, readClaim, releaseClaim } from './claim.ts';
+export { type Claim, claimedError, claimQemu, readClaim, releaseClaim } from './claim.ts';
 export {
   COMMAND_TIMEOUT_MS,
   type ExecuteOptions,

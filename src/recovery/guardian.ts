@@ -7,9 +7,11 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { errorMessage, GodwitError } from '../base/index.ts';
+import type { Outcome } from '../handover/index.ts';
 import { sayEnded } from '../remote/index.ts';
-import { hasEnded } from './entries.ts';
-import { finishOpen, lockPathOf, log } from './finish.ts';
+import { releaseClaimsOf } from './claims.ts';
+import { hasEnded, type JournalState } from './entries.ts';
+import { announceEnd, finishOpen, lockPathOf, log } from './finish.ts';
 import { Journal, readOpenJournal } from './journal.ts';
 import { removeLeftovers } from './leftovers.ts';
 import { takeLock } from './lock.ts';
@@ -88,9 +90,8 @@ async function end(journalPath: string): Promise<void> {
   try {
     const state = readOpenJournal(JOURNAL_DESCRIPTOR, journalPath);
     if (hasEnded(state)) {
-      // The controller died between the end and saying so.
       if (state.end.outcome === 'forgotten') return;
-      return await sayEnded(state.begin.destination.reach?.listener, state.end.outcome);
+      return await tellEnd(state, { ...state.end, outcome: state.end.outcome });
     }
     // Its folder may be gone: then nobody else finds the journal either.
     const lock = await takeLock(lockPathOf(journalPath)).catch((error: unknown) => {
@@ -105,6 +106,13 @@ async function end(journalPath: string): Promise<void> {
   }
   process.stderr.write(`godwit guardian: the controller of this migration is gone; ${verdict}\n`);
   await log(`guardian of ${journalPath}: ${verdict}`);
+}
+
+/** The controller died between the end and saying so. */
+async function tellEnd(state: JournalState, end: Outcome): Promise<void> {
+  await releaseClaimsOf(state);
+  await announceEnd(state.begin.onEnd, state.begin.migrationId, end);
+  await sayEnded(state.begin.destination.reach?.listener, end.outcome);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -1,3 +1,4 @@
+export { forgottenPathOf, isClaimOver, releaseClaimsOf } from './claims.ts';
 export { type Endpoints, endpointsOf } from './endpoints.ts';
 export {
   hasEnded,

@@ -10,6 +10,7 @@ import { isAlive, processNamespace } from '../../qmp/index.ts';
 import {
   type FoundJournal,
   finish,
+  forgottenPathOf,
   hasEnded,
   Journal,
   type JournalState,
@@ -18,6 +19,7 @@ import {
   listJournals,
   lockPathOf,
   readJournal,
+  releaseClaimsOf,
   removeLeftovers,
   stateDirectory,
   takeLock,
@@ -134,13 +136,18 @@ async function resolve(
   const state = readJournal(path);
   await refuseUnderWay(state);
   const refuse = async (now: JournalState) => voidBy(path, now);
-  const outcome = hasEnded(state) ? endedAs(state) : await finish(path, { by: 'resolve', fenced, refuse });
+  const outcome = hasEnded(state)
+    ? await endedAs(state)
+    : await finish(path, { by: 'resolve', fenced, refuse });
   removeLeftovers(path);
   return tell(out, state.begin.migrationId, outcome, json);
 }
 
-function endedAs({ end }: JournalState): Outcome {
-  return { outcome: end!.outcome === 'completed' ? 'completed' : 'aborted', text: end!.text };
+/** Whoever ended it may have been killed before it had let go of both QEMUs. */
+async function endedAs(state: JournalState): Promise<Outcome> {
+  await releaseClaimsOf(state);
+  const { outcome, text } = state.end!;
+  return { outcome: outcome === 'completed' ? 'completed' : 'aborted', text };
 }
 
 async function refuseUnderWay(state: JournalState): Promise<void> {
@@ -179,15 +186,17 @@ async function forget(out: Output, name: string, json: boolean): Promise<number>
   try {
     const state = readableOrNull(path);
     if (state !== null) await refuseUnderWay(state);
-    if (state === null) renameSync(path, `${path}.forgotten`);
+    if (state === null) renameSync(path, forgottenPathOf(path));
     else if (!hasEnded(state)) {
       const journal = Journal.continue(path);
       journal.write({ step: 'end', outcome: 'forgotten', text });
       journal.close();
     }
+    if (state !== null) await releaseClaimsOf(state);
   } finally {
     lock.release();
   }
+  removeLeftovers(path);
   if (json)
     out.write(`${JSON.stringify({ schema: RESOLVE_SCHEMA, journal: path, outcome: 'forgotten', text })}\n`);
   else out.write(`${text}\n`);
