@@ -24,6 +24,7 @@ import {
   stateDirectory,
   takeLock,
 } from '../../recovery/index.ts';
+import { sweepSocketFolders } from '../../remote/index.ts';
 import type { CommandDefinition, Output } from '../command.ts';
 import { EXIT } from '../exit.ts';
 import { painter, printable, wantsColour } from '../screen/output.ts';
@@ -45,6 +46,8 @@ export const command: CommandDefinition = {
       .option('--json', 'JSON instead of text');
   },
   async run({ out }, [name], options) {
+    // Also where nothing can be resolved: what is provably nobody's needs no journal.
+    sweepSocketFolders();
     const json = options['json'] === true;
     const fenced = readFenced(options['fenced']);
     const forgets = options['forget'] === true;

@@ -9,6 +9,7 @@ const BOTH = ['single', 'ssh'] as const;
 export const SETTING_KINDS: readonly Kind[] = [
   {
     kind: 'RAM in one shared file',
+    refuses: true,
     rows: [11],
     arrangements: ['single'],
     steps: [],
@@ -16,6 +17,7 @@ export const SETTING_KINDS: readonly Kind[] = [
   },
   {
     kind: 'RAM in one shared file, then Ctrl-C',
+    refuses: true,
     rows: [11],
     arrangements: ['single'],
     steps: ['layout', 'decision', 'stopped', 'prepared'],
@@ -56,6 +58,7 @@ export const SETTING_KINDS: readonly Kind[] = [
   },
   {
     kind: 'capability dirty-bitmaps',
+    refuses: true,
     rows: [13],
     arrangements: BOTH,
     steps: [],
