@@ -168,7 +168,7 @@ class Migration {
       const gateway = await prepare(this.#stream, { ...held, ...this.#prepareOptions() }, held.signal);
       // Waited for before `migrate`: beside a busy migration the guardian's start took seconds (measured).
       await Promise.race([custody.guardian.watching, this.#failed]);
-      const drive = await this.#start(gateway, held.sockets);
+      const drive = await this.#start(gateway, held);
       ending = await drive.run();
       if (ending.kind === 'abort') throw ending.error;
       this.#step('decision');
@@ -203,8 +203,8 @@ class Migration {
   }
 
   /** `migrate` is sent and the stream has begun. */
-  async #start(gateway: SourceGateway, sockets: Sockets): Promise<Drive> {
-    this.#watch = this.#watchSource();
+  async #start(gateway: SourceGateway, { custody, sockets }: Held): Promise<Drive> {
+    this.#watch = this.#watchSource(custody);
     void this.#source.closed.then((cause) => this.#lose(gone('source', cause)));
     void this.#destination.closed.then((cause) => this.#lose(gone('destination', cause)));
     this.#startMs = systemClock.nowMs();
@@ -245,7 +245,7 @@ class Migration {
     return this.#drive;
   }
 
-  #watchSource(): SourceWatch {
+  #watchSource({ journal }: Custody): SourceWatch {
     return new SourceWatch({
       source: this.#source,
       guestWasRunning: this.#guestWasRunning,
@@ -255,6 +255,7 @@ class Migration {
       onReset: () => this.#note('the guest was reset; the migration goes on'),
       onGuestEnd: (text) => {
         const safe = 'the source VM is as it was left; the destination was removed';
+        if (this.#guestEnded === null) journal.tryWrite({ step: 'guest-ended', text });
         this.#guestEnded ??= text;
         this.#lose(new GodwitError('GUEST_ENDED', text, { safe }));
       },

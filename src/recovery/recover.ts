@@ -106,8 +106,12 @@ export function isRefusal(error: unknown): boolean {
 /** An error is told again with more reasons once or twice. */
 const CAUSES_MAX = 8;
 
+/**
+ * Draining may take as long as bytes move: the operator may have waived the downtime limit. The act itself
+ * ends when nothing moves (STREAM_STALLED).
+ */
 export function deadlineMsOf(effect: Effect, linkTimeoutMs: number): number | null {
-  if (effect.do === 'record') return null;
+  if (effect.do === 'record' || effect.do === 'drain') return null;
   return DEADLINE_MS + (effect.do === 'look' && effect.patient ? linkTimeoutMs + SETTLE_MS : 0);
 }
 

@@ -181,7 +181,9 @@ async function run(
     isRefusal,
     guestEndOf: (cause) => {
       error ??= asGodwitError(cause);
-      return error.code === 'GUEST_ENDED' ? error.message : null;
+      if (error.code !== 'GUEST_ENDED') return null;
+      ending.journal.tryWrite({ step: 'guest-ended', text: error.message });
+      return error.message;
     },
     deadlineMsOf: (effect) => deadlineMsOf(effect, ending.linkTimeoutMs),
     wait: (ms, signal) => sleep(ms, signal).catch(() => new Promise<never>(() => undefined)),
