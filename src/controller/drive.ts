@@ -26,7 +26,7 @@ export interface ProgressView {
   readonly downtimePredictedMs: number | null;
 }
 
-export type Ending =
+export type DriveEnd =
   | {
       readonly kind: 'stop-and-copy';
       readonly decision: Decision;
@@ -54,7 +54,7 @@ export interface DriveOptions {
 
 export class Drive {
   readonly #options: DriveOptions;
-  readonly #ending = Promise.withResolvers<Ending>();
+  readonly #ending = Promise.withResolvers<DriveEnd>();
   #engine: EngineState;
   #decision: Decision | null = null;
   #downtimePredictedMs: number | null = null;
@@ -72,7 +72,7 @@ export class Drive {
   }
 
   /** Runs until the engine has decided. */
-  run(): Promise<Ending> {
+  run(): Promise<DriveEnd> {
     this.#timer = setInterval(() => this.#onTick(), ENGINE_TICK_MS);
     if (!this.#options.guestRuns) this.#takePaused();
     return this.#ending.promise;
@@ -107,7 +107,7 @@ export class Drive {
   /** STOP (by QEMU itself) and MIGRATION_PASS of the source. */
   onSourceEvent(event: QmpEvent): void {
     if (this.#ended) return;
-    const snapshot = this.#options.gateway.snapshot();
+    const snapshot = this.#look();
     if (event.name === 'MIGRATION_PASS') {
       this.#options.gateway.notePass(Number(event.data['pass'] ?? 0));
       if (this.#options.gateway.keepsQemuWaiting) this.#passUntold = true;
@@ -158,8 +158,8 @@ export class Drive {
   }
 
   #onTick(): void {
-    const { gateway, clock, startMs, onProgress } = this.#options;
-    const snapshot = gateway.snapshot();
+    const { clock, startMs, onProgress } = this.#options;
+    const snapshot = this.#look();
     if (!snapshot) return;
     if (!this.#ended) {
       if (!this.#passUntold && !this.#isDeaf) this.#tell({ kind: 'tick', snapshot });
@@ -175,9 +175,16 @@ export class Drive {
     });
   }
 
+  /** What the engine is told has the newest prices. */
+  #look(): Snapshot | null {
+    const { gateway } = this.#options;
+    gateway.refresh();
+    return gateway.snapshot();
+  }
+
   #tellPass(): void {
     this.#passUntold = false;
-    const snapshot = this.#options.gateway.snapshot();
+    const snapshot = this.#look();
     if (snapshot && !this.#isDeaf) this.#tell({ kind: 'pass', snapshot });
   }
 
@@ -223,7 +230,7 @@ export class Drive {
         const stats = gateway.endIteration();
         this.#options.onIteration(stats);
         if (!this.#options.guestRuns) this.#endPaused();
-        this.#tell({ kind: 'iteration', stats, snapshot: gateway.snapshot()! });
+        this.#tell({ kind: 'iteration', stats, snapshot: this.#look()! });
         break;
       }
       case 'waiting-max':
@@ -254,7 +261,7 @@ export class Drive {
     }
   }
 
-  #end(ending: Ending): void {
+  #end(ending: DriveEnd): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#ending.resolve(ending);

@@ -19,8 +19,8 @@ import type { IterationStats } from '../vm/index.ts';
 import { readyMemory } from './arrangement.ts';
 import { type ControlServer, openControl } from './control/server.ts';
 import { Custody } from './custody.ts';
-import { Drive, type Ending } from './drive.ts';
-import { asGodwitError, gone, withLoadError } from './handover/failures.ts';
+import { Drive, type DriveEnd } from './drive.ts';
+import { asGodwitError, qmpLost, withLoadError } from './handover/failures.ts';
 import {
   type EndingOptions,
   type HandoverEnd,
@@ -152,7 +152,7 @@ class Migration {
       source: new QmpMachine(this.#endpoints.source, this.#source),
       destination: new QmpMachine(this.#endpoints.destination, this.#destination),
     };
-    let ending: Ending | null = null;
+    let ending: DriveEnd | null = null;
     let end: HandoverEnd;
     try {
       const gateway = await prepare(this.#stream, { ...held, ...this.#prepareOptions() }, held.signal);
@@ -195,8 +195,8 @@ class Migration {
   /** `migrate` is sent and the stream has begun. */
   async #start(gateway: SourceGateway, folder: string): Promise<Drive> {
     this.#watch = this.#watchSource();
-    void this.#source.closed.then((cause) => this.#lose(gone('source', cause)));
-    void this.#destination.closed.then((cause) => this.#lose(gone('destination', cause)));
+    void this.#source.closed.then((cause) => this.#lose(qmpLost('source', cause)));
+    void this.#destination.closed.then((cause) => this.#lose(qmpLost('destination', cause)));
     this.#startMs = systemClock.nowMs();
     const mark = this.#source.eventMark();
     await startMigration(this.#source, `unix:${streamPath(folder)}`);
@@ -251,7 +251,7 @@ class Migration {
   }
 
   async #handOver(
-    kind: Ending['kind'],
+    kind: DriveEnd['kind'],
     gateway: SourceGateway,
     custody: Custody,
     ends: Ends,
