@@ -3,6 +3,7 @@
  * or, before it has one, from the copy that waits. Known before a hot page is ever sent. Not responsible for the codec.
  */
 
+import { smoothed } from '../../base/index.ts';
 import { chunkOfSlot, offsetOfSlot, type PageStore } from '../../pages/index.ts';
 import { PAGE_SIZE_BYTES } from '../../vm/index.ts';
 
@@ -28,7 +29,7 @@ export class DeltaSample {
     const bytes =
       changedBytes(buffer, offset, store.chunk(chunkOfSlot(slot)), offsetOfSlot(slot)) + RECORD_BYTES;
     this.#samples++;
-    this.#bytes += Math.max(WEIGHT, 1 / this.#samples) * (bytes - this.#bytes);
+    this.#bytes = smoothed(this.#bytes, bytes, Math.max(WEIGHT, 1 / this.#samples));
   }
 
   /** Expected bytes of a delta where deltas pay against `wholePageBytes`; null where they do not, or too little was seen. */
