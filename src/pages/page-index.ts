@@ -14,7 +14,7 @@ import {
   REWRITE_CLASSES,
   regionPagesOf,
 } from '../vm/index.ts';
-import { REWRITE_CLASS_OF_CODE, ratePerSecondOfCode, tickOfMs } from './heat.ts';
+import { heatTickOf, REWRITE_CLASS_OF_CODE, ratePerSecondOfCode } from './heat.ts';
 import {
   type CompiledHold,
   compileHold,
@@ -99,11 +99,11 @@ export class PageIndex {
 
   /**
    * The newest copy of a page came out of QEMU's stream. During the first pass that says nothing about dirtying; after
-   * it the page counts as dirty in the running iteration. `tick` (tickOfMs) must not go back.
+   * it the page counts as dirty in the running iteration. `heatTick` (heatTickOf) must not go back.
    */
-  arrive(pageIndex: number, tick: number, zero = false): void {
+  arrive(pageIndex: number, heatTick: number, zero = false): void {
     assert(pageIndex < this.pageCount, 'the page lies in the layout');
-    this.#heat.advance(tick);
+    this.#heat.advance(heatTick);
     let word = this.#meta[pageIndex]!;
     let first: boolean;
     if (this.#firstPassDone) {
@@ -239,7 +239,7 @@ export class PageIndex {
 
   /** The running iteration is over (the first one is QEMU's first pass). Work grows with the pages dirtied lately. */
   endIteration(end: IterationEnd): IterationStats {
-    this.#heat.advance(Math.max(this.#heat.tick, tickOfMs(end.nowMs)));
+    this.#heat.advance(Math.max(this.#heat.tick, heatTickOf(end.nowMs)));
     this.#heat.ageCooled(end.nowMs - this.#log.startMs);
     const rewriteHistogram = new Float64Array(REWRITE_CLASSES);
     for (let page = this.#recent.next(0); page >= 0; page = this.#recent.next(page + 1)) {

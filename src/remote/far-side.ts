@@ -81,7 +81,9 @@ export class FarSide {
     try {
       const listening = await events.wait('listening', signal);
       const { dial, forward } =
-        listener == null ? await keyedWay(options, listening.port, key!, signal) : openWay(listener, options);
+        listener == null
+          ? await keyedDataPath(options, listening.port, key!, signal)
+          : listenerDataPath(listener, options);
       undo.push(() => forward?.close());
       const receiver: { onMessage: (message: Message) => void } = { onMessage: () => undefined };
       const link = new Link({
@@ -148,7 +150,10 @@ async function openChannel(
 }
 
 /** Data goes where the channel went. */
-function openWay(listener: ListenerReach, { onNote }: FarSideOptions): { dial: Dial; forward: null } {
+function listenerDataPath(
+  listener: ListenerReach,
+  { onNote }: FarSideOptions,
+): { dial: Dial; forward: null } {
   if (listener.tls === null)
     onNote(`the guest's memory crosses the network to ${listenerName(listener)} in clear`);
   return { dial: listenerDial(listener), forward: null };
@@ -170,7 +175,7 @@ function impatient(dial: Dial): Dial {
 }
 
 /** Straight to the data address where it answers, else through ssh itself. */
-async function keyedWay(
+async function keyedDataPath(
   options: FarSideOptions,
   port: number,
   key: Buffer,
