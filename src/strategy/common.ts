@@ -92,3 +92,23 @@ export const OUR_DEFINITION = 'our definition; the published description gives t
 export function iterationIsPass(): number {
   return 0;
 }
+
+/** What the rules of others have in common: they stand on pre-copy as it is, and decide once a pass. */
+export const PER_PASS = {
+  mechanism: 'gateway',
+  simulatorOnly: null,
+  absorb: false,
+  promisesDowntimeLimit: false,
+  delta: false,
+  iterationMs: iterationIsPass,
+} as const;
+
+/** What the rules have in common that were made for a gateway which drains QEMU and keeps the newest copies. */
+export const ABSORBING = {
+  mechanism: 'gateway',
+  simulatorOnly: null,
+  absorb: true,
+  promisesDowntimeLimit: false,
+  delta: true,
+  iterationMs: iterationByBacklog,
+} as const;
