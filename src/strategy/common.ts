@@ -76,7 +76,7 @@ export const ITERATION_PARAMETERS: readonly ParameterSpec[] = [
  * The first iteration after QEMU's first pass is a single pass. It tells where the guest writes at all, and a
  * guest that hardly writes need not wait for a second of statistics.
  */
-export function iterationByBacklog(outlook: Outlook, parameters: ParameterValues): number {
+function iterationByBacklog(outlook: Outlook, parameters: ParameterValues): number {
   if (outlook.history.length === 1) return 0;
   const min = value(parameters, 'iterationMsMin');
   const max = Math.max(min, value(parameters, 'iterationMsMax'));
