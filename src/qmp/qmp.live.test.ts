@@ -1,12 +1,14 @@
 /** Against a real QEMU with -accel tcg; skipped, with the reason, where there is none. */
 
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { errorCode, sleep } from '../base/index.ts';
+import { findQemu } from '../lab/index.ts';
+import { qemuMissing } from '../lab/machine/qemu.testing.ts';
 import {
   compareMachines,
   connectQmp,
@@ -26,8 +28,8 @@ import {
   stop,
 } from './index.ts';
 
-const QEMU = 'qemu-system-x86_64';
-const missing = spawnSync(QEMU, ['--version']).status === 0 ? false : `${QEMU} is not installed`;
+const missing = qemuMissing();
+const QEMU = missing === false ? findQemu() : '';
 
 function folderOf(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'godwit-qmp-live-'));

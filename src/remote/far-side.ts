@@ -16,11 +16,9 @@ import {
   type SocketAddress,
   tlsDial,
 } from '../link/index.ts';
-import { BATCH_FORMAT } from '../pages/index.ts';
-import { PAGE_SIZE_BYTES } from '../vm/index.ts';
 import { childChannel, type FarChannel, FarEvents, streamChannel } from './channel.ts';
 import type { Forward } from './forward.ts';
-import { LINK_SILENCE_MS_MAX } from './limits.ts';
+import { linkTerms } from './link-terms.ts';
 import { type ListenerReach, listenerDial, listenerName, openFar } from './listener.ts';
 import type { ReceiveHello } from './messages.ts';
 import { farCommand, forwardSocket, type ReachSpec, resolvedHost, startFar } from './reach.ts';
@@ -89,12 +87,7 @@ export class FarSide {
       const link = new Link({
         migrationId,
         laneCount: options.connections,
-        capabilities: {
-          role: 'source',
-          codecMask: 1 << (BATCH_FORMAT - 1),
-          pageSizeBytes: PAGE_SIZE_BYTES,
-        },
-        limits: { linkTimeoutMs: options.linkTimeoutMs, silenceMsMax: LINK_SILENCE_MS_MAX },
+        ...linkTerms('source', options.linkTimeoutMs),
         onMessage: (message) => receiver.onMessage(message),
         onEvent: options.onEvent,
       });

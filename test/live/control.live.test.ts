@@ -12,12 +12,12 @@ import {
   makeRunFolder,
   type Network,
   openNetwork,
-  openPair,
   removeRunFolder,
   verifyGuest,
 } from '../../src/lab/index.ts';
 import { qemuMissing } from '../../src/lab/machine/qemu.testing.ts';
 import { queryStatus } from '../../src/qmp/index.ts';
+import { openSmallPair } from './small-pair.ts';
 import { GODWIT } from './ssh-rig.ts';
 
 const skip = qemuMissing();
@@ -31,7 +31,7 @@ beforeEach(async () => {
   network = await openNetwork({ linkBytesPerSecond: 1e9, kind: 'relay' });
   folder = makeRunFolder();
   const guest = { workload: 'uniform', hotBytes: 4 * MIB, rateBytesPerSecond: 4 * MIB, seed: 9 } as const;
-  pair = await openPair({ network, memoryBytes: 64 * MIB, guest, cores: null });
+  pair = await openSmallPair(network, { guest });
 });
 
 afterEach(async () => {
