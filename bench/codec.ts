@@ -1,6 +1,7 @@
 /**
- * How fast pages are encoded, on one core and on two. Code-like pages come from the machine code of the running node
- * binary. Each round runs contestant and baseline, so that noise on the machine hits both; figures are medians.
+ * How fast pages are encoded, on one core and on two. Code-like pages come from the machine code of
+ * the running node binary. Each round runs contestant and baseline, so that noise on the machine hits
+ * both; figures are medians.
  */
 
 import { closeSync, openSync, readSync, statSync } from 'node:fs';

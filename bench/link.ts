@@ -1,7 +1,8 @@
 /**
- * What relay and link cost. `relay` is measured against a plain byte relay; the link against the same bytes over plain sockets
- * of the same kind (`baselineBytesPerSecond`), and over its own transport with nothing around them (`bareBytesPerSecond`).
- * Both ends are in this process. For gateways in the place of relays, as many processes and connections: bench/pair.ts.
+ * What relay and link cost. `relay` is measured against a plain byte relay; the link against the same bytes
+ * over plain sockets of the same kind (`baselineBytesPerSecond`), and over its own transport with nothing
+ * around them (`bareBytesPerSecond`). Both ends are in this process. For gateways in the place of relays, as
+ * many processes and connections: bench/pair.ts.
  */
 
 import { randomBytes } from 'node:crypto';

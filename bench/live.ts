@@ -1,6 +1,7 @@
 /**
- * godwit between two hosts against plain QEMU over the same shaped link, in the same run: fresh pairs of VMs, booted,
- * moved and verified by the lab. Not responsible for contestants (live/contestants.ts) nor bounds (live/bounds.ts).
+ * godwit between two hosts against plain QEMU over the same shaped link, in the same run: fresh pairs
+ * of VMs, booted, moved and verified by the lab. Not responsible for contestants
+ * (live/contestants.ts) nor bounds (live/bounds.ts).
  */
 
 import { MIB } from '../src/base/index.ts';
@@ -25,7 +26,10 @@ const ROUNDS_REPORTED = 2;
 const CLEAN_ROUNDS = 5;
 const TIME_LIMIT_MS = 60_000;
 const DEFAULT_LIMIT_MS = 300;
-/** A calibration that has not ended in this many times RAM / B does not end: a pass of its hot set takes a quarter of one. */
+/**
+ * A calibration that has not ended in this many times RAM / B does not end: a pass of its hot set takes
+ * a quarter of one.
+ */
 const CALIBRATION_PASSES = 2.5;
 /** Faster than two cores move memory: as good as no link at all. */
 const UNSHAPED_BYTES_PER_SECOND = 5e9;

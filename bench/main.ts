@@ -1,6 +1,6 @@
 /**
- * `npm run bench`: `-- --json` prints one object a line, `--only NAME` (several times) chooses, `--quick` is rough,
- * `--lock FILE` takes that lock for each run that boots VMs.
+ * `npm run bench`: `-- --json` prints one object a line, `--only NAME` (several times) chooses, `--quick` is
+ * rough, `--lock FILE` takes that lock for each run that boots VMs.
  */
 
 import { execFileSync } from 'node:child_process';

@@ -1,7 +1,7 @@
 /**
- * What the page index and the page store cost, on memory alone. Beside them, from the same run: a plain byte relay, and a
- * copy of the same bytes through as much memory.
- * Not responsible for the stream, the codec or any socket.
+ * What the page index and the page store cost, on memory alone. Beside them, from the same run: a plain
+ * byte relay, and a copy of the same bytes through as much memory. Not responsible for the stream, the
+ * codec or any socket.
  */
 
 import { performance } from 'node:perf_hooks';

@@ -1,7 +1,8 @@
 /**
- * Two gateways between two hosts against a plain byte relay in their place: as many processes, the same sockets,
- * connections and TLS, and the same stream of incompressible pages (nothing to gain, everything to lose). Source and
- * destination are one more thread; where there are two cores, they share them with both processes.
+ * Two gateways between two hosts against a plain byte relay in their place: as many processes, the same
+ * sockets, connections and TLS, and the same stream of incompressible pages (nothing to gain,
+ * everything to lose). Source and destination are one more thread; where there are two cores, they
+ * share them with both processes.
  */
 
 import { type ChildProcess, fork } from 'node:child_process';

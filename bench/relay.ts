@@ -1,6 +1,6 @@
 /**
- * A plain byte relay, the yardstick of the data plane: bytes out of one unix socket, into a second one. Both far ends live
- * on another thread, so that what is measured has a core to itself. Not a benchmark by itself.
+ * A plain byte relay, the yardstick of the data plane: bytes out of one unix socket, into a second one. Both
+ * far ends live on another thread, so that what is measured has a core to itself. Not a benchmark by itself.
  */
 
 import { once } from 'node:events';

@@ -1,6 +1,7 @@
 /**
- * How fast the simulator works through pages, on one core and with every invariant checked. A page event is a page written by the guest, taken
- * out of QEMU or sent. Not responsible for how well rules do: godwit simulate sweep shows that.
+ * How fast the simulator works through pages, on one core and with every invariant checked. A page event is a
+ * page written by the guest, taken out of QEMU or sent. Not responsible for how well rules do: godwit
+ * simulate sweep shows that.
  */
 
 import { performance } from 'node:perf_hooks';
@@ -72,15 +73,19 @@ async function events({ quick, log }: BenchOptions): Promise<Record<string, unkn
   };
 }
 
-/** What `godwit simulate` takes for this link where nothing is said of the guest (src/cli/simulate/options.ts). */
+/**
+ * What `godwit simulate` takes for this link where nothing is said of the guest
+ * (src/cli/simulate/options.ts).
+ */
 function busyGuest(workload: WorkloadOptions['workload'], linkBytesPerSecond: number) {
   const hotBytes = 1.6 * linkBytesPerSecond;
   return { workload, hotBytes, rateBytesPerSecond: 2.5 * hotBytes };
 }
 
 /**
- * 1 TiB in pages of 4 KiB, none modelled away; the slowest of these runs is what "under a minute" means. At 100 Gb/s QEMU's drain decides: the
- * guest writes 50 GB/s for the whole of the time limit. At 8 Gb/s the move ends, and is repeated for its regret. Quick: 64 GiB.
+ * 1 TiB in pages of 4 KiB, none modelled away; the slowest of these runs is what "under a minute" means. At
+ * 100 Gb/s QEMU's drain decides: the guest writes 50 GB/s for the whole of the time limit. At 8 Gb/s the move
+ * ends, and is repeated for its regret. Quick: 64 GiB.
  */
 async function terabyte({ quick, log }: BenchOptions): Promise<Record<string, unknown>> {
   const memoryBytes = (quick ? 64 : 1024) * GIB;

@@ -1,4 +1,6 @@
-/** The beginning of a QEMU stream for benchmarks, of a guest with one RAM block. Not a benchmark by itself. */
+/**
+ * The beginning of a QEMU stream for benchmarks, of a guest with one RAM block. Not a benchmark by itself.
+ */
 
 import { makeRamLayout, PAGE_SIZE_BYTES, type RamLayout } from '../src/vm/index.ts';
 

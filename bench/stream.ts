@@ -1,6 +1,7 @@
 /**
- * How fast a QEMU stream is taken apart and put together again, without sockets unless a row says so. The baseline is a plain
- * copy of the same bytes in the same chunks and the same run. Not responsible for the page store or the gateway.
+ * How fast a QEMU stream is taken apart and put together again, without sockets unless a row says so. The
+ * baseline is a plain copy of the same bytes in the same chunks and the same run. Not responsible for the
+ * page store or the gateway.
  */
 
 import { once } from 'node:events';
@@ -132,7 +133,10 @@ async function decodeZero(options: BenchOptions) {
   return { ...row, recordsPerSecond: (row.bytesPerSecond / bytes.length) * records, seen: seen > 0 };
 }
 
-/** Decode, copy each page into memory as large as the guest, and encode every page from there in another order. */
+/**
+ * Decode, copy each page into memory as large as the guest, and encode every page from
+ * there in another order.
+ */
 async function reemit(options: BenchOptions) {
   const { bytes, layout } = sampleStream(options.quick ? 8192 : 32768, 0.1);
   const store = Buffer.allocUnsafeSlow(layout.sizeBytes);
@@ -191,7 +195,10 @@ async function encode(options: BenchOptions) {
   return against(bytes.length, options, contestant, plainCopy(bytes));
 }
 
-/** Copying pages into a large buffer and writing that, against gathering headers and pages for writev: to a unix socket. */
+/**
+ * Copying pages into a large buffer and writing that, against gathering headers and pages for writev:
+ * to a unix socket.
+ */
 async function socketWrite(options: BenchOptions) {
   const { layout, bytes } = sampleStream(options.quick ? 8192 : 32768, 0);
   const store = Buffer.allocUnsafeSlow(layout.sizeBytes).fill(0x5a);

@@ -56,7 +56,7 @@ function describeFailure(what, safe, todo) {
  * Runs a command on this terminal and resolves with its exit code (128 + n after signal n).
  * @param {string} command
  * @param {readonly string[]} args
- * @param {{ env?: NodeJS.ProcessEnv, cwd?: string, timeout?: number }} [options] `timeout` in milliseconds: then it is told to end (SIGTERM)
+ * @param {{ env?: NodeJS.ProcessEnv, cwd?: string, timeout?: number }} [options] `timeout`: milliseconds until SIGTERM
  * @returns {Promise<number>}
  */
 export function runHere(command, args, options = {}) {

@@ -1,5 +1,8 @@
 // @ts-check
-/** `npm run bench`: sets this machine up and runs bench/main.ts under the pinned Node (`-- --only NAME --json`). */
+/**
+ * `npm run bench`: sets this machine up and runs bench/main.ts under the pinned Node
+ * (`-- --only NAME --json`).
+ */
 
 import { join } from 'node:path';
 import { launch, NODE_FLAGS, ROOT, runHere, usableNode } from '../bin/runtime.mjs';

@@ -1,5 +1,8 @@
 // @ts-check
-/** `node scripts/run.mjs FILE ARGUMENTS`: sets this machine up as for tests and runs FILE under the pinned Node. */
+/**
+ * `node scripts/run.mjs FILE ARGUMENTS`: sets this machine up as for tests and runs FILE
+ * under the pinned Node.
+ */
 
 import { join } from 'node:path';
 import { LaunchError, launch, NODE_FLAGS, ROOT, runHere, usableNode } from '../bin/runtime.mjs';

@@ -1,5 +1,8 @@
 // @ts-check
-/** `npm start`: sets this machine up and runs `godwit demo` with the arguments given (`npm start -- --strategy frs`). */
+/**
+ * `npm start`: sets this machine up and runs `godwit demo` with the arguments given (`npm
+ * start -- --strategy frs`).
+ */
 
 import { launch, runGodwit } from '../bin/runtime.mjs';
 import { splitOptions } from './options.mjs';

@@ -1,6 +1,7 @@
 // @ts-check
 /**
- * `npm test`: sets this machine up, checks types, style and dead code, runs the tests, and closes with one line of counts.
+ * `npm test`: sets this machine up, checks types, style and dead code, runs the tests, and closes with
+ * one line of counts.
  *
  *   npm test                     everything
  *   npm test -- --unit           only what boots no VM (needs no QEMU)
@@ -19,7 +20,10 @@ import { setUp } from './setup/index.mjs';
 
 /** A test that hangs must not eat the whole run; nothing that boots no VM takes near as long. */
 const TIMEOUT_MS = { unit: 120_000, live: 600_000 };
-/** The runner waits without end for a file whose tests have all ended while something keeps its process; the whole run takes a fifth of this. */
+/**
+ * The runner waits without end for a file whose tests have all ended while something keeps its process; the
+ * whole run takes a fifth of this.
+ */
 const RUN_TIMEOUT_MS = { unit: 600_000, live: 1_800_000 };
 
 /**

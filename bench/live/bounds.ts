@@ -1,6 +1,7 @@
 /**
- * What nobody can beat in a live benchmark's row, with compression and deltas allowed. Where page bodies are random and
- * pages are rewritten whole it is the lab's bound; else pages are counted as what the product's codec makes of them at best.
+ * What nobody can beat in a live benchmark's row, with compression and deltas allowed. Where page bodies are
+ * random and pages are rewritten whole it is the lab's bound; else pages are counted as what the product's
+ * codec makes of them at best.
  */
 
 import { constants, zstdCompressSync } from 'node:zlib';

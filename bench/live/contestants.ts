@@ -1,6 +1,7 @@
 /**
- * The contestants of the live benchmarks: plain QEMU over the shaped link, and godwit with a gateway on each side of it.
- * One run is a fresh pair of VMs, booted, moved and checked by the lab. Not responsible for which rows there are.
+ * The contestants of the live benchmarks: plain QEMU over the shaped link, and godwit with a gateway on each
+ * side of it. One run is a fresh pair of VMs, booted, moved and checked by the lab. Not responsible for
+ * which rows there are.
  */
 
 import { fileURLToPath } from 'node:url';
@@ -39,7 +40,10 @@ export interface Course {
 
 export interface Run {
   readonly record: RunRecord;
-  /** The record's; where the rule stopped because what was left fits the limit, that limit is what was promised. */
+  /**
+   * The record's; where the rule stopped because what was left fits the limit, that limit
+   * is what was promised.
+   */
   readonly success: boolean;
   /** godwit's own account; null for plain QEMU. */
   readonly report: MigrationReport | null;
@@ -49,7 +53,10 @@ export interface Run {
   readonly transferredBytes: number;
 }
 
-/** A gateway on the destination host, started as ssh would start it, but by a prefix that enters that host's namespace. */
+/**
+ * A gateway on the destination host, started as ssh would start it, but by a prefix that
+ * enters that host's namespace.
+ */
 export function farOptions(network: Network, dataAddress: string, workers: number): FarOptions {
   return {
     reach: { command: network.destination.command([]), host: null },
@@ -117,7 +124,8 @@ export class Arena {
       record,
       success: record.success || keptLimit(record),
       report: told,
-      // The lab's clock starts with godwit, this one with `migrate`, as plain QEMU's does: starting the far gateway is `setupMs`.
+      // The lab's clock starts with godwit, this one with `migrate`, as plain QEMU's does: starting the
+      // far gateway is `setupMs`.
       totalMs: told?.totalMigrationTimeMs ?? null,
       downtimeMs: record.downtimeMs,
       transferredBytes: record.transferredBytes,
@@ -164,8 +172,8 @@ export class Arena {
 }
 
 /**
- * The lab holds a strategy without a limit of its own to its prediction. Of a few milliseconds a prediction is easily off
- * by half, and it was not what the decision rested on.
+ * The lab holds a strategy without a limit of its own to its prediction. Of a few milliseconds a prediction
+ * is easily off by half, and it was not what the decision rested on.
  */
 function keptLimit({ outcome, checks, decision, downtimeMs }: RunRecord): boolean {
   const fits = decision?.rule === 'fits-limit' && downtimeMs !== null && downtimeMs <= DOWNTIME_LIMIT_MS;
@@ -183,8 +191,9 @@ export interface Relaxed {
 }
 
 /**
- * The smallest 300 ms x 2^n with which the baseline ends within `timeLimitMs`. The search starts at half of what the hot
- * set needs; where that does not end, what it needs is taken to do, for the runs themselves show it.
+ * The smallest 300 ms x 2^n with which the baseline ends within `timeLimitMs`. The search starts at
+ * half of what the hot set needs; where that does not end, what it needs is taken to do, for the
+ * runs themselves show it.
  */
 export async function relaxedLimit(
   arena: Arena,

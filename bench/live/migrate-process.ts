@@ -1,6 +1,6 @@
 /**
- * A migration in a process of its own, so that its memory can be seen from outside: one JSON request as its argument, one
- * JSON answer on standard output. Not responsible for the VMs.
+ * A migration in a process of its own, so that its memory can be seen from outside: one JSON request as its
+ * argument, one JSON answer on standard output. Not responsible for the VMs.
  */
 
 import type { FarOptions, MigrationReport } from '../../src/controller/index.ts';

@@ -1,6 +1,6 @@
 /**
- * Resident memory of a migration under --gateway-memory, as the kernel counts it for every process of it, on both
- * sides, while a guest much larger than the cap moves. Not responsible for how the cap is kept.
+ * Resident memory of a migration under --gateway-memory, as the kernel counts it for every process of it, on
+ * both sides, while a guest much larger than the cap moves. Not responsible for how the cap is kept.
  */
 
 import { readdirSync, readFileSync } from 'node:fs';
@@ -28,7 +28,10 @@ const TIME_LIMIT_MS = 120_000;
 const POLL_MS = 100;
 const MIGRATE = fileURLToPath(new URL('./migrate-process.ts', import.meta.url));
 
-/** Incompressible, and one word a page is written in a region larger than the cap: copies to send deltas against are in demand. */
+/**
+ * Incompressible, and one word a page is written in a region larger than the cap: copies to send deltas
+ * against are in demand.
+ */
 const GUEST = {
   workload: 'stress',
   body: 'random',
@@ -119,7 +122,10 @@ async function answerOf(migration: LabProcess): Promise<ProcessAnswer> {
   }
 }
 
-/** The highest of each kind of process, until the migration ends: the kernel keeps a process's own peak, so polling misses only its last moments. */
+/**
+ * The highest of each kind of process, until the migration ends: the kernel keeps a process's own peak, so
+ * polling misses only its last moments.
+ */
 async function watchPeaks(migration: LabProcess): Promise<Map<string, Peak>> {
   const peaks = new Map<string, Peak>();
   while (migration.ending() === null) {
@@ -135,7 +141,10 @@ async function watchPeaks(migration: LabProcess): Promise<Map<string, Peak>> {
   return peaks;
 }
 
-/** The process and all that descend from it, the far gateway among them: it is started through a prefix, not through a daemon. */
+/**
+ * The process and all that descend from it, the far gateway among them: it is started through a prefix,
+ * not through a daemon.
+ */
 function family(root: number): { readonly pid: number; readonly name: string }[] {
   const parents = new Map<number, number>();
   for (const entry of readdirSync('/proc')) {

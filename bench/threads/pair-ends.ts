@@ -1,6 +1,6 @@
 /**
- * Both QEMUs of a move, as far as bytes go: one socket pours a stream of incompressible pages, as fast as it is read, and
- * one counts what comes out at the far end. Started by bench/pair.ts.
+ * Both QEMUs of a move, as far as bytes go: one socket pours a stream of incompressible pages, as fast as it
+ * is read, and one counts what comes out at the far end. Started by bench/pair.ts.
  */
 
 import net from 'node:net';

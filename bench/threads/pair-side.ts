@@ -1,6 +1,6 @@
 /**
- * One of the two processes between source and destination: a gateway, or a plain byte relay in its place, with the same
- * connections and the same TLS. Started by bench/pair.ts.
+ * One of the two processes between source and destination: a gateway, or a plain byte relay in its place,
+ * with the same connections and the same TLS. Started by bench/pair.ts.
  */
 
 import net from 'node:net';

@@ -1,4 +1,7 @@
-/** A thread with both ends of a relay: one socket that pours bytes, one that counts them. Started by bench/relay.ts. */
+/**
+ * A thread with both ends of a relay: one socket that pours bytes, one that counts
+ * them. Started by bench/relay.ts.
+ */
 
 import net from 'node:net';
 import { parentPort, workerData } from 'node:worker_threads';

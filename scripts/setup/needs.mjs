@@ -21,7 +21,7 @@ export const QEMU_VERSION_MIN = /** @type {const} */ ([7, 2]);
  * @property {string} why
  * @property {readonly Purpose[]} purposes
  * @property {Readonly<Record<'debian' | 'fedora' | 'arch', string>>} names
- * @property {boolean} [ownSuite] never from the suite that has QEMU 10: the machine's own version is what its user wants
+ * @property {boolean} [ownSuite] only from the machine's own suite: its user wants that version
  */
 
 /** @type {readonly Package[]} */

@@ -1,6 +1,7 @@
 // @ts-check
 /**
- * Which system packages to install and how: apt where this machine has it and lets us, else advice for a person.
+ * Which system packages to install and how: apt where this machine has it and lets us, else
+ * advice for a person.
  */
 
 import { spawnSync } from 'node:child_process';
@@ -27,7 +28,7 @@ import { atLeast, findProgram, PACKAGES, QEMU_MAJOR_WANTED, QEMU_VERSION_MIN } f
 /**
  * @param {import('./needs.mjs').Purpose} purpose
  * @param {Survey} found
- * @returns {{ steps: Step[], advice: string[] }} steps is empty where nothing is missing, and where only a person can act
+ * @returns {{ steps: Step[], advice: string[] }} steps: empty where nothing is missing or only a person can act
  */
 export function planSystemPackages(purpose, found) {
   const needed = PACKAGES.filter((entry) => entry.purposes.includes(purpose));
@@ -38,7 +39,8 @@ export function planSystemPackages(purpose, found) {
   const sources = suite === null ? null : missingSources(distribution.codename, suite);
   const addSources = suite === null || sources === null ? null : addSourcesCommand(suite, sources);
   const advice = installCommands(distribution, wanted, addSources);
-  const hopeless = suite === null && found.missing.length === 0 && !isTooOld(found); // its own suite is what it has
+  // Nothing is missing, and its own suite has nothing newer.
+  const hopeless = suite === null && found.missing.length === 0 && !isTooOld(found);
   const privilege = adminPrefix();
   if (distribution.family !== 'debian' || findProgram('apt-get') === null || privilege === null || hopeless) {
     return { steps: [], advice };
@@ -60,7 +62,8 @@ function isTooOld(found) {
 }
 
 /**
- * What goes before a command that needs root; null where we cannot have it. Without a terminal sudo must not ask.
+ * What goes before a command that needs root; null where we cannot have it. Without a terminal
+ * sudo must not ask.
  * @returns {string[] | null}
  */
 function adminPrefix() {

@@ -45,8 +45,8 @@ export function npmStep(root) {
 }
 
 /**
- * npm is itself a Node program, and under `npm start` the first `node` on the PATH is the one in node_modules,
- * which `npm ci` deletes.
+ * npm is itself a Node program, and under `npm start` the first `node` on the PATH is the one in
+ * node_modules, which `npm ci` deletes.
  * @param {string} root
  */
 function pathWithoutPackages(root) {

@@ -1,9 +1,14 @@
-/** A rate as a bucket of bytes that fills with time and that whoever sends takes from. Pure; the caller brings the time. */
+/**
+ * A rate as a bucket of bytes that fills with time and that whoever sends takes from. Pure; the caller brings
+ * the time.
+ */
 
 export class TokenBucket {
   readonly #bytesPerMs: number;
   readonly #burstMs: number;
-  /** The moment from which the next byte may go. What is taken moves it by the time that it takes at the rate. */
+  /**
+   * The moment from which the next byte may go. What is taken moves it by the time that it takes at the rate.
+   */
   #freeAtMs: number;
   #takenBytes = 0;
 

@@ -16,7 +16,10 @@ function refuse(what: string, text: string, examples: string): never {
   throw new GodwitError('USAGE_VALUE', `"${text}" is not a ${what}`, { hint: `write it like ${examples}` });
 }
 
-/** Beyond this a number is no longer what was written: a long row of digits would be Infinity, and so no limit at all. */
+/**
+ * Beyond this a number is no longer what was written: a long row of digits would be Infinity, and so
+ * no limit at all.
+ */
 function checked(value: number, what: string, text: string): number {
   if (value <= Number.MAX_SAFE_INTEGER) return value;
   throw new GodwitError('USAGE_VALUE', `"${text.slice(0, 64)}" is too large for a ${what}`, {

@@ -1,10 +1,10 @@
 /**
  * What the exit code tells a script:
  *
- *   0    done
- *   1    failed, and the source VM is as safe as the message says
+ *   0    done; of `migrate`: the VM is at the destination
+ *   1    failed, as safe as the message says; of `migrate`: the source has the VM
  *   2    the command line or a value in it was wrong; nothing was touched
- *   3    in doubt: both VMs are stopped and an operator must run `godwit resolve`
+ *   3    in doubt: the text says what an operator must do before either VM is started
  *   70   a bug in godwit (an assertion failed, an error without a code of ours)
  *   129, 130, 143   ended by SIGHUP, Ctrl-C, SIGTERM
  */

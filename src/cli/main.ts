@@ -54,7 +54,7 @@ async function parseAndRun(
     const command = program.command(entry.name).description(entry.summary);
     if (entry !== asked) continue;
     const definition = await entry.load();
-    // What it has begun it ends, whether or not anybody still reads.
+    // Such a command ends what it has begun, whether or not anybody still reads.
     readersMayLeave = definition.handlesInterrupts === true;
     definition.configure(command);
     command.action(async () => {
@@ -123,8 +123,9 @@ function exitCodeAfter(interrupts: Interrupts): number {
 let readersMayLeave = false;
 
 /**
- * `godwit inspect file | head` is no failure; `godwit migrate … | head` goes on without a reader, since its exit code says where the VM is.
- * The same for a full disk behind standard output, and for a terminal that is gone.
+ * `godwit inspect file | head` is no failure. `godwit migrate … | head` goes on without a reader, because its
+ * exit code must say where the VM is; so it does with a full disk behind standard output, or without its
+ * terminal.
  */
 function outliveReaders(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {

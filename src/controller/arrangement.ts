@@ -1,6 +1,6 @@
 /**
- * Opens the way to the destination QEMU: straight into its incoming socket (single), or over the link to a gateway at
- * its side (paired). Not responsible for what is sent.
+ * Opens the way to the destination QEMU: straight into its incoming socket (single), or over the link to a
+ * gateway at its side (paired). Not responsible for what is sent.
  */
 
 import os from 'node:os';
@@ -60,7 +60,8 @@ async function openSingle(way: WayOptions, signal: AbortSignal): Promise<Way> {
     way.events,
   );
   await output.connect(signal);
-  // Without a gateway there it is QEMU's connection, which cannot be opened again: it breaks or it holds.
+  // Without a gateway there, the connection is QEMU's own. It cannot be opened again, so there is nothing to
+  // watch.
   return {
     output,
     isSilent: () => false,
@@ -118,12 +119,15 @@ async function openPaired(way: WayOptions, signal: AbortSignal): Promise<Way> {
   };
 }
 
-/** Made while the other host starts its gateway and this one has nothing to do; null without one: a guardian alone needs the processor itself. */
+/**
+ * Touched while the other host starts its gateway and this host has nothing to do. null where there is no
+ * other host: then the start of the guardian needs the processor.
+ */
 export function readyMemory(options: MigrateOptions, { memory }: Preflight): ReadyMemory | null {
   return options.far == null ? null : new ReadyMemory(storeBytesMax(options), memory.guestBytes);
 }
 
-/** Encoding threads where nobody said: one core is the parser's. */
+/** How many threads encode unless the operator says: one core is left to the thread that parses. */
 export function defaultWorkers(): number {
   return Math.max(1, Math.min(8, os.availableParallelism() - 1));
 }

@@ -1,6 +1,7 @@
 /**
- * What makes this migration the only one of its VM, and what outlives its controller: the lock, the journal, the guardian, and the claims
- * in both QEMUs. Migrations and measurements take it alike. Not responsible for what is done meanwhile.
+ * What makes this migration the only one of its VM, and what outlives its controller: the lock, the journal,
+ * the guardian, and the claims in both QEMUs. Migrations and measurements take it alike. Not responsible for
+ * what is done while they are held.
  */
 
 import { hostname } from 'node:os';
@@ -116,14 +117,17 @@ export class Custody {
     if (destination !== null) await claimQemu(destination, claim);
   }
 
-  /** The far QEMU's process, as its host names it: without it nobody can be sure that it has ended. */
+  /**
+   * The far QEMU's process, as its host names it. Without this name nobody can be sure later that the process
+   * has ended.
+   */
   recognise(destinationIdentity: string): void {
     this.journal.write({ step: 'recognised', destinationIdentity });
   }
 
   /**
-   * The VM is where `outcome` says, whether or not that can still be written: returns what could not be told. Nothing of ours stays in
-   * `ends`, unless the end is in doubt.
+   * Writes the end down and lets go. Whether or not that succeeds, the VM is where `outcome` says; returns
+   * what failed. The claims in `ends` are removed, unless the outcome is in doubt.
    */
   async end(outcome: Outcome, ends: readonly Pick<Machine, 'releaseClaim'>[]): Promise<string[]> {
     const unwritten = this.journal.tryWrite({ step: 'end', ...outcome });
@@ -148,7 +152,10 @@ async function refuseClaimed(end: QmpExecutor | null): Promise<void> {
   if (held !== null) throw claimedError(held);
 }
 
-/** Another journal that names this QEMU and has no end: what it would do later, it would do to this migration. */
+/**
+ * Refuses where another journal names this QEMU and has no end: whoever resolves it later would act on this
+ * migration.
+ */
 async function refuseOpenJournals(
   stateDirectory: string,
   begin: Pick<JournalState['begin'], 'source' | 'destination'>,

@@ -1,4 +1,7 @@
-/** The driver over a gateway and a QEMU that are a few lines each: what it must not wait for. The engine has tests of its own. */
+/**
+ * The driver over a gateway and a QEMU that are a few lines each: what it must not wait for. The engine has
+ * tests of its own.
+ */
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

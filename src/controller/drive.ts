@@ -1,6 +1,7 @@
 /**
- * The live driver: turns what QEMU and the gateway say into facts, asks the engine, and carries its commands out on
- * the gateway. Ends with the engine's decision to stop and copy or to abort. Not responsible for the handover.
+ * The live driver: turns what QEMU and the gateway say into facts, asks the engine, and carries its
+ * commands out on the gateway. Ends with the engine's decision to stop and copy or to abort. Not
+ * responsible for the handover.
  */
 
 import { type Clock, GodwitError, unreachable } from '../base/index.ts';
@@ -42,11 +43,17 @@ export interface DriveOptions {
   readonly clock: Clock;
   /** When `migrate` was sent. */
   readonly startMs: number;
-  /** false: nothing is written, so the first pass holds everything and there is nothing to wait for. */
+  /**
+   * false: a paused guest writes nothing, so its first pass holds everything and there is nothing to wait
+   * for.
+   */
   readonly guestRuns: boolean;
   /** QEMU's stream has come to its end: nothing is left to wait for. */
   readonly stateComplete: Promise<void>;
-  /** Nothing is heard over the link: what happens meanwhile says nothing of the guest, and is no time to stop it. */
+  /**
+   * Nothing is heard over the link: what is measured then says nothing about the guest, and it is no time to
+   * stop it.
+   */
   readonly isLinkSilent: () => boolean;
   readonly onProgress: (view: ProgressView) => void;
   readonly onIteration: (stats: IterationStats) => void;
@@ -121,8 +128,9 @@ export class Drive {
   }
 
   /**
-   * A STOP that we did not ask for, while it is found out whose it is. In its final stage QEMU answers nothing before the rest of its stream
-   * has been read: that is done at once. The engine hears nothing more before `onSourceEvent`.
+   * A STOP that we did not ask for. Its cause is not known yet, and the engine hears nothing more before
+   * `onSourceEvent` tells. If QEMU is in its final stage, it answers nothing until the rest of its stream has
+   * been read, so that is read at once.
    */
   onUnaskedStop(): void {
     this.#unasked = true;
@@ -140,8 +148,9 @@ export class Drive {
   }
 
   /**
-   * A paused VM has no downtime to keep small, and QEMU announces its final stage by no STOP. Without the ack it writes that stage with its
-   * main loop held: asked for its passes, it would answer only once everything has been read.
+   * A paused VM has no downtime to keep small, and QEMU announces its final stage by no STOP. Without the
+   * ack it writes that stage with its main loop held: asked for its passes, it would answer only once
+   * everything has been read.
    */
   #takePaused(): void {
     this.#options.gateway.readRest();

@@ -1,8 +1,11 @@
-/** What the source's guest, or whoever else has a hand on its QEMU, does while it is being moved. Pure. */
+/** What the source's guest, or another client of its QEMU, does while it is being moved. Pure. */
 
 import type { QmpEvent } from '../qmp/index.ts';
 
-/** Why nothing is left to move; null for every other event. A reset is part of a guest's life: it goes on, and so do we. */
+/**
+ * Why nothing is left to move; null for every other event. A reset does not end a guest, so the migration
+ * goes on.
+ */
 export function guestEnd(event: QmpEvent): string | null {
   if (event.name === 'GUEST_PANICKED') return 'the guest panicked during the migration';
   if (event.name !== 'SHUTDOWN') return null;

@@ -22,5 +22,6 @@ export {
   standing,
 } from './preflight/preflight.ts';
 export type { SettingChange } from './preflight/settings.ts';
-export { type IterationReport, type MigrationReport, REPORT_SCHEMA } from './report.ts';
+export { type MigrationReport, REPORT_SCHEMA } from './report.ts';
+export type { IterationReport } from './report-log.ts';
 export { MIGRATE_STEPS, type MigrateStep } from './steps.ts';

@@ -1,6 +1,7 @@
 /**
- * One live migration from the first look at both QEMUs to its frozen report. Owns the order of things: preflight, custody, prepare,
- * drive, hand over. Whatever goes wrong ends by the handover's machine, which the guardian and `godwit resolve` run too.
+ * One live migration from the first look at both QEMUs to its frozen report. Owns the order of things:
+ * preflight, custody, prepare, drive, hand over. Whatever goes wrong ends by the handover's machine, which
+ * the guardian and `godwit resolve` run too.
  */
 
 import { randomUUID } from 'node:crypto';
@@ -15,7 +16,6 @@ import { QmpMachine } from '../machines/index.ts';
 import { type QmpClient, migrate as startMigration } from '../qmp/index.ts';
 import { type Endpoints, endpointsOf } from '../recovery/index.ts';
 import { sayEnded } from '../remote/index.ts';
-import type { IterationStats } from '../vm/index.ts';
 import { readyMemory } from './arrangement.ts';
 import { type ControlServer, openControl } from './control/server.ts';
 import { Custody } from './custody.ts';
@@ -36,11 +36,15 @@ import { checkEnds, type Preflight, refuseUnready } from './preflight/preflight.
 import { tidyDestination } from './preflight/settings.ts';
 import { prepare, Stream, streamPath } from './prepare.ts';
 import { composeReport, type MigrationReport, type Outcome } from './report.ts';
+import { ReportLog } from './report-log.ts';
 import { SourceWatch } from './source-watch.ts';
 import { Steering } from './steering.ts';
 import type { MigrateStep } from './steps.ts';
 
-/** Errors: PREFLIGHT_REFUSED, those of connecting and of custody, before anything was touched; everything later is in the report. */
+/**
+ * Errors: PREFLIGHT_REFUSED, those of connecting and of custody, before anything was touched; everything
+ * later is in the report.
+ */
 export async function migrate(
   options: MigrateOptions,
   hooks: MigrateHooks,
@@ -64,8 +68,7 @@ class Migration {
   readonly #id = randomUUID();
   readonly #steering: Steering;
   readonly #stream = new Stream();
-  readonly #notes: string[] = [];
-  readonly #iterations: IterationStats[] = [];
+  readonly #log = new ReportLog();
   readonly #lost = Promise.withResolvers<Loss>();
   readonly #failed: Promise<never>;
   readonly #layout = Promise.withResolvers<number>();
@@ -156,7 +159,7 @@ class Migration {
     let end: HandoverEnd;
     try {
       const gateway = await prepare(this.#stream, { ...held, ...this.#prepareOptions() }, held.signal);
-      // Before `migrate`, while the machine is idle: beside a busy migration its start took seconds.
+      // Waited for before `migrate`: beside a busy migration the guardian's start took seconds (measured).
       await Promise.race([custody.guardian.watching, this.#failed]);
       const drive = await this.#start(gateway, held.folder);
       ending = await drive.run();
@@ -226,7 +229,7 @@ class Migration {
         this.#hooks.onProgress(view);
       },
       onIteration: (stats) => {
-        this.#iterations.push(stats);
+        this.#log.add(stats);
         this.#hooks.onIteration(stats);
       },
     });
@@ -277,7 +280,7 @@ class Migration {
       },
       explain: async (error) => {
         const told = await withLoadError(this.#failure ?? error, this.#destination, this.#preflight);
-        // What ends because of it later is no reason.
+        // Only the first failure is the reason; what ends later may end because of it.
         this.#failure = told;
         return told;
       },
@@ -312,7 +315,10 @@ class Migration {
     };
   }
 
-  /** Outside of the handover: back to one running VM by what is known here, whether or not the journal can still be read. */
+  /**
+   * Ends the migration outside of its handover, by what is known here, whether or not the journal can be
+   * read.
+   */
   async #undo(
     error: GodwitError,
     custody: Custody,
@@ -348,7 +354,7 @@ class Migration {
   }
 
   #note(text: string): void {
-    this.#notes.push(text);
+    this.#log.note(text);
     this.#hooks.onNote(text);
   }
 
@@ -360,18 +366,17 @@ class Migration {
       preflight: this.#preflight,
       output: this.#stream.way?.output.facts ?? null,
       startMs: this.#startMs,
-      iterations: this.#iterations,
-      notes: this.#notes,
+      log: this.#log,
     });
   }
 }
 
-/** What is left over tells nothing about the VM. */
+/** Never throws: a folder that is left over tells nothing about the VM. */
 function removeFolder(folder: string): void {
   try {
     rmSync(folder, { recursive: true, force: true });
   } catch {
-    // No descriptors, a disk that went away: the system's own cleaning takes it.
+    // There may be no descriptors left, or no disk. The system cleans its temporary folder later.
   }
 }
 

@@ -10,22 +10,29 @@ export interface MigrateOptions {
   readonly sourceQmpPath: string;
   readonly destinationQmpPath: string;
   /**
-   * Where the destination QEMU listens for the stream: null for a unix socket in a private folder (both on one host);
-   * plain TCP to another host otherwise (single arrangement, --insecure). Both are `host:port`; they differ behind a relay.
+   * Where the destination QEMU listens for the stream: null for a unix socket in a private folder (both on
+   * one host); plain TCP to another host otherwise (single arrangement, --insecure). Both are `host:port`;
+   * they differ behind a relay.
    */
   readonly destinationAddress: { readonly listen: string; readonly connect: string } | null;
-  /** A gateway at the far side (paired arrangement); `destinationQmpPath` is then a path on that host. null: single. */
+  /**
+   * A gateway at the far side (paired arrangement); `destinationQmpPath` is then a path on
+   * that host. null: single.
+   */
   readonly far?: FarOptions | null;
   readonly strategy: AnyStrategy;
   readonly parameters: ParameterValues;
   readonly limits: Limits;
-  /** Cap on what we put on the link before stop-and-copy; null: what it carries. */
+  /** Cap on the link until the VM is stopped; null: what it carries. */
   readonly bandwidthBytesPerSecondMax: number | null;
   /** What the operator says the link carries; null: measured. */
   readonly linkBytesPerSecond: number | null;
   readonly gatewayMemoryBytesMax: number;
   readonly sourceAfter: 'keep' | 'quit';
-  /** Refuse the switchover-ack, so that a stop by QEMU itself has to fit the limit at any moment; for tests and QEMUs where the ack misbehaves. */
+  /**
+   * Refuse the switchover-ack, so that a stop by QEMU itself has to fit the limit at any moment; for tests
+   * and QEMUs where the ack misbehaves.
+   */
   readonly ackGate: 'auto' | 'off';
   /** Codes of preflight refusals to override (FORCEABLE in preflight.ts). */
   readonly force?: readonly string[];
@@ -65,7 +72,10 @@ export const MIGRATE_DEFAULTS = {
   sourceAfter: 'keep',
 } as const;
 
-/** Stop, device state, round trips and `cont` with nothing left to send, as measured by `npm run bench -- --only clean-guest-downtime`. */
+/**
+ * Stop, device state, round trips and `cont` with nothing left to send, as measured by `npm run
+ * bench -- --only clean-guest-downtime`.
+ */
 export const FIXED_DOWNTIME_MS = 40;
 
 /** What a data connection keeps: unacknowledged and unread frames (src/link/limits.ts), and their TLS. */
@@ -73,16 +83,16 @@ const LANE_BYTES = 20 * MIB;
 /** A thread: its heap, its scratch memory, and two batches on their way. */
 const WORKER_BYTES = 32 * MIB;
 /**
- * What this thread's heap and allocator grow by beyond what the runtime may take besides the cap (128 MiB). Measured on a
- * guest of 4 GiB: heap 50 to 110 MiB, holes between freed batches 60 MiB.
+ * How much more than 128 MiB the main thread's heap and allocator take; those 128 MiB the process may take
+ * besides the cap. Measured on a guest of 4 GiB: heap 50 to 110 MiB, holes between freed batches 60 MiB.
  */
 const THREAD_BYTES = 120 * MIB;
 /** However small the cap is, this much of it holds pages. */
 const STORE_SHARE_MIN = 0.25;
 
 /**
- * What of --gateway-memory is left for pages, references and bookkeeping: in the paired arrangement connections and
- * threads have buffers too, measured by `npm run bench -- --only resident-memory`.
+ * How much of --gateway-memory is for pages, references and bookkeeping. In the paired arrangement
+ * connections and threads have buffers too, measured by `npm run bench -- --only resident-memory`.
  */
 export function storeBytesMax(options: Pick<MigrateOptions, 'far' | 'gatewayMemoryBytesMax'>): number {
   const { far, gatewayMemoryBytesMax } = options;

@@ -71,7 +71,8 @@ export async function prepare(
   await new ParameterGuard(destination).setCapabilities(
     sharedCapabilities(ackGate, options.strategy.mechanism),
   );
-  // In its incoming state `stop` only means: do not start by yourself (qmp_stop). Only our `cont` starts the VM there.
+  // In its incoming state `stop` only means: do not start by yourself (qmp_stop). Only our `cont`
+  // starts the VM there.
   await stop(destination);
   const recognised = recogniseFar(prepared, signal);
   stream.way = await openWay(
@@ -135,7 +136,10 @@ async function setSource(
   await guard.setParameters(settings.parameters);
 }
 
-/** Where its host tells it. Without it an end that does not answer is never believed to be gone. */
+/**
+ * Notes the far QEMU's process in the journal, where its host tells it. Without it a far end that does not
+ * answer is never believed to be gone.
+ */
 async function recogniseFar(
   { options, destination, custody }: PrepareOptions,
   signal: AbortSignal,

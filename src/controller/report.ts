@@ -1,27 +1,19 @@
-/** The frozen account of one migration: what `--json` prints and the lab collects. Unknown figures are null, never 0. */
+/**
+ * The frozen account of one migration: what `--json` prints and the lab collects. Unknown figures
+ * are null, never 0.
+ */
 
 import { GodwitError } from '../base/index.ts';
 import type { LinkFacts, OutputFacts } from '../gateway/index.ts';
 import type { Outcome as End } from '../handover/index.ts';
-import type { Arrangement, Decision, IterationStats } from '../vm/index.ts';
+import type { Arrangement, Decision } from '../vm/index.ts';
 import type { DriveEnd } from './drive.ts';
 import type { HandoverTimes } from './handover/handover.ts';
 import type { MigrateOptions } from './options.ts';
 import type { Preflight } from './preflight/preflight.ts';
+import type { IterationReport, ReportLog } from './report-log.ts';
 
 export const REPORT_SCHEMA = 'godwit.report/1';
-
-export interface IterationReport {
-  readonly index: number;
-  readonly startMs: number;
-  readonly durationMs: number;
-  readonly dirtyPages: number;
-  readonly sentPages: number;
-  readonly resentPages: number;
-  readonly heldPages: number;
-  readonly queuedPages: number;
-  readonly sentBytes: number;
-}
 
 export interface MigrationReport {
   readonly schema: typeof REPORT_SCHEMA;
@@ -52,7 +44,7 @@ export interface MigrationReport {
   readonly transferredBytes: number;
   /** null in the single arrangement. */
   readonly link: LinkFacts | null;
-  /** Iteration 0 is QEMU's first pass. */
+  /** Iteration 0 is QEMU's first pass; then the newest. */
   readonly iterations: readonly IterationReport[];
   readonly decision: Pick<Decision, 'action' | 'rule' | 'text'> | null;
   readonly verification: {
@@ -63,20 +55,6 @@ export interface MigrationReport {
   /** Milliseconds since the source stopped, step by step; for finding where downtime goes. */
   readonly stopAndCopy: Readonly<Record<string, number>>;
   readonly notes: readonly string[];
-}
-
-function reportIteration(stats: IterationStats): IterationReport {
-  return {
-    index: stats.index,
-    startMs: Math.round(stats.startMs),
-    durationMs: Math.round(stats.durationMs),
-    dirtyPages: stats.dirtyPages,
-    sentPages: stats.sentPages,
-    resentPages: stats.resentPages,
-    heldPages: stats.backlog.heldPages,
-    queuedPages: stats.backlog.queuedPages,
-    sentBytes: stats.sentBytes,
-  };
 }
 
 /** How a migration ended, before it is told. */
@@ -94,8 +72,7 @@ export interface ReportFacts extends Outcome {
   readonly preflight: Preflight;
   readonly output: OutputFacts | null;
   readonly startMs: number;
-  readonly iterations: readonly IterationStats[];
-  readonly notes: readonly string[];
+  readonly log: ReportLog;
 }
 
 export function composeReport(facts: ReportFacts): MigrationReport {
@@ -126,15 +103,18 @@ export function composeReport(facts: ReportFacts): MigrationReport {
     downtimeLimitMs: options.strategy.promisesDowntimeLimit ? options.limits.downtimeMsMax : null,
     transferredBytes: output?.sentBytes ?? 0,
     link: output?.link ?? null,
-    iterations: facts.iterations.map(reportIteration),
+    iterations: facts.log.iterations,
     decision: ending?.decision ?? null,
     verification: null,
     stopAndCopy: times?.steps ?? {},
-    notes: [...facts.notes],
+    notes: facts.log.notes,
   });
 }
 
-/** What went wrong, then what became of the VM; the end may have said the first already, without QEMU's own reasons. */
+/**
+ * What went wrong, then what became of the VM. The end's text may already begin with the first, but without
+ * QEMU's own reasons.
+ */
 function failureText(why: GodwitError, { text }: End): string {
   const first = why.cause instanceof GodwitError ? why.cause.message : why.message;
   return `${why.message}${text.startsWith(first) ? text.slice(first.length) : `; ${text}`}`;

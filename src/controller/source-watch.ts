@@ -1,4 +1,7 @@
-/** What the source's QEMU and others do to the VM while it is moved: who stopped it, who continued it, whether its guest ended. */
+/**
+ * What the source's QEMU and others do to the VM while it is moved: who stopped it, who continued it,
+ * whether its guest ended.
+ */
 
 import type { QmpClient, QmpEvent } from '../qmp/index.ts';
 import { queryStatus } from '../qmp/index.ts';
@@ -9,7 +12,7 @@ export interface SourceWatchOptions {
   readonly guestWasRunning: boolean;
   /** MIGRATION_PASS, and a STOP that was QEMU's own: for the driver. */
   readonly onEvent: (event: QmpEvent) => void;
-  /** A STOP that we did not ask for, while it is found out whose it is. */
+  /** A STOP that we did not ask for; its cause is not known yet. */
   readonly onUnaskedStop: () => void;
   readonly onReset: () => void;
   /** The guest, or another client, ended the move: the VM is left as it is. */
@@ -57,7 +60,7 @@ export class SourceWatch {
   #onEvent(event: QmpEvent): void {
     if (event.name === 'STOP') this.#stoppedAtMs = event.receivedAtMs;
     if (event.name === 'RESUME') this.#onResume();
-    // A stopped guest ends no more; its QEMU may, and recovery knows which copy is whole then.
+    // A stopped guest cannot end any more. Its QEMU can, and recovery knows which copy is whole then.
     const isStopped = this.#stoppedAtMs !== null || !this.#options.guestWasRunning;
     const end = this.#handingOver && isStopped ? null : guestEnd(event);
     if (end !== null) this.#options.onGuestEnd(end);

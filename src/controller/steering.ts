@@ -1,6 +1,7 @@
 /**
- * A running migration as its operator may see and steer it, from whichever terminal. Owns the limits, which may change on
- * the way. Not responsible for who may ask (control-server.ts) nor for what a decision leads to (drive.ts).
+ * A running migration as its operator may see and steer it, from whichever terminal. Owns the limits, which
+ * may change on the way. Not responsible for who may ask (control/server.ts) nor for what a decision leads to
+ * (drive.ts).
  */
 
 import { GodwitError } from '../base/index.ts';

@@ -1,6 +1,7 @@
 /**
- * Runs the machine against real ends: one effect at a time, each with a deadline and a signal that tells it to stop. Time comes
- * in as an argument, so that every race has a test without waiting. Not responsible for what an effect does.
+ * Runs the machine against real ends: one effect at a time, each with a deadline and a signal that tells it
+ * to stop. Time comes in as an argument, so that every race has a test without waiting. Not responsible for
+ * what an effect does.
  */
 
 import { errorMessage } from '../base/index.ts';
@@ -25,7 +26,9 @@ export interface CarryOutOptions {
   readonly deadlineMsOf: (effect: Effect) => number | null;
   /** Resolves after `ms`, or never where `signal` aborts before. */
   readonly wait: (ms: number, signal: AbortSignal) => Promise<void>;
-  /** Resolves with why, when the operator cancels or something fails; heeded until COMMIT is being recorded. */
+  /**
+   * Resolves with why, when the operator cancels or something fails; heeded until COMMIT is being recorded.
+   */
   readonly lost: Promise<Loss> | null;
   readonly onState?: (state: HandoverState) => void;
 }
@@ -76,7 +79,9 @@ function runEffect(effect: Effect, options: CarryOutOptions): Running {
   return { answer: withDeadline(effect, done, aborter, options), stop: () => aborter.abort() };
 }
 
-/** After its deadline an act is told to stop, and waited for all the same: two of them must not use one QEMU. */
+/**
+ * After its deadline an act is told to stop, and waited for all the same: two of them must not use one QEMU.
+ */
 async function withDeadline(
   effect: Effect,
   done: Promise<Fact>,

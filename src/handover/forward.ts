@@ -1,4 +1,7 @@
-/** The way forward: stop, drain, prove, release, look, COMMIT, start, confirm. null: the fact belongs to the way back. */
+/**
+ * The way forward: stop, drain, prove, release, look, COMMIT, start, confirm. null: the fact belongs
+ * to the way back.
+ */
 
 import { end, endsOf, go, inDoubt, LOOK, PATIENT_LOOK, withKnown } from './moves.ts';
 import type { Ends, Fact, HandoverState, RecordedStep, Step } from './types.ts';

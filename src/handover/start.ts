@@ -1,4 +1,7 @@
-/** The two ways in: a controller that hands over what it has run itself, and anybody who ends a migration by its journal. */
+/**
+ * The two ways in: a controller that hands over what it has run itself, and anybody who ends a
+ * migration by its journal.
+ */
 
 import type { HandoverState, Known } from './types.ts';
 

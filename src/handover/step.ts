@@ -1,6 +1,7 @@
 /**
- * The handover as a pure state machine: (state, fact) to (state, at most one effect). Controller, guardian, `godwit resolve`
- * and the model run this one; docs/format/handover.md has its table. It never talks to a QEMU and never waits.
+ * The handover as a pure state machine: (state, fact) to (state, at most one effect). Controller, guardian,
+ * `godwit resolve` and the model run this one; docs/format/handover.md has its table. It never talks to a
+ * QEMU and never waits.
  */
 
 import { assert } from '../base/index.ts';
@@ -9,7 +10,10 @@ import { stay, withKnown } from './moves.ts';
 import type { Fact, HandoverState, Phase, Step } from './types.ts';
 import { wayBack } from './undo.ts';
 
-/** In these a cancel or a failure is heeded; in all others COMMIT may be on disk, or the migration is already being ended. */
+/**
+ * In these a cancel or a failure is heeded; in all others COMMIT may be on disk, or the migration
+ * is already being ended.
+ */
 const HEEDS_LOSS: ReadonlySet<Phase> = new Set<Phase>([
   'hurrying',
   'recording-stop',
@@ -32,7 +36,9 @@ export function step(before: HandoverState, fact: Fact): Step {
   return next;
 }
 
-/** The outstanding step is stopped and waited for before anything is undone: both would use the same QEMUs. */
+/**
+ * The outstanding step is stopped and waited for before anything is undone: both would use the same QEMUs.
+ */
 function lose(state: HandoverState, why: string): Step {
   if (state.phase === 'ready') return stay({ ...state, why: state.why ?? why });
   if (!HEEDS_LOSS.has(state.phase)) return stay(state);

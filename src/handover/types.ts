@@ -1,11 +1,18 @@
 /**
- * The vocabulary of the handover: what is known, what is asked of the two QEMUs, what comes back (docs/format/handover.md).
- * Types only. `source` and `destination` are the two ends of one migration; an end is whoever controls the VM there.
+ * The vocabulary of the handover: what is known, what is asked of the two QEMUs, what comes back
+ * (docs/format/handover.md). Types only. `source` and `destination` are the two ends of one migration; an end
+ * is whoever controls the VM there.
  */
 
-/** What one look at the source's end found. `released`: its migration has completed. `guest-made`: `cont` cannot lead out of it. */
+/**
+ * What one look at the source's end found. `released`: its migration has completed. `guest-made`: `cont`
+ * cannot lead out of it.
+ */
 export type SourceSeen = 'running' | 'stopped' | 'released' | 'guest-made' | 'gone' | 'silent';
-/** `empty`: still waiting for, or loading, the VM. `loaded`: waits to be started. `other`: in a state that proves nothing. */
+/**
+ * `empty`: still waiting for, or loading, the VM. `loaded`: waits to be started. `other`: in a
+ * state that proves nothing.
+ */
 export type DestinationSeen = 'empty' | 'loaded' | 'running' | 'gone' | 'silent' | 'other';
 
 /** One look at both ends. */
@@ -22,8 +29,8 @@ export interface Ends {
 }
 
 /**
- * `record`: the step is on disk when it is done. Only `start-destination` and `continue-source` make a VM run; only
- * `stop-source`, `stop-source-again` and `take-back` stop one.
+ * `record`: the step is on disk when it is done. Only `start-destination` and `continue-source` make a VM
+ * run; only `stop-source`, `stop-source-again` and `take-back` stop one.
  */
 export type Effect =
   | { readonly do: 'hurry' }
@@ -32,7 +39,10 @@ export type Effect =
   | { readonly do: 'drain' }
   | { readonly do: 'prove' }
   | { readonly do: 'release-source' }
-  /** `patient`: until the destination has ended its load, and for as long as a broken link may take to come back. */
+  /**
+   * `patient`: until the destination has ended its load, and for as long as a broken link may
+   * take to come back.
+   */
   | { readonly do: 'look'; readonly patient: boolean }
   | { readonly do: 'start-destination' }
   | { readonly do: 'end-source' }
@@ -47,13 +57,17 @@ export type Effect =
 export type RecordedStep = 'stop' | 'prepared' | 'commit' | 'running';
 
 /**
- * `begin` starts the machine. `done` and `failed` answer the one outstanding effect; a passed deadline is a failure.
- * `lost`: the operator cancels, a gateway or a QEMU fails, the guest ends: heeded until COMMIT is being recorded.
+ * `begin` starts the machine. `done` and `failed` answer the one outstanding effect; a passed deadline
+ * is a failure. `lost`: the operator cancels, a gateway or a QEMU fails, the guest ends: heeded until
+ * COMMIT is being recorded.
  */
 export type Fact =
   | { readonly fact: 'begin' }
   | { readonly fact: 'done'; readonly ends?: Ends; readonly ended?: EndedHow }
-  /** `refused`: the end answered with an error, which proves that the effect did not happen. Without it the answer is lost. */
+  /**
+   * `refused`: the end answered with an error, which proves that the effect did not happen. Without it
+   * the answer is lost.
+   */
   | {
       readonly fact: 'failed';
       readonly why: string;
@@ -62,7 +76,10 @@ export type Fact =
     }
   | ({ readonly fact: 'lost' } & Loss);
 
-/** `guestEnded`: the guest, or whoever else has a hand on its QEMU, ended or stopped the VM: it is left as it is. */
+/**
+ * `guestEnded`: the guest, or whoever else has a hand on its QEMU, ended or stopped the VM: it is
+ * left as it is.
+ */
 export interface Loss {
   readonly why: string;
   readonly guestEnded?: string | null;
@@ -79,7 +96,10 @@ export interface Known {
   /** Only a guest that ran is started again, on whichever side. */
   readonly guestWasRunning: boolean;
   readonly sourceAfter: 'keep' | 'quit';
-  /** The VM's stop was asked for, or taken on, by this migration. Nothing else gives the right to continue the source. */
+  /**
+   * The VM's stop was asked for, or taken on, by this migration. Nothing else gives the right
+   * to continue the source.
+   */
   readonly stopIsOurs: boolean;
   readonly prepared: boolean;
   readonly commit: Recorded;
@@ -142,7 +162,10 @@ export interface HandoverState {
   readonly outcome: Outcome | null;
 }
 
-/** `effect`: carry it out and answer it. `halt`: give up the outstanding one, wait until it has stopped, then answer it. */
+/**
+ * `effect`: carry it out and answer it. `halt`: give up the outstanding one, wait until it has
+ * stopped, then answer it.
+ */
 export interface Step {
   readonly state: HandoverState;
   readonly effect: Effect | null;

@@ -1,6 +1,7 @@
 /**
- * The way back: the destination is ended and seen gone, the source's migration is cancelled, its settings are put back, and
- * its VM continues, if it was this migration that stopped it. null: the fact belongs to no phase of the way back.
+ * The way back: the destination is ended and seen gone, the source's migration is cancelled, its settings are
+ * put back, and its VM continues, if it was this migration that stopped it. null: the fact belongs to no
+ * phase of the way back.
  */
 
 import { end, endsOf, go, inDoubt, LOOK, withKnown } from './moves.ts';
@@ -95,8 +96,8 @@ function destinationEnded(state: HandoverState, fact: Fact): Step {
 }
 
 /**
- * Nobody starts a destination but whoever was told to commit. Whoever ran the migration knows that no start was sent; from a
- * journal that is only sure while the destination has not loaded the whole VM.
+ * Nobody starts a destination but whoever was told to commit. Whoever ran the migration knows that no start
+ * was sent; from a journal that is only sure while the destination has not loaded the whole VM.
  */
 function mayBeLeftBehind(state: HandoverState): boolean {
   return !state.startMayHaveBeenSent && state.neverRan === null && (state.live || !state.known.prepared);

@@ -1,6 +1,7 @@
 /**
- * A lane with its present connection: how long it has had none, how far the other end is, and what is told of it.
- * Pure. Not responsible for what a lane carries (lane.ts), nor for when a connection changes its state (session.ts).
+ * A lane with its present connection: how long it has had none, how far the other end is, and what is
+ * told of it. Pure. Not responsible for what a lane carries (lane.ts), nor for when a connection
+ * changes its state (session.ts).
  */
 
 import type { Connection } from './connection.ts';
@@ -11,7 +12,10 @@ import type { LinkLimits } from './limits.ts';
 export interface ConnectedLane {
   readonly lane: Lane;
   connection: Connection;
-  /** Since when the lane has no open connection; null while it has one, and at a destination nobody called yet. */
+  /**
+   * Since when the lane has no open connection; null while it has one, and at a
+   * destination nobody called yet.
+   */
   downSinceMs: number | null;
   /** Whether the lane has ever had an open connection. */
   opened: boolean;

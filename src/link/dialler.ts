@@ -1,6 +1,6 @@
 /**
- * Keeps a connection on every lane, at the source: dials, waits until the connection is lost, waits a little, and dials
- * again. Not responsible for what goes over a connection: link.ts.
+ * Keeps a connection on every lane, at the source: dials, waits until the connection is lost, waits a little,
+ * and dials again. Not responsible for what goes over a connection: link.ts.
  */
 
 import { errorCode, errorMessage, GodwitError, sleep } from '../base/index.ts';
@@ -53,7 +53,7 @@ export class Dialler {
     }
   }
 
-  /** `error`; where it is a time-out, with the reason of the last failed attempt, which the time-out does not know. */
+  /** `error`. A time-out gets the reason of the last failed attempt as its cause. */
   explain(error: unknown): unknown {
     const cause = this.#lastError;
     if (!(error instanceof GodwitError) || error.code !== 'LINK_TIMEOUT' || cause === null) return error;

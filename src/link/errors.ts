@@ -1,4 +1,6 @@
-/** The link's error codes; docs/format/link.md says which rule each names. Not responsible for docs/errors.md. */
+/**
+ * The link's error codes; docs/format/link.md says which rule each names. Not responsible for docs/errors.md.
+ */
 
 import { GodwitError, type GodwitErrorOptions } from '../base/index.ts';
 

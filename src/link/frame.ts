@@ -1,6 +1,7 @@
 /**
- * Frames to bytes and back (docs/format/link.md, 2). The decoder takes bytes in any cut and checks a header before
- * it takes memory for the payload. Not responsible for what a frame means, nor for sequence rules (lane.ts).
+ * Frames to bytes and back (docs/format/link.md, 2). The decoder takes bytes in any cut and
+ * checks a header before it takes memory for the payload. Not responsible for what a frame means,
+ * nor for sequence rules (lane.ts).
  */
 
 import { crc32 } from 'node:zlib';
@@ -144,7 +145,10 @@ export class FrameDecoder {
     return true;
   }
 
-  /** Copied always: a transport may use the chunk's memory again, and a small message must not pin a large chunk. */
+  /**
+   * Copied always: a transport may use the chunk's memory again, and a small message must not
+   * pin a large chunk.
+   */
   #fillPayload(length: number): Uint8Array | null {
     this.#payload ??= this.takeMemory(length);
     const count = Math.min(length - this.#payloadFilled, this.#chunk.length - this.#at);

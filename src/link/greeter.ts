@@ -1,4 +1,6 @@
-/** Waits for the first frame of connections nobody knows yet, with a cap on how many wait and for how long. */
+/**
+ * Waits for the first frame of connections nobody knows yet, with a cap on how many wait and for how long.
+ */
 
 import { linkError } from './errors.ts';
 import { type Frame, FrameDecoder } from './frame.ts';
@@ -16,7 +18,10 @@ export class Greeter {
     this.#waitingMax = waitingMax;
   }
 
-  /** Calls `onFrame` with the first frame; `route` then sends all further traffic to its handlers. Else `onRefused`, or nothing when it closes. */
+  /**
+   * Calls `onFrame` with the first frame; `route` then sends all further traffic to its handlers. Else
+   * `onRefused`, or nothing when it closes.
+   */
   greet(
     transport: Transport,
     onFrame: (frame: Frame, decoder: FrameDecoder, route: Route) => void,

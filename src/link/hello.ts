@@ -1,4 +1,7 @@
-/** HELLO, WELCOME, ACK, PING and ERROR payloads (docs/format/link.md, 3 and 4). Not responsible for judging them: session.ts. */
+/**
+ * HELLO, WELCOME, ACK, PING and ERROR payloads (docs/format/link.md, 3 and 4). Not responsible
+ * for judging them: session.ts.
+ */
 
 import { Reader, Writer } from './bytes.ts';
 import { linkError } from './errors.ts';
@@ -60,8 +63,8 @@ export function encodeHello(hello: Hello): Uint8Array {
 }
 
 /**
- * Reads HELLO or WELCOME. The version is checked here, before anything that a later version may lay out differently.
- * Errors: LINK_VERSION, LINK_MESSAGE.
+ * Reads HELLO or WELCOME. The version is checked here, before anything that a later version may lay out
+ * differently. Errors: LINK_VERSION, LINK_MESSAGE.
  */
 export function decodeHello(payload: Uint8Array, own: ProtocolVersion): Hello {
   const reader = new Reader(payload, 'HELLO');

@@ -1,6 +1,6 @@
 /**
- * Who this end of the link is, as HELLO and WELCOME say it, and whom it accepts at the other end (docs/format/link.md,
- * 3). Pure. Not responsible for what follows from it: session.ts.
+ * Who this end of the link is, as HELLO and WELCOME say it, and whom it accepts at the other end
+ * (docs/format/link.md, 3). Pure. Not responsible for what follows from it: session.ts.
  */
 
 import { assert } from '../base/index.ts';
@@ -55,7 +55,9 @@ export class Identity {
     return controlFrame(type, payload);
   }
 
-  /** Reads HELLO or WELCOME. Throws where it comes from another migration, or from one set up otherwise. */
+  /**
+   * Reads HELLO or WELCOME. Throws where it comes from another migration, or from one with other settings.
+   */
   read(frame: Frame): Hello {
     const hello = decodeHello(frame.payload, this.version);
     if (!Buffer.from(hello.migrationId).equals(this.#migrationId)) {

@@ -1,6 +1,7 @@
 /**
- * What the owner of a link is handed: of each lane one message at a time, in order; and a barrier once every lane has
- * reached it (docs/format/link.md, 5). Pure. Not responsible for frames' arrival (lane.ts, session.ts).
+ * What the owner of a link is handed: of each lane one message at a time, in order; and a
+ * barrier once every lane has reached it (docs/format/link.md, 5). Pure. Not responsible for
+ * frames' arrival (lane.ts, session.ts).
  *
  * A lane:  ready -> with the owner -> ready
  *          ready -> at a barrier -> ready, when the owner is done with the barrier that lane 0 hands over
@@ -67,7 +68,10 @@ export class Inbox {
     return { kind: 'barrier', id: this.#barriersPassed + 1 };
   }
 
-  /** The owner is done with the message it took from `lane`. Returns the number of a barrier, which is passed now; else null. */
+  /**
+   * The owner is done with the message it took from `lane`. Returns the number of a barrier, which is
+   * passed now; else null.
+   */
   consumed(lane: number, nowMs: number): number | null {
     const place = this.#place(lane);
     assert(place.busy, 'only a message that was taken is consumed');

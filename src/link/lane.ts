@@ -35,7 +35,7 @@ export interface LaneStats {
   readonly bufferedBytes: number;
 }
 
-/** More received bytes than this are acknowledged at once, fewer wait for company. */
+/** More received bytes than this are acknowledged at once; fewer wait for more. */
 const ACK_BYTES = 256 * 1024;
 
 export class Lane {
@@ -100,7 +100,10 @@ export class Lane {
     });
   }
 
-  /** The next frame this connection has not carried and the other end has room for; null if there is none. */
+  /**
+   * The next frame that this connection has not carried and for which the other end has room; null if there
+   * is none.
+   */
   nextFrame(): Pending | null {
     const frame = this.#pending[this.#cursor];
     if (frame === undefined || frame.endOffset > this.#peerCredit) return null;
@@ -198,7 +201,7 @@ export class Lane {
     return this.#inbox[this.#inboxHead] ?? null;
   }
 
-  /** The frame at the head is done with: its bytes become credit again. */
+  /** The owner is done with the frame at the head: its bytes become credit again. */
   consume(nowMs: number): Frame {
     const frame = this.#inbox[this.#inboxHead];
     assert(frame !== undefined, 'only a frame that is there is consumed');

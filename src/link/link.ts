@@ -1,7 +1,7 @@
 /**
- * A live link: it joins the protocol (session.ts), the connections (dialler.ts, greeter.ts, wire.ts) and the owner.
- * It moves bytes between transports and session, and hands the owner one message a lane at a time.
- * Not responsible for the protocol's rules nor for sockets (transports/).
+ * A live link: it joins the protocol (session.ts), the connections (dialler.ts, greeter.ts, wire.ts) and the
+ * owner. It moves bytes between transports and session, and hands the owner one message a lane at a time. Not
+ * responsible for the protocol's rules nor for sockets (transports/).
  */
 
 import { type Clock, errorCode, errorMessage, GodwitError, sleep, systemClock } from '../base/index.ts';
@@ -19,7 +19,10 @@ import { Wire } from './wire.ts';
 
 /** How often silence is looked for and PINGs are sent that are due. */
 const WATCH_MS = 250;
-/** How long `close` waits for the other end's GOODBYE. Everything was acknowledged before, so nothing can be lost. */
+/**
+ * How long `close` waits for the other end's GOODBYE. Everything was acknowledged before, so
+ * nothing can be lost.
+ */
 const GOODBYE_MS_MAX = 2000;
 /** Connections that may wait for their first frame: each lane's and its successor's, and a few strangers'. */
 const STRANGERS_MAX = 8;
@@ -27,11 +30,13 @@ const STRANGERS_MAX = 8;
 export type LinkEvent =
   | { readonly kind: 'connected'; readonly lane: number; readonly epoch: number; readonly transport: string }
   | { readonly kind: 'disconnected'; readonly lane: number; readonly reason: string }
-  /** A connection was turned away; the link goes on. */
+  /** A connection was refused; the link goes on. */
   | { readonly kind: 'refused'; readonly code: string; readonly reason: string };
 
 export interface LinkOptions extends SessionOptions {
-  /** A lane's next message comes when the promise for the one before has resolved. A rejection ends the link. */
+  /**
+   * A lane's next message comes when the promise for the one before has resolved. A rejection ends the link.
+   */
   readonly onMessage: (message: Message, lane: number) => void | Promise<void>;
   readonly onEvent?: (event: LinkEvent) => void;
   /** Bytes of `lane` were acknowledged: its capacity has grown. */
@@ -94,15 +99,18 @@ export class Link {
     return this.#session.capacityBytes(lane);
   }
 
-  /** Resolves when `lane` has room for `bytes`; where that is more than the whole buffer, when the buffer is empty. */
+  /**
+   * Resolves when `lane` has room for `bytes`; where that is more than the whole buffer, when
+   * the buffer is empty.
+   */
   writable(lane: number, bytes: number, signal?: AbortSignal): Promise<void> {
     const enough = Math.min(bytes, this.#session.limits.resendBytesMax);
     return this.#waiters.until(() => this.#session.capacityBytes(lane) >= enough, signal);
   }
 
   /**
-   * Queues a message without waiting: ask `capacityBytes` or `writable` before page batches. `checksum`: CRC-32 of a
-   * page batch, where it is known.
+   * Queues a message without waiting: ask `capacityBytes` or `writable` before page batches. `checksum`:
+   * CRC-32 of a page batch, where it is known.
    */
   send(lane: number, message: Message, checksum?: number): void {
     this.#ended.signal.throwIfAborted();
@@ -157,7 +165,10 @@ export class Link {
 
   // Connections
 
-  /** At the destination: takes a connection that somebody opened. A connection that is refused causes an event, no error. */
+  /**
+   * At the destination: takes a connection that somebody opened. A connection that is refused causes
+   * an event, no error.
+   */
   accept(transport: Transport): void {
     if (this.#ended.signal.aborted) {
       transport.destroy();
@@ -326,7 +337,10 @@ export class Link {
     this.#pumpAll();
   }
 
-  /** Called after every change: wakes those who wait, and ends the link once GOODBYE went both ways on every lane. */
+  /**
+   * Called after every change: wakes those who wait, and ends the link once GOODBYE went both
+   * ways on every lane.
+   */
   #settle(): void {
     this.#waiters.check();
     if (this.#wires.every((_, lane) => this.#session.finished(lane))) this.#end(null);

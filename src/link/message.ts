@@ -1,4 +1,7 @@
-/** What the gateways say to each other in lane frames (docs/format/link.md, 5). Not responsible for page batches: src/pages/codec. */
+/**
+ * What the gateways say to each other in lane frames (docs/format/link.md, 5). Not responsible
+ * for page batches: src/pages/codec.
+ */
 
 import { assert } from '../base/index.ts';
 import { Reader, Writer } from './bytes.ts';
@@ -17,7 +20,9 @@ export type Message =
       readonly kind: 'pages';
       /** What arrives is valid until its handler is done: the memory is used again. */
       readonly batch: Uint8Array;
-      /** CRC-32 of `batch`. What arrives has it, checked; what is sent may have it, where a worker made it. */
+      /**
+       * CRC-32 of `batch`. What arrives has it, checked; what is sent may have it, where a worker made it.
+       */
       readonly checksum?: number;
       /** The other end has it: `batch` will not be read again. Not called when the link ends before. */
       readonly onArrived?: () => void;
@@ -69,7 +74,10 @@ export interface EncodedMessage {
   readonly payload: Uint8Array;
 }
 
-/** Throws LINK_PROTOCOL when `from` may not say this on `lane`: the same check for what we send and what arrives. */
+/**
+ * Throws LINK_PROTOCOL when `from` may not say this on `lane`: the same check for what we
+ * send and what arrives.
+ */
 export function checkPlace(kind: MessageKind, from: LinkRole, lane: number): void {
   const rule = RULES[kind];
   if (rule.from !== 'both' && rule.from !== from) {

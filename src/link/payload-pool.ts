@@ -1,6 +1,7 @@
 /**
- * Memory for large payloads, used again: fresh megabytes for each batch cost page faults and garbage collection, half of
- * what receiving costs. Not responsible for small payloads, which may be kept by whoever gets them.
+ * Memory for large payloads, used again: fresh megabytes for each batch cost page faults and
+ * garbage collection, half of what receiving costs. Not responsible for small payloads, which may
+ * be kept by whoever gets them.
  */
 
 const CLASS_BYTES = 256 * 1024;
@@ -28,7 +29,10 @@ export class PayloadPool {
     return memory.subarray(0, length);
   }
 
-  /** Nobody looks at `payload` any more. Memory that was handed to another thread is empty by now and not taken. */
+  /**
+   * Nobody looks at `payload` any more. Memory that was handed to another thread is empty by
+   * now and not taken.
+   */
   give(payload: Uint8Array): void {
     const { buffer, byteOffset, length } = payload;
     if (length < POOLED_BYTES_MIN || byteOffset !== 0 || buffer.byteLength % CLASS_BYTES !== 0) return;

@@ -171,7 +171,10 @@ const step: fc.Arbitrary<Step> = fc.tuple(
   fc.nat(100),
 );
 
-/** Any interleaving of sending, partial delivery, cuts and consumption, against a list per lane: the naive twin of the link. */
+/**
+ * Any interleaving of sending, partial delivery, cuts and consumption, against a list per lane: the naive
+ * twin of the link.
+ */
 test('model: every lane delivers its messages once and in order, and nothing passes a barrier', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 150 }), (steps) => {

@@ -1,7 +1,7 @@
 /**
- * The link's state machine, both ends: bytes and times in, bytes and messages out (docs/format/link.md, 3 to 5).
- * Pure: no sockets, no timers. Not responsible for who may connect (identity.ts), for which message the owner gets next
- * (inbox.ts), for dialling (dialler.ts), nor for transports and timers (link.ts).
+ * The link's state machine, both ends: bytes and times in, bytes and messages out (docs/format/link.md, 3 to
+ * 5). Pure: no sockets, no timers. Not responsible for who may connect (identity.ts), for which message the
+ * owner gets next (inbox.ts), for dialling (dialler.ts), nor for transports and timers (link.ts).
  *
  * A lane's connection:  down -> greeting (HELLO sent) -> open -> down ...
  *                       open -> finished (GOODBYE both ways)
@@ -110,8 +110,8 @@ export class Session {
   }
 
   /**
-   * down | open -> open, at the destination: the first frame of a new connection and the decoder that read it.
-   * Returns the lane and WELCOME. Errors: those of docs/format/link.md, 3; nothing changes then.
+   * down | open -> open, at the destination: the first frame of a new connection and the decoder that read
+   * it. Returns the lane and WELCOME. Errors: those of docs/format/link.md, 3; nothing changes then.
    */
   accepted(frame: Frame, decoder: FrameDecoder, nowMs: number): { lane: number; welcome: Uint8Array } {
     assert(this.role === 'destination', 'the destination accepts');
@@ -255,7 +255,10 @@ export class Session {
     return id;
   }
 
-  /** The next message of `lane`; none while one is with the owner or a barrier holds the lane. Answer with `consumed`. */
+  /**
+   * The next message of `lane`; none while one is with the owner or a barrier holds the
+   * lane. Answer with `consumed`.
+   */
   takeMessage(lane: number, nowMs: number): Message | null {
     return this.#inbox.take(lane, nowMs);
   }
@@ -294,7 +297,9 @@ export class Session {
     return null;
   }
 
-  /** When `lane` wants to be asked for output again although nothing arrives; null: not before something does. */
+  /**
+   * When `lane` wants to be asked for output again although nothing arrives; null: not before something does.
+   */
   ackDueMs(lane: number): number | null {
     return this.#state(lane).lane.ackDueMs();
   }

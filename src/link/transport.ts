@@ -15,8 +15,8 @@ export interface Transport {
   /** Starts the flow; called once. */
   open(handlers: TransportHandlers): void;
   /**
-   * Takes all chunks, always. False: wait for `onWritable`. The chunks must not change before `onTaken`, which is not
-   * called when the connection breaks first.
+   * Takes all chunks, always. False: wait for `onWritable`. The chunks must not change before `onTaken`,
+   * which is not called when the connection breaks first.
    */
   write(chunks: readonly Uint8Array[], onTaken?: () => void): boolean;
   /** Closes after what was written has gone out. */

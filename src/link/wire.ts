@@ -1,6 +1,6 @@
 /**
- * A lane's present transport, whether it takes more, and the timer of the lane's next acknowledgement. Not responsible
- * for what is written.
+ * A lane's present transport, whether it takes more, and the timer of the lane's next acknowledgement. Not
+ * responsible for what is written.
  */
 
 import { assert } from '../base/index.ts';

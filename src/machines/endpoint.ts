@@ -1,10 +1,15 @@
-/** One end of a migration as a journal names it, so that whoever finds it can reach and recognise its QEMU. */
+/**
+ * One end of a migration as a journal names it, so that whoever finds it can reach and recognise its QEMU.
+ */
 
 import { z } from 'zod';
 
 export const endpointSchema = z.object({
   qmpPath: z.string(),
-  /** Its process, as process-identity.ts names it: another QEMU may listen at that path later. null: not visible from here. */
+  /**
+   * Its process, as process-identity.ts names it: another QEMU may listen at that path later. null:
+   * not visible from here.
+   */
   identity: z.string().nullable().default(null),
   /** The migration whose claim its QEMU carries; null: it was never claimed. */
   claim: z.string().nullable().default(null),

@@ -28,7 +28,7 @@ function sourceSeen(status: MachineStatus): SourceSeen {
   const { runState } = status;
   if (runState === 'postmigrate') return 'released';
   if (GUEST_MADE.has(runState)) return 'guest-made';
-  // What a newer QEMU may call a VM that does not stand still counts as running: then nobody starts another one.
+  // An unknown state of a newer QEMU counts as running, so that nobody starts a second VM.
   return SOURCE_STOPPED.has(runState) ? 'stopped' : 'running';
 }
 
@@ -48,7 +48,7 @@ export interface LookOptions {
   /** How long an end may be silent. */
   readonly sourceMs: number;
   readonly destinationMs: number;
-  /** The destination may be loading still: looks again until it has ended that, or for so long. 0: once. */
+  /** How long to look again while the destination is still loading. 0: look once. */
   readonly settleMs: number;
   /** Also what the source says of its migration. */
   readonly asksMigration: boolean;

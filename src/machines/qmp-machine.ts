@@ -1,4 +1,7 @@
-/** One QEMU through its QMP socket; connects when asked and again after a failure. Not responsible for which command is right. */
+/**
+ * One QEMU through its QMP socket; connects when asked and again after a failure. Not responsible for
+ * which command is right.
+ */
 
 import { errorCode, errorMessage, GodwitError, sleep, systemClock } from '../base/index.ts';
 import type { EndedHow } from '../handover/index.ts';
@@ -21,7 +24,7 @@ import type { Machine, MachineStatus } from './types.ts';
 
 const POLL_MS = 10;
 const FORWARD_TIMEOUT_MS = 10_000;
-/** Another ssh session only to ask for a process: not before the ordinary way has failed. */
+/** For an ssh session that only asks for a process; it is opened when the ordinary way has failed. */
 const PROOF_TIMEOUT_MS = 5_000;
 /** No ssh answers sooner. */
 const PROOF_MS_MIN = 200;
@@ -115,7 +118,9 @@ export class QmpMachine implements Machine, QmpExecutor {
     if (claim !== null) await releaseClaim(this, claim);
   }
 
-  /** One command over whichever connection there is; a connection that ends leaves the way free for the next. */
+  /**
+   * One command over whichever connection there is; a connection that ends leaves the way free for the next.
+   */
   async execute(command: string, args?: JsonObject, options?: ExecuteOptions): Promise<unknown> {
     const qemu = await this.#open(options?.timeoutMs ?? null);
     try {
@@ -176,13 +181,14 @@ export class QmpMachine implements Machine, QmpExecutor {
   }
 
   /**
-   * Only proof is proof. Here the process decides: one on its way out has closed its socket and not yet its disks. Of another host its own
-   * system is asked; that nobody took a connection there is silence, whoever says so.
+   * Only proof is proof. On this host the process decides, because a QEMU that is ending closes its socket
+   * before its disks. On another host its own system is asked: that nobody takes a connection there is
+   * silence, whoever says so.
    */
   async #isGone(error: unknown, deadlineMs: number): Promise<boolean> {
     const { identity, reach } = this.#endpoint;
     if (!this.#isFar) return identity === null ? isRefused(error) : !(await isAlive(identity));
-    // It had answered that it ends, and its connection has ended.
+    // It had answered `quit`, and then its connection ended.
     if (this.#quits && this.#forward?.alive === true && errorCode(error) === 'QMP_CLOSED') return true;
     if (reach?.listener != null) return this.#isRefusedThere();
     if (identity === null || reach === null || reach.host === null) return false;
@@ -191,7 +197,10 @@ export class QmpMachine implements Machine, QmpExecutor {
     return (await isFarProcessAlive(reach, identity, AbortSignal.timeout(leftMs))) === false;
   }
 
-  /** `godwit receive` over there tried the socket itself and found nobody: that is its host's word, unlike what ssh says of a forward. */
+  /**
+   * The far `godwit receive` tried the socket itself and found nobody. That is the word of its host; what ssh
+   * says of a forward is not.
+   */
   async #isRefusedThere(): Promise<boolean> {
     if (this.#client !== null || this.#forward === null) return false;
     await sleep(REFUSAL_DELAY_MS);

@@ -1,12 +1,15 @@
 /**
- * The port "who controls this VM": what the handover asks of an end, whoever that is (QMP here; libvirt's daemon elsewhere). What COMMIT
- * announces is `start` of the destination's machine. Types only; contract.testing.ts says in tests what every machine must keep.
+ * The port "who controls this VM": what the handover asks of an end, whoever that is (QMP here; libvirt's
+ * daemon elsewhere). What COMMIT announces is `start` of the destination's machine. Types only.
  */
 
 import type { EndedHow } from '../handover/index.ts';
 import type { PreviousSettings } from '../qmp/index.ts';
 
-/** `gone`: its process has surely ended. `silent`: it may live, but does not answer, or nobody can be sure whether it does. */
+/**
+ * `gone`: its process has surely ended. `silent`: it may live, but does not answer, or nobody can be
+ * sure whether it does.
+ */
 export type MachineStatus =
   | { readonly state: 'answers'; readonly runState: string }
   | { readonly state: 'gone'; readonly why: string }
@@ -15,7 +18,10 @@ export type MachineStatus =
 export interface Machine {
   /** Never rejects. `withinMs`: how long it may be silent before that is said. */
   status(withinMs: number): Promise<MachineStatus>;
-  /** Has the VM run: the source goes on, the destination takes over. A refusal rejects with the end's own error. */
+  /**
+   * Makes the VM run: the source goes on, or the destination takes over. Where the end refuses, rejects with
+   * its error.
+   */
   start(): Promise<void>;
   /** Stops the VM; one that still loads will not start by itself. */
   stop(): Promise<void>;

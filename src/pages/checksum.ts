@@ -1,7 +1,8 @@
 /**
- * An order-independent checksum over page copies. Both gateways add every copy they hand on; equal counts and sums mean
- * that the same copies arrived, in whatever order and over whatever connections. It finds damage and loss, not malice
- * (TLS does that). Not responsible for which copy is the newest: that is the link's sequence rule.
+ * An order-independent checksum over page copies. Both gateways add every copy they hand on; equal
+ * counts and sums mean that the same copies arrived, in whatever order and over whatever connections. It
+ * finds damage and loss, not malice (TLS does that). Not responsible for which copy is the newest: that
+ * is the link's sequence rule.
  */
 
 import { assert } from '../base/index.ts';
@@ -48,8 +49,8 @@ export class PageChecksum {
     let b = 0;
     let c = 0;
     let d = 0;
-    // Four chains, because a multiplication takes three cycles and a chain waits for each. The shifts bring high bits
-    // down: without them two flips of bit 31 in one chain would cancel.
+    // Four chains, because a multiplication takes three cycles and a chain waits for each. The shifts bring
+    // high bits down: without them two flips of bit 31 in one chain would cancel.
     for (let word = at; word < at + WORDS; word += 4) {
       a = Math.imul(a ^ words[word]!, M0);
       b = Math.imul(b ^ words[word + 1]!, M1);

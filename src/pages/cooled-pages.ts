@@ -1,8 +1,8 @@
 /**
- * The histogram of pages that were rewritten once and have been clean for the whole window since. Nobody visits them, yet
- * their rate must fall as they stay clean, or a forecast would count a boot-time write for ever. So the histogram ages as
- * a whole: a page whose age doubles falls by one class, which takes as long as the page is old.
- * Not responsible for recently dirty pages.
+ * The histogram of pages that were rewritten once and have been clean for the whole window since. Nobody
+ * visits them, yet their rate must fall as they stay clean, or a forecast would count a boot-time write for
+ * ever. So the histogram ages as a whole: a page whose age doubles falls by one class, which takes as long as
+ * the page is old. Not responsible for recently dirty pages.
  */
 
 import { REWRITE_CLASSES } from '../vm/index.ts';

@@ -1,14 +1,17 @@
 /**
- * How often a page is rewritten, in two bytes: an estimated interval between rewrites on a log scale, and a saturating
- * log count of modifications. Pure functions and tables; not responsible for where the bytes are stored.
+ * How often a page is rewritten, in two bytes: an estimated interval between rewrites on a log scale,
+ * and a saturating log count of modifications. Pure functions and tables; not responsible for where
+ * the bytes are stored.
  *
- * Samples are dirty bits seen at QEMU's passes (50 ms .. 10 s apart), so an interval shorter than a pass cannot be seen:
- * such a page reads as rewritten once a pass.
+ * Samples are dirty bits seen at QEMU's passes (50 ms .. 10 s apart), so an interval shorter than a pass
+ * cannot be seen: such a page reads as rewritten once a pass.
  */
 
 import { REWRITE_CLASSES } from '../vm/index.ts';
 
-/** What a heat tick counts wherever pages are put or rewritten. A u16 stamp of such ticks spans 17 minutes. */
+/**
+ * What a heat tick counts wherever pages are put or rewritten. A u16 stamp of such ticks spans 17 minutes.
+ */
 export const HEAT_TICK_MS = 16;
 
 export function heatTickOf(nowMs: number): number {
@@ -38,7 +41,10 @@ export function intervalCodeOfTicks(ticks: number): number {
 /** The weight of a new sample: 1/4 remembers about the last 8 rewrites. */
 const SAMPLE_WEIGHT = 0.25;
 
-/** Exponential average of the intervals, in the linear domain (an average of logarithms would overstate the rate). */
+/**
+ * Exponential average of the intervals, in the linear domain (an average of logarithms
+ * would overstate the rate).
+ */
 export function blendIntervalCode(code: number, sampleTicks: number): number {
   const before = TICKS_OF_CODE[code]!;
   return CODE_OF_TICKS[(before + (sampleTicks - before) * SAMPLE_WEIGHT + 0.5) | 0]!;
@@ -56,7 +62,9 @@ export function codeLimitOfRate(perSecondMax: number): number {
   return limit;
 }
 
-/** Class of the rewrite histogram (src/vm/statistics.ts): c counts rates in [2^(c-16), 2^(c-15)) per second. */
+/**
+ * Class of the rewrite histogram (src/vm/statistics.ts): c counts rates in [2^(c-16), 2^(c-15)) per second.
+ */
 export const REWRITE_CLASS_OF_CODE = new Uint8Array(256);
 for (let code = 1; code <= CODE_MAX; code++) {
   const exponent = Math.floor(Math.log2(ratePerSecondOfCode(code)));

@@ -1,6 +1,7 @@
 /**
- * The pages that the hold in force keeps back (F): who belongs to it, and what changes when the hold does. Moves pages
- * between the queue and the held set. Not responsible for arrivals and the end of an iteration (page-index.ts).
+ * The pages that the hold in force keeps back (F): who belongs to it, and what changes when the hold does.
+ * Moves pages between the queue and the held set. Not responsible for arrivals and the end of an iteration
+ * (page-index.ts).
  */
 
 import type { Hold } from '../vm/index.ts';

@@ -95,8 +95,8 @@ export function sumOutside(regions: Uint8Array, histogram: Uint32Array): number 
 }
 
 /*
- * Membership in F, for the window and rate holds. `history` has the running iteration in bit 0; `code` is an interval
- * code (heat.ts), 0 when nothing is known.
+ * Membership in F, for the window and rate holds. `history` has the running iteration in bit 0; `code` is an
+ * interval code (heat.ts), 0 when nothing is known.
  */
 
 /** A page just arrived: does it enter? Nothing leaves before the iteration ends. */

@@ -1,4 +1,7 @@
-/** What the running iteration has counted of dirty pages. Whoever sees a page change writes the fields: they are part of the hot path. */
+/**
+ * What the running iteration has counted of dirty pages. Whoever sees a page change writes the fields: they
+ * are part of the hot path.
+ */
 
 export class IterationTally {
   /** Distinct pages that arrived in the first pass, or that were dirtied in a later iteration. */

@@ -1,6 +1,7 @@
 /**
- * A set of small integers as a bitmap with summary bitmaps above it (one bit a word, 1/32 each level), so that the
- * next member is found in O(levels) however sparse the set is. Not responsible for what the members mean.
+ * A set of small integers as a bitmap with summary bitmaps above it (one bit a word, 1/32 each
+ * level), so that the next member is found in O(levels) however sparse the set is. Not responsible
+ * for what the members mean.
  */
 
 import { assert } from '../base/index.ts';
@@ -88,8 +89,8 @@ export class LayeredBitmap {
   }
 
   /**
-   * Removes members in ascending order from `from` on, writing them to `out` from position `filled` up to `limit`;
-   * returns the new fill. It does not wrap around.
+   * Removes members in ascending order from `from` on, writing them to `out` from position `filled` up to
+   * `limit`; returns the new fill. It does not wrap around.
    */
   drain(from: number, out: Uint32Array, filled: number, limit: number): number {
     assert(limit <= out.length, 'the drained indexes fit their array');

@@ -1,6 +1,6 @@
 /**
- * A second, naive page index for the tests: a Map of plain objects, every question answered by looking at all pages.
- * It shares only the interval and counter tables (heat.ts) with the fast one. Not for production.
+ * A second, naive page index for the tests: a Map of plain objects, every question answered by looking at all
+ * pages. It shares only the interval and counter tables (heat.ts) with the fast one. Not for production.
  */
 
 import type { Hold, Order } from '../vm/index.ts';

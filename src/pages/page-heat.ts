@@ -1,6 +1,7 @@
 /**
- * Heat of all pages: when each was rewritten last, how often on average, how many times. Owns the stamp and estimate bits
- * of the page words and the interval and counter bits of the heat words. Not responsible for history, holds or queues.
+ * Heat of all pages: when each was rewritten last, how often on average, how many times. Owns the stamp and
+ * estimate bits of the page words and the interval and counter bits of the heat words. Not responsible for
+ * history, holds or queues.
  */
 
 import { assert } from '../base/index.ts';
@@ -58,7 +59,7 @@ export class PageHeat {
     let flags = word & LOW_HALF & ~BOUND_ONLY;
     const stamp = word >>> STAMP_SHIFT;
     if (stamp === 0) {
-      // No earlier rewrite to measure from: all that is known is a bound.
+      // There is no earlier rewrite to measure from, so only a bound is known.
       if ((flags & COOLED) !== 0) this.#cooled.remove(code);
       if (code === 0) code = intervalCodeOfTicks(this.#tick - this.#firstTick);
       flags = (flags & ~COOLED) | BOUND_ONLY;
@@ -91,7 +92,9 @@ export class PageHeat {
     return modificationsOfCounter((this.#heat[pageIndex]! >>> COUNTER_SHIFT) & COUNTER_MASK);
   }
 
-  /** The page was clean for the whole window: its age becomes its interval. Returns the word without a stamp. */
+  /**
+   * The page was clean for the whole window: its age becomes its interval. Returns the word without a stamp.
+   */
   cool(pageIndex: number, word: number, effectiveCode: number): number {
     this.#heat[pageIndex] = (this.#heat[pageIndex]! & ~INTERVAL_MASK) | effectiveCode;
     this.#cooled.add(effectiveCode);

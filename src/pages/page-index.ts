@@ -1,7 +1,8 @@
 /**
- * What is known of every page without its content: dirty history, heat, membership in the hold set, and where its newest
- * copy waits. The simulator runs this same class. Not responsible for contents (page-store.ts), for which pages a hold
- * keeps back (hold-members.ts) or an order takes next (send-queue.ts), for deciding anything (src/strategy), or for time: ticks are arguments.
+ * What is known of every page without its content: dirty history, heat, membership in the hold set, and
+ * where its newest copy waits. The simulator runs this same class. Not responsible for contents
+ * (page-store.ts), for which pages a hold keeps back (hold-members.ts) or an order takes next
+ * (send-queue.ts), for deciding anything (src/strategy), or for time: ticks are arguments.
  */
 
 import { assert } from '../base/index.ts';
@@ -50,7 +51,10 @@ export class PageIndex {
   readonly #heat: PageHeat;
   readonly #heatBytes: number;
   readonly #queue: SendQueue;
-  /** Pages dirty in one of the last 8 iterations, and members of F: all that an iteration's end has to look at. */
+  /**
+   * Pages dirty in one of the last 8 iterations, and members of F: all that an iteration's end
+   * has to look at.
+   */
   readonly #recent: LayeredBitmap;
   readonly #log = new IterationLog();
   readonly #regionShift: number;
@@ -93,8 +97,9 @@ export class PageIndex {
   }
 
   /**
-   * The newest copy of a page came out of QEMU's stream. During the first pass that says nothing about dirtying; after
-   * it the page counts as dirty in the running iteration. `heatTick` (heatTickOf) must not go back.
+   * The newest copy of a page came out of QEMU's stream. During the first pass that says nothing about
+   * dirtying; after it the page counts as dirty in the running iteration. `heatTick` (heatTickOf) must not go
+   * back.
    */
   arrive(pageIndex: number, heatTick: number, zero = false): void {
     assert(pageIndex < this.pageCount, 'the page lies in the layout');
@@ -130,7 +135,10 @@ export class PageIndex {
     this.#queue.place(pageIndex, word, held && !stopAndCopy ? STATE_HELD : STATE_QUEUED, zero ? 1 : 0);
   }
 
-  /** The next pages to send by the order in force; at most `max` and `out.length`. They leave the queue and count as sent. */
+  /**
+   * The next pages to send by the order in force; at most `max` and `out.length`. They leave the queue
+   * and count as sent.
+   */
   take(max: number, out: Uint32Array): number {
     return this.#queue.take(max, out);
   }
@@ -147,14 +155,19 @@ export class PageIndex {
     }
   }
 
-  /** The cap is full of held pages: the coldest go to the queue, because something must be sent to make room. */
+  /**
+   * The cap is full of held pages: the coldest go to the queue, because something must be sent to make room.
+   */
   spill(pages: number): number {
     const moved = this.#queue.spill(pages);
     this.#spilledPages += moved;
     return moved;
   }
 
-  /** true: the VM is stopped, what arrives is final and goes to the queue even from F. false: the attempt was given up. */
+  /**
+   * true: the VM is stopped, so what arrives is final and goes to the queue even if it is in F. false: the
+   * attempt was given up.
+   */
   setStopAndCopy(on: boolean): void {
     this.#members.stopAndCopy = on;
     this.#queue.restartHeldWalk();
@@ -170,8 +183,8 @@ export class PageIndex {
   }
 
   /**
-   * Deltas pay: a hot page is sent once before it is held, and its last copy will take `deltaBytesPerPage`. null: they do
-   * not, a hot page is held from the start and goes whole.
+   * A number: deltas pay, so a hot page is sent once before it is held, and its last copy will take
+   * `deltaBytesPerPage`. null: they do not pay, so a hot page is held from the start and goes whole.
    */
   setDeltaHold(deltaBytesPerPage: number | null): void {
     if ((deltaBytesPerPage === null) !== (this.#prices.deltaBytes === null)) {
@@ -184,12 +197,18 @@ export class PageIndex {
     this.#queue.setOrder(order);
   }
 
-  /** Takes effect for arrivals at once; members are re-evaluated, pages that are none any more go back to the queue. */
+  /**
+   * Takes effect for arrivals at once. Members are evaluated again; those that are no longer members go back
+   * to the queue.
+   */
   setHold(hold: Hold): void {
     this.#members.set(hold, this.#firstPassDone);
   }
 
-  /** The running iteration is over (the first one is QEMU's first pass). Work grows with the pages dirtied lately. */
+  /**
+   * The running iteration is over (the first one is QEMU's first pass). Work grows with
+   * the pages dirtied lately.
+   */
   endIteration(end: IterationEnd): IterationStats {
     this.#heat.advance(Math.max(this.#heat.tick, heatTickOf(end.nowMs)));
     this.#heat.ageCooled(end.nowMs - this.#log.startMs);

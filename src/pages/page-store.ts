@@ -1,7 +1,7 @@
 /**
- * The newest copy of every page that waits, under a hard memory cap: PageIndex for what is known, slots for contents,
- * references for deltas. Not responsible for encoding, for I/O, or for deciding: the gateway asks `roomPages` before it
- * reads on, and rules arrive as values.
+ * The newest copy of every page that waits, under a hard memory cap: PageIndex for what is known, slots for
+ * contents, references for deltas. Not responsible for encoding, for I/O, or for deciding: the gateway asks
+ * `roomPages` before it reads on, and rules arrive as values.
  *
  * A slot belongs to its page until `takeSlot` hands it to the caller, who gives it back with `releaseSlot` or
  * `keepReference`. So a worker may read a slot while a newer copy of the same page arrives in another one.
@@ -78,7 +78,7 @@ export class PageStore {
     return this.#pool.slotCount;
   }
 
-  /** Non-zero pages that can be put before anything is released; references give way. */
+  /** Non-zero pages that can be put before anything is released. References give way to them. */
   get roomPages(): number {
     return this.#pool.freeSlots + (this.#references === null ? 0 : this.#references.count);
   }
@@ -88,8 +88,9 @@ export class PageStore {
   }
 
   /**
-   * The newest copy of a page, at `heatTick` (heatTickOf): PAGE_SIZE_BYTES of `source` from `offset`. Give a Buffer where there is one, it copies
-   * without a view. Errors: GATEWAY_MEMORY when there is no room, which back-pressure by `roomPages` prevents.
+   * The newest copy of a page, at `heatTick` (heatTickOf): PAGE_SIZE_BYTES of `source` from `offset`. Give
+   * a Buffer where there is one, it copies without a view. Errors: GATEWAY_MEMORY when there is no room,
+   * which back-pressure by `roomPages` prevents.
    */
   put(pageIndex: number, heatTick: number, source: Uint8Array, offset: number): void {
     assert(pageIndex < this.index.pageCount, 'the page lies in the layout');
@@ -156,7 +157,10 @@ export class PageStore {
     this.#pool.release(slot);
   }
 
-  /** The slot's content was sent and becomes the page's reference; an older one is freed. Without references: released. */
+  /**
+   * The slot's content was sent and becomes the page's reference; an older one is
+   * freed. Without references: released.
+   */
   keepReference(pageIndex: number, slot: number): void {
     if (this.#references === null) {
       this.#pool.release(slot);
@@ -171,7 +175,10 @@ export class PageStore {
     return this.#references === null ? -1 : this.#references.slotOf(pageIndex);
   }
 
-  /** Takes the reference off the page and hands its slot over, so that no eviction can reuse it while a worker reads it. */
+  /**
+   * Takes the reference off the page and hands its slot over, so that no eviction can reuse it while
+   * a worker reads it.
+   */
   takeReferenceSlot(pageIndex: number): number {
     return this.#references === null ? -1 : this.#references.remove(pageIndex);
   }
@@ -198,7 +205,7 @@ export class PageStore {
   }
 }
 
-/** Every page once, its reference, and as many again on the way through workers. */
+/** Slots that can be used: every page, its reference, and as many again that workers are reading. */
 function slotsUseful(pageCount: number, references: boolean): number {
   return references ? pageCount * 2 : pageCount;
 }

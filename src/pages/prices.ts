@@ -34,7 +34,10 @@ export class Prices {
     this.#deltaBytes = bytes;
   }
 
-  /** Zero pages exactly, others by the estimates. Of the queue, those beyond the pages never sent are taken to have an older copy at the destination. */
+  /**
+   * Zero pages exactly, others by the estimates. Queued pages beyond the number of pages never sent are taken
+   * to have an older copy at the destination.
+   */
   backlog(waiting: Waiting, neverSentPages: number): Backlog {
     const { queuedPages, queuedZeroPages, heldPages, heldZeroPages } = waiting;
     const written = queuedPages - queuedZeroPages;
@@ -50,7 +53,9 @@ export class Prices {
     };
   }
 
-  /** What the guest writes next: deltas where they pay, but for pages that were never sent. */
+  /**
+   * What a page that the guest writes next costs: a delta where deltas pay, unless the page was never sent.
+   */
   writtenPageBytes(neverSentShare: number): number {
     if (this.#deltaBytes === null) return this.#wholeBytes;
     return neverSentShare * this.#wholeBytes + (1 - neverSentShare) * this.#deltaBytes;

@@ -1,7 +1,7 @@
 /**
- * The copies that the destination is known to have, kept to send deltas against. They give way when room is needed: a
- * clock sweeps the pages and evicts those not dirtied lately (unlikely to be sent again) before the others. Not
- * responsible for slots' memory.
+ * The copies that the destination is known to have, kept to send deltas against. They give way when room is
+ * needed: a clock sweeps the pages and evicts those not dirtied lately (unlikely to be sent again) before the
+ * others. Not responsible for slots' memory.
  */
 
 import { assert } from '../base/index.ts';

@@ -1,6 +1,7 @@
 /**
- * Which pages wait: eight queue classes and the held set, and the choice of the next ones to send. It owns the state,
- * zero and class bits of the page words; not responsible for deciding whether a page is held (page-index.ts).
+ * Which pages wait: eight queue classes and the held set, and the choice of the next ones to send.
+ * It owns the state, zero and class bits of the page words; not responsible for deciding whether a
+ * page is held (page-index.ts).
  */
 
 import { assert, unreachable } from '../base/index.ts';
@@ -31,7 +32,10 @@ export class SendQueue {
   readonly #meta: Int32Array;
   readonly #heat: Uint16Array;
   readonly #queues: LayeredBitmap[] = [];
-  /** Queued pages of zeros, of whatever class: they hardly use the link, and go along with those that do. */
+  /**
+   * Queued pages of zeros, of whatever class. They hardly use the link, so they fill up batches of other
+   * pages.
+   */
   readonly #zeros: LayeredBitmap;
   /** Where each class goes on: ascending addresses, then around. */
   readonly #cursors = new Float64Array(CLASSES);
@@ -93,7 +97,10 @@ export class SendQueue {
     return this.#order;
   }
 
-  /** Writes `word` as the page's word with state `target` and the zero bit; its state bits say where the page is now. */
+  /**
+   * Writes `word` as the page's word with state `target` and the zero bit; its state bits say where
+   * the page is now.
+   */
   place(pageIndex: number, word: number, wanted: number, zero: number): void {
     const target = wanted === STATE_HELD && this.#sendOnce && (word & SENT) === 0 ? STATE_QUEUED : wanted;
     const state = word & STATE_MASK;
@@ -119,7 +126,9 @@ export class SendQueue {
     this.#meta[pageIndex] = (word & ~(STATE_MASK | ZERO)) | target | (zero << ZERO_SHIFT);
   }
 
-  /** true: a page is held only once the destination has a copy of it, so that its last copy can be a delta. */
+  /**
+   * true: a page is held only once the destination has a copy of it, so that its last copy can be a delta.
+   */
   setSendOnce(on: boolean): void {
     this.#sendOnce = on;
     if (!on) return;
@@ -136,7 +145,10 @@ export class SendQueue {
     return (word & ZERO) !== 0 ? this.#zeros : this.#queues[this.#heat[pageIndex]! >>> CLASS_SHIFT]!;
   }
 
-  /** A queued page's heat or region changed: into the class that it belongs to now. `code` overrides the stored interval. */
+  /**
+   * A queued page's heat or region changed: into the class that it belongs to now. `code`
+   * overrides the stored interval.
+   */
   reclass(pageIndex: number, code = this.#heat[pageIndex]! & INTERVAL_MASK): void {
     if ((this.#meta[pageIndex]! & ZERO) !== 0) return;
     const heat = this.#heat[pageIndex]!;
@@ -202,14 +214,16 @@ export class SendQueue {
     return this.#seenPages;
   }
 
-  /** The next pages to send, in the order in force and with zero pages beside them; they are no longer queued. */
+  /**
+   * The next pages to send, in the order in force and with zero pages beside them; they are no longer queued.
+   */
   take(max: number, out: Uint32Array): number {
     const limit = Math.min(max, out.length);
     const others = limit - Math.min(this.#zeros.count, limit >>> 1);
     let filled = 0;
-    // Nothing is known of heat yet: pages sent before it is are spread over RAM by following QEMU's own first pass, so
-    // that a hot region at low addresses is not sent whole in vain. The freshest copies, whatever their class: those of
-    // before have had the time to be written again, and the next sync will tell.
+    // Nothing is known of heat yet. Pages follow QEMU's own first pass, so that they are spread over RAM and
+    // a hot region at low addresses is not sent whole in vain. The freshest copies go, whatever their class:
+    // older ones have had the time to be written again, which the next sync will tell.
     if (this.#order.kind !== 'address' && this.#frontier !== this.#frontierTaken) {
       this.#frontierTaken = this.#frontier;
       const from = Math.max(0, this.#frontier - FRONTIER_PAGES);
@@ -280,7 +294,8 @@ export class SendQueue {
     this.#heldClass = -1;
   }
 
-  // Walks the held set once a class, so that no order needs to be kept: at most 8 walks drain it, each over what is left.
+  // Walks the held set once a class, so that no order needs to be kept: at most 8 walks drain it, each
+  // over what is left.
   #nextHeld(): number {
     for (;;) {
       if (this.#heldClass < 0) {

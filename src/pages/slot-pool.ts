@@ -1,6 +1,7 @@
 /**
- * Page-sized slots in shared memory: chunks are taken when first needed and kept to the end, never more slots than the
- * cap allows. The lowest free slot is used first, so that no more memory is taken than was needed at once. Not responsible for who owns a slot.
+ * Page-sized slots in shared memory: chunks are taken when first needed and kept to the end, never more slots
+ * than the cap allows. The lowest free slot is used first, so that no more memory is taken than was needed at
+ * once. Not responsible for who owns a slot.
  */
 
 import { assert, MIB } from '../base/index.ts';

@@ -1,4 +1,7 @@
-/** One row a series, one dot a run, a bar at the median; beside them a bound, or a band that dots should be in. Pure. */
+/**
+ * One row a series, one dot a run, a bar at the median; beside them a bound, or a band that dots should be
+ * in. Pure.
+ */
 
 import { median } from '../base/index.ts';
 import { linearScale, type Scale, ticksOf } from './scale.ts';

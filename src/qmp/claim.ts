@@ -1,7 +1,8 @@
 /**
- * One migration a VM: a claim is an object inside the QEMU process itself, so it holds whichever socket, state folder or host
- * a second command comes from, and it tells this QEMU from another one that took over its socket's path. `object-add` of a name that exists
- * fails, so claiming is atomic (measured with 7.2, 10.0). The object is a `secret`, which no guest and no migration sees.
+ * One migration a VM: a claim is an object inside the QEMU process itself, so it holds whichever socket,
+ * state folder or host a second command comes from, and it tells this QEMU from another one that took over
+ * its socket's path. `object-add` of a name that exists fails, so claiming is atomic (measured with 7.2,
+ * 10.0). The object is a `secret`, which no guest and no migration sees.
  */
 
 import { z } from 'zod';

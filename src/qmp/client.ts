@@ -173,7 +173,10 @@ export class QmpClient implements QmpExecutor {
     return this.#log.next;
   }
 
-  /** What has come since `mark`, for a listener that begins late: a short stream's passes are over before anyone could listen. */
+  /**
+   * What has come since `mark`, for a listener that begins late: a short stream's passes are over
+   * before anyone could listen.
+   */
   eventsSince(mark: number): readonly QmpEvent[] {
     return this.#log.since(mark);
   }

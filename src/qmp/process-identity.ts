@@ -16,8 +16,8 @@ function bootIdOfHost(): Promise<string> {
 }
 
 /**
- * "PID@START@BOOT": its number, its start in clock ticks since boot (proc_pid_stat(5), field 22), and the boot id of its host.
- * null for one that has ended.
+ * "PID@START@BOOT": its number, its start in clock ticks since boot (proc_pid_stat(5), field 22), and the
+ * boot id of its host. null for one that has ended.
  */
 export async function processIdentity(processId: number): Promise<string | null> {
   try {

@@ -1,6 +1,6 @@
 /**
- * The destination gateway of one migration, as its channel tells it to work: link, gateway, and what is said of them. It
- * decides nothing and owns no VM. Not responsible for the channel: receive.ts, receive-listener.ts.
+ * The destination gateway of one migration, as its channel tells it to work: link, gateway, and what is said
+ * of them. It decides nothing and owns no VM. Not responsible for the channel: stdio.ts, listener.ts.
  */
 
 import path from 'node:path';
@@ -47,7 +47,10 @@ export class Receiver {
     this.#end.promise.catch(() => undefined);
   }
 
-  /** Resolves when everything is loaded and the source has closed the link or the channel; rejects with why that will not be. */
+  /**
+   * Resolves when everything is loaded and the source has closed the link or the channel; rejects with why
+   * that will not be.
+   */
   get ended(): Promise<void> {
     return this.#end.promise;
   }

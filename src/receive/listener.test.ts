@@ -1,4 +1,7 @@
-/** Who gets in at a `godwit receive` that was started by hand, and what they reach; on loopback, with a fake QEMU. */
+/**
+ * Who gets in at a `godwit receive` that was started by hand, and what they reach; on loopback,
+ * with a fake QEMU.
+ */
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';

@@ -1,8 +1,8 @@
 /**
- * The far side by hand: `godwit receive QMP --listen` waits on one port for one migration. Its connections are the
- * controller's channel, the link's, and ones that are passed on to the destination QEMU's QMP socket. Those outlive channel
- * and gateway, so that whoever ends an interrupted migration reaches the QEMU too (docs/format/link.md, 8).
- * It decides nothing and owns no VM.
+ * The far side by hand: `godwit receive QMP --listen` waits on one port for one migration. Its connections
+ * are the controller's channel, the link's, and ones that are passed on to the destination QEMU's QMP socket.
+ * Those outlive channel and gateway, so that whoever ends an interrupted migration reaches the QEMU too
+ * (docs/format/link.md, 8). It decides nothing and owns no VM.
  */
 
 import { once } from 'node:events';
@@ -37,7 +37,7 @@ export interface ReceiveListenOptions {
   readonly listen: { readonly host: string; readonly port: number };
   /** null: in clear, for whoever comes first. */
   readonly credentials: TlsCredentials | null;
-  /** Once the source is lost: how long recovery may still reach the QEMU through us. */
+  /** How long recovery may still reach the QEMU through this process once the source is lost. */
   readonly lingerMs: number;
   readonly version: string;
 }
@@ -66,7 +66,10 @@ const PAGES_EVERY_MS = 500;
 const TLS_HANDSHAKE = 0x16;
 const FRAME_START = 0x47;
 
-/** Resolves when the migration has ended, as the source said. Errors: QMP_*, LINK_LISTEN, CHANNEL_CLOSED, `signal`'s reason. */
+/**
+ * Resolves when the migration has ended, as the source said. Errors: QMP_*,
+ * LINK_LISTEN, CHANNEL_CLOSED, `signal`'s reason.
+ */
 export async function receiveListening(
   options: ReceiveListenOptions,
   progress: ListenProgress,
@@ -272,7 +275,7 @@ class ReceiveHost {
     }
   }
 
-  /** The gateway's end is not the migration's: who carries that on reaches the QEMU through us. */
+  /** The gateway has ended, the migration has not: whoever ends it reaches the QEMU through this process. */
   async #watch(receiver: Receiver, stream: LineStream): Promise<void> {
     try {
       await receiver.ended;
@@ -302,7 +305,8 @@ class ReceiveHost {
         `the QMP socket there cannot be opened: ${errorMessage(error)}`,
       );
     }
-    // QEMU serves one client a socket, and of one migration the newest counts: what it replaces may hang in a broken network.
+    // QEMU serves one client a socket. The newest connection of a migration counts, because an older one may
+    // hang in a broken network.
     if (this.#session !== null) this.#dropQmps(null);
     this.#qmps.set(stream, session);
     void stream.closed.then(() => this.#qmps.delete(stream));

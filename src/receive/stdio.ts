@@ -1,6 +1,6 @@
 /**
- * The far side of a paired migration over standard input and output, as `godwit migrate` starts it through ssh. It lives as
- * long as the channel that started it. Not responsible for the gateway itself: receive-gateway.ts.
+ * The far side of a paired migration over standard input and output, as `godwit migrate` starts it through
+ * ssh. It lives as long as the channel that started it. Not responsible for the gateway itself: gateway.ts.
  */
 
 import { mkdtempSync, rmSync } from 'node:fs';

@@ -1,4 +1,7 @@
-/** Both ends as the journal names them, so that whoever finds it can reach them. Not responsible for reaching them (src/machines). */
+/**
+ * Both ends as the journal names them, so that whoever finds it can reach them. Not responsible
+ * for reaching them (src/machines).
+ */
 
 import type { Endpoint } from '../machines/index.ts';
 import type { QmpClient } from '../qmp/index.ts';

@@ -1,4 +1,7 @@
-/** What a journal's lines say, and what they come to together. Shapes and their folding only; files are journal.ts. */
+/**
+ * What a journal's lines say, and what they come to together. Shapes and their folding
+ * only; files are journal.ts.
+ */
 
 import { z } from 'zod';
 import { GodwitError } from '../base/index.ts';
@@ -45,7 +48,9 @@ export const entrySchema = z.discriminatedUnion('step', [
   z.object({ step: z.literal('commit') }),
   /** Seen: the destination runs (or is paused on purpose, as the guest was). */
   z.object({ step: z.literal('running') }),
-  /** Whoever found a torn last line cut it off and wrote this: a step after the one before may have happened. */
+  /**
+   * Whoever found a torn last line cut it off and wrote this: a step after the one before may have happened.
+   */
   z.object({ step: z.literal('torn') }),
   /** The end, either way. `forgotten`: an operator closed a journal that nobody could end. */
   z.object({

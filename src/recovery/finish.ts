@@ -1,6 +1,7 @@
 /**
- * Ends an interrupted migration and says so everywhere it may be looked for: the journal, the claims in both QEMUs, the far listener, the
- * operator's own command, syslog. Run by the guardian and by `godwit resolve`. Not responsible for the decision (recover.ts).
+ * Ends an interrupted migration and says so everywhere it may be looked for: the journal, the claims in both
+ * QEMUs, the far listener, the operator's own command, syslog. Run by the guardian and by `godwit resolve`.
+ * Not responsible for the decision (recover.ts).
  */
 
 import { spawn } from 'node:child_process';
@@ -83,7 +84,9 @@ async function releaseClaims({ outcome }: Outcome, source: Machine, destination:
   await Promise.all(both.map((machine) => machine.releaseClaim().catch(() => undefined)));
 }
 
-/** Runs the operator's --on-end with what happened in its environment. Returns what went wrong; null: nothing. */
+/**
+ * Runs the operator's --on-end with what happened in its environment. Returns what went wrong; null: nothing.
+ */
 export async function announceEnd(
   command: string | null,
   migrationId: string,

@@ -5,7 +5,10 @@ import path from 'node:path';
 
 const FOLDER_DEPTH_MAX = 64;
 
-/** `mkdir -p` with mode 0700. Node's own recursion never ends below a folder that refuses with ENOENT (/proc). Errors: the system's. */
+/**
+ * `mkdir -p` with mode 0700. Node's own recursion never ends below a folder that refuses with ENOENT
+ * (/proc). Errors: the system's.
+ */
 export function makeFolder(folder: string): void {
   const missing: string[] = [];
   for (let at = path.resolve(folder); !isFolder(at); at = path.dirname(at)) {

@@ -1,7 +1,8 @@
 /**
- * The guardian: a small process that outlives the controller. It holds one end of a pipe; when the other end closes
- * without a word, the controller is gone, and the guardian ends the migration by its journal, which it has open.
- * Entry point of its own process: `node guardian.ts JOURNAL`, the journal's descriptor being number 3.
+ * The guardian: a small process that outlives the controller. It holds one end of a pipe; when the other
+ * end closes without a word, the controller is gone, and the guardian ends the migration by its journal,
+ * which it has open. Entry point of its own process: `node guardian.ts JOURNAL`, the journal's
+ * descriptor being number 3.
  */
 
 import { spawn } from 'node:child_process';
@@ -27,7 +28,9 @@ const WATCHING = 'watching';
 const DISMISSED = 'done';
 const JOURNAL_DESCRIPTOR = 3;
 
-/** Starts the guardian in a session of its own, so that what kills the controller's group does not reach it. */
+/**
+ * Starts the guardian in a session of its own, so that what kills the controller's group does not reach it.
+ */
 export function startGuardian(journal: Journal): Guardian {
   const child = spawn(process.execPath, ['--no-warnings', fileURLToPath(import.meta.url), journal.path], {
     detached: true,
@@ -106,7 +109,8 @@ async function end(journalPath: string): Promise<void> {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   // A terminal's Ctrl-C or hang-up is for the controller; the guardian must outlive it.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
-  // The controller's end of this pipe, and whoever read its standard error, may be gone before the first word.
+  // The controller's end of this pipe, and whoever read its standard error, may be gone
+  // before the first word.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   await watch(process.argv[2] ?? '');
 }

@@ -1,7 +1,8 @@
 /**
- * The handover journal: one line a step, on disk before the step it announces. Each line has a number and a checksum, so that a line
- * that is torn, damaged or missing is noticed. Whoever finds it (the guardian, `godwit resolve`) can finish the migration one way.
- * Not responsible for deciding (src/handover) nor for which journals there are (journals.ts).
+ * The handover journal: one line a step, on disk before the step it announces. Each line has a number and a
+ * checksum, so that a line that is torn, damaged or missing is noticed. Whoever finds it (the guardian,
+ * `godwit resolve`) can finish the migration one way. Not responsible for deciding (src/handover) nor for
+ * which journals there are (journals.ts).
  */
 
 import {
@@ -42,7 +43,10 @@ export class Journal {
     this.#bytes = bytes;
   }
 
-  /** A journal that exists says whose it is: it gets its name once its first line is on disk. Errors: JOURNAL_WRITE. */
+  /**
+   * A journal that exists says whose it is: it gets its name once its first line is
+   * on disk. Errors: JOURNAL_WRITE.
+   */
   static begin(journalPath: string, begin: Begin): Journal {
     const unnamed = `${journalPath}.new`;
     try {
@@ -64,7 +68,10 @@ export class Journal {
     }
   }
 
-  /** To write on in one that is there; a torn last line is replaced by the word that it was torn. Errors: JOURNAL_READ, JOURNAL_WRITE. */
+  /**
+   * To write on in one that is there; a torn last line is replaced by the word that it was
+   * torn. Errors: JOURNAL_READ, JOURNAL_WRITE.
+   */
   static continue(journalPath: string): Journal {
     let file: number;
     try {
@@ -106,7 +113,10 @@ export class Journal {
     this.#lines++;
   }
 
-  /** For what is only told: the VM is where it is, whether that can be written or not. Returns why it could not. */
+  /**
+   * For what is only told: the VM is where it is, whether that can be written or not. Returns
+   * why it could not.
+   */
   tryWrite(entry: JournalEntry): string | null {
     try {
       this.write(entry);
@@ -184,7 +194,10 @@ interface Parsed {
   readonly isTorn: boolean;
 }
 
-/** Only the last line may be torn, as a crash leaves it: without its end. Anything else is damage, and nobody may act on it. */
+/**
+ * Only the last line may be torn, as a crash leaves it: without its end. Anything else is damage, and nobody
+ * may act on it.
+ */
 function parse(text: string, name: string): Parsed {
   const lines = text.split('\n');
   const tail = lines.pop()!;

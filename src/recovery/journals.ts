@@ -1,4 +1,7 @@
-/** The journals of a state folder: which there are, which name a VM, which are old enough to go. Not responsible for what one says. */
+/**
+ * The journals of a state folder: which there are, which name a VM, which are old enough to go. Not
+ * responsible for what one says.
+ */
 
 import { readdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
@@ -20,7 +23,10 @@ export function journalPathOf(stateFolder: string, migrationId: string): string 
   return path.join(stateFolder, 'migrations', migrationId, 'journal.jsonl');
 }
 
-/** Every journal there is, oldest first, unreadable ones too. A folder without one belongs to a migration that never began. */
+/**
+ * Every journal there is, oldest first, unreadable ones too. A folder without one belongs to a
+ * migration that never began.
+ */
 export function listJournals(stateFolder: string): FoundJournal[] {
   const folder = path.join(stateFolder, 'migrations');
   const found = namesIn(folder).flatMap((migrationId): FoundJournal[] => {
@@ -55,7 +61,9 @@ function namesSameVm(one: JournalState, other: JournalState): boolean {
   return one.begin.vm !== null && one.begin.vm === other.begin.vm;
 }
 
-/** The first later journal that names the same VM: what `journal` says of it is history. null: there is none. */
+/**
+ * The first later journal that names the same VM: what `journal` says of it is history. null: there is none.
+ */
 export function laterJournal(
   journal: FoundJournal & { state: JournalState },
   all: readonly FoundJournal[],
@@ -76,7 +84,9 @@ export function pruneJournals(stateFolder: string, nowMs: number): void {
   }
 }
 
-/** Where journals, control sockets and reports of this user live: GODWIT_STATE_DIR, else the customary place. */
+/**
+ * Where journals, control sockets and reports of this user live: GODWIT_STATE_DIR, else the customary place.
+ */
 export function stateDirectory(environment: NodeJS.ProcessEnv = process.env): string {
   if (environment['GODWIT_STATE_DIR']) return environment['GODWIT_STATE_DIR'];
   if (process.getuid?.() === 0) return '/var/lib/godwit';

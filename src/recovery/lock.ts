@@ -1,6 +1,7 @@
 /**
- * Who may end a migration: its controller while it lives, then one guardian or one `godwit resolve`. A file that names its holder's
- * process, so that a dead holder is recognised. Not responsible for what a holder does.
+ * Who may end a migration: its controller while it lives, then one guardian or one `godwit resolve`.
+ * A file that names its holder's process, so that a dead holder is recognised. Not responsible for
+ * what a holder does.
  */
 
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -53,7 +54,10 @@ function readText(path: string): string | null {
   }
 }
 
-/** Another process namespace shows other processes under the same numbers: what cannot be seen counts as alive. */
+/**
+ * Another process namespace shows other processes under the same numbers: what cannot be
+ * seen counts as alive.
+ */
 async function isLeftBehind(text: string): Promise<boolean> {
   const holder = holderSchema.safeParse(parsed(text));
   if (!holder.success) return true;
@@ -69,7 +73,9 @@ function parsed(text: string): unknown {
   }
 }
 
-/** Of two that find the same dead holder one may come late and move the other's new lock: it puts that back. */
+/**
+ * Of two that find the same dead holder one may come late and move the other's new lock: it puts that back.
+ */
 function takeAway(path: string, deadText: string): void {
   const aside = `${path}.dead.${process.pid}`;
   try {

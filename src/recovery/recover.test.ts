@@ -1,4 +1,7 @@
-/** Recovery against modelled QEMUs: each story by hand, and every combination for the one promise, one running VM. */
+/**
+ * Recovery against modelled QEMUs: each story by hand, and every combination for the one
+ * promise, one running VM.
+ */
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

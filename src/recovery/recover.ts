@@ -1,6 +1,7 @@
 /**
- * Ends a migration by its machine (src/handover) on the two ends that there are: exactly one running VM, or the operator is told
- * which question is open. Used by the controller, the guardian and `godwit resolve`. It never guesses.
+ * Ends a migration by its machine (src/handover) on the two ends that there are: exactly one running VM,
+ * or the operator is told which question is open. Used by the controller, the guardian and `godwit
+ * resolve`. It never guesses.
  */
 
 import { errorCode, sleep } from '../base/index.ts';
@@ -37,7 +38,10 @@ const SETTLE_MS = 10_000;
 /** Acts have time-outs of their own, which tell more; this is for one that has none. */
 const DEADLINE_MS = 30_000;
 
-/** What of the acts concerns the two ends and the journal. The stream's are the controller's (src/controller/handover). */
+/**
+ * What of the acts concerns the two ends and the journal. The stream's
+ * are the controller's (src/controller/handover).
+ */
 export function endActs(options: EndActsOptions): Omit<Acts, 'hurry' | 'drain' | 'prove' | 'release-source'> {
   const { source, destination, journal, linkTimeoutMs, silenceMs } = options;
   return {

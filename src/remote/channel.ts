@@ -1,6 +1,6 @@
 /**
- * The channel to the far gateway: lines over a child's standard input and output (ssh), or over a connection to a gateway
- * that was started by hand. Not responsible for what is asked of it: far-side.ts.
+ * The channel to the far gateway: lines over a child's standard input and output (ssh), or over a connection
+ * to a gateway that was started by hand. Not responsible for what is asked of it: far-side.ts.
  */
 
 import type { ChildProcess } from 'node:child_process';
@@ -42,7 +42,7 @@ export function childChannel(child: ChildProcess, what: string): FarChannel {
     },
     close() {
       child.stdin?.end();
-      // It ends by itself when its channel does; a far shell that hangs must not keep us.
+      // It ends by itself when its channel ends. A far shell that hangs must not keep this process alive.
       setTimeout(() => child.kill(), 2_000).unref();
       child.unref();
     },

@@ -1,10 +1,16 @@
-/** Whether a process of another host lives, as that host's own system says. Linux. Not responsible for what that means. */
+/**
+ * Whether a process of another host lives, as that host's own system says. Linux. Not responsible
+ * for what that means.
+ */
 
 import { farCommand, type ReachSpec, startFar } from './reach.ts';
 
 const BYTES_MAX = 64 * 1024;
 
-/** "PID@START@BOOT": as process-identity.ts names it, and the boot id of its host, without which a restart would show another process. */
+/**
+ * "PID@START@BOOT": as process-identity.ts names it, and the boot id of its host, without which a restart
+ * would show another process.
+ */
 export async function farProcessIdentity(
   reach: ReachSpec,
   threadId: number,

@@ -1,7 +1,7 @@
 /**
- * The source's view of the far gateway: starts `godwit receive --stdio` on the far host and passes it the key over its
- * standard input, or begins a migration at one that was started by hand; then dials the link.
- * Not responsible for the channel to it: far-side-channel.ts.
+ * The source's view of the far gateway: starts `godwit receive --stdio` on the far host and passes it the key
+ * over its standard input, or begins a migration at one that was started by hand; then dials the link. Not
+ * responsible for the channel to it: channel.ts.
  */
 
 import { randomBytes } from 'node:crypto';

@@ -1,4 +1,4 @@
-/** A socket here that answers for one on the far host. A type only: reach.ts and reach-listener.ts make such. */
+/** A socket here that answers for one on the far host. A type only: reach.ts and listener.ts make them. */
 
 export interface Forward {
   /** A path here at which the far socket answers. */
@@ -9,7 +9,7 @@ export interface Forward {
   readonly refusals: number;
   /** Why the last connection did not get through, where that is known; else null. */
   readonly failure: unknown;
-  /** What ssh said last; empty where nothing was. */
+  /** What ssh said last; empty where it said nothing. */
   said(): string;
   close(): void;
 }

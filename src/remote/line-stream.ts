@@ -1,6 +1,7 @@
 /**
- * A connection that begins with lines of text and may go on as something else. It keeps what arrives until somebody asks
- * for a line or opens it; no more than one line's worth. Not responsible for what the lines say.
+ * A connection that begins with lines of text and may go on as something else. It keeps what arrives
+ * until somebody asks for a line or opens it; no more than one line's worth. Not responsible for
+ * what the lines say.
  */
 
 import type { Socket } from 'node:net';
@@ -43,7 +44,10 @@ export class LineStream implements StreamTransport {
     });
   }
 
-  /** The next line. Errors: NoLine where none begins, RECEIVE_PROTOCOL for a long one, CHANNEL_CLOSED or why it broke. */
+  /**
+   * The next line. Errors: NoLine where none begins, RECEIVE_PROTOCOL for a long one, CHANNEL_CLOSED
+   * or why it broke.
+   */
   async readLine(signal: AbortSignal): Promise<string> {
     for (;;) {
       const line = this.#takeLine();

@@ -5,8 +5,8 @@ import { BATCH_FORMAT } from '../pages/index.ts';
 import { PAGE_SIZE_BYTES } from '../vm/index.ts';
 
 /**
- * TCP doubles its patience with every packet that is lost, and so is late by as long as the network was broken; a new
- * connection is not. A PING a second makes this silence certain.
+ * TCP doubles its waiting time with every lost packet, so after a break it stays silent for about as long
+ * again; a new connection does not. With a PING a second, this much silence means a broken connection.
  */
 const LINK_SILENCE_MS_MAX = 4_000;
 

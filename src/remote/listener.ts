@@ -1,7 +1,7 @@
 /**
- * A far side that was started by hand: `godwit receive QMP --listen` on the far host, reached by TLS with certificates or,
- * where the operator said --insecure, in clear. Every connection says in its first line what it is for
- * (docs/format/link.md, 8). Not responsible for the migration.
+ * A far side that was started by hand: `godwit receive QMP --listen` on the far host, reached by TLS with
+ * certificates or, where the operator said --insecure, in clear. Every connection says in its first line what
+ * it is for (docs/format/link.md, 8). Not responsible for the migration.
  */
 
 import { once } from 'node:events';
@@ -43,7 +43,10 @@ export function listenerDial(listener: ListenerReach): StreamDial {
   return tlsDial(address, loadTls(listener.tls));
 }
 
-/** A connection that has said what it is for, and the answer `wanted`. Errors: REACH_FAILED, REACH_TLS, LINK_TLS, the far side's own. */
+/**
+ * A connection that has said what it is for, and the answer `wanted`. Errors: REACH_FAILED, REACH_TLS,
+ * LINK_TLS, the far side's own.
+ */
 export async function openFar(
   listener: ListenerReach,
   opening: ReceiveOpening,
@@ -224,7 +227,10 @@ class ListenerForward implements Forward {
   }
 }
 
-/** Tells the far side that its migration has ended, so that it ends too. Never rejects: it also ends by itself, later. */
+/**
+ * Tells the far side that its migration has ended, so that it ends too. Never rejects: it also
+ * ends by itself, later.
+ */
 export async function sayEnded(
   listener: ListenerReach | null | undefined,
   outcome: 'completed' | 'aborted' | 'in-doubt',
@@ -235,6 +241,6 @@ export async function sayEnded(
     const stream = await openFar(listener, opening, 'ended', AbortSignal.timeout(END_TIMEOUT_MS));
     stream.end();
   } catch {
-    // It is told in vain; --linger ends it.
+    // Nobody took the message; --linger ends the far side later.
   }
 }

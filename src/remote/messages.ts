@@ -1,7 +1,7 @@
 /**
- * What the source's controller and `godwit receive` say: one JSON object a line, over the far side's standard input and
- * output (--stdio) or over a connection of its listener (--listen; docs/format/link.md, 8). The key travels here and
- * nowhere else. Lines are hostile until parsed.
+ * What the source's controller and `godwit receive` say: one JSON object a line, over the far side's standard
+ * input and output (--stdio) or over a connection of its listener (--listen; docs/format/link.md, 8). The key
+ * travels here and nowhere else. Lines are hostile until parsed.
  */
 
 import { z } from 'zod';
@@ -25,7 +25,10 @@ export type ReceiveHello = z.infer<typeof receiveHello>;
 
 const session = hex(16);
 
-/** First line of a connection to the listener that is none of the link's. `session` is the id of the migration. */
+/**
+ * First line of a connection to the listener that is none of the link's. `session` is the
+ * id of the migration.
+ */
 export const receiveOpening = z.discriminatedUnion('open', [
   /** The connection goes on as standard input and output do with --stdio. */
   z.object({ godwit: z.literal(1), open: z.literal('control'), hello: receiveHello }),

@@ -1,6 +1,7 @@
 /**
- * How to reach the far host: run a command there, have one of its sockets here. By the system's own ssh, or by a prefix
- * (a container, a namespace) that shares this host's file system. Not responsible for what is run.
+ * How to reach the far host: run a command there, have one of its sockets here. By the system's own
+ * ssh, or by a prefix (a container, a namespace) that shares this host's file system. Not responsible
+ * for what is run.
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -27,8 +28,8 @@ const POLL_MS = 20;
 const LISTENING = '00010000';
 
 /**
- * A connection of our own, which ends with us; a broken network is ours to judge, by --link-timeout; and ssh says why
- * it could not forward. An option that --rsh gives itself comes first and wins (ssh_config(5)).
+ * The connection is not shared and ends with this process. --link-timeout, not ssh, judges a broken network.
+ * ssh says why it could not forward. An option that --rsh gives itself comes first and wins (ssh_config(5)).
  */
 const SSH_OPTIONS = ['ControlPath=none', 'ServerAliveInterval=0', 'LogLevel=INFO'].flatMap((one) => [
   '-o',
@@ -52,8 +53,9 @@ function sshCommand(
 }
 
 /**
- * Starts `argv` so that Ctrl-C and a closing terminal are ours alone: ssh leaves a signal ignored that was ignored when
- * it began, and can still ask for a password on the terminal. It ends when its standard input does.
+ * Starts `argv` so that Ctrl-C and a closing terminal are ours alone: ssh leaves a signal ignored
+ * that was ignored when it began, and can still ask for a password on the terminal. It ends when
+ * its standard input does.
  */
 export function startFar(argv: readonly string[], output: 'pipe' | 'ignore'): ChildProcess {
   const shell = ['-c', 'trap "" INT QUIT HUP; exec "$@"', 'sh', ...argv];
@@ -67,8 +69,8 @@ function shellQuote(word: string): string {
 }
 
 /**
- * A unix socket of the far host (`/path`) or a port of it (`127.0.0.1:4444`), as a unix socket here; with a listener it is
- * the QMP socket that `godwit receive` was given. Errors: REACH_FAILED.
+ * A unix socket of the far host (`/path`) or a port of it (`127.0.0.1:4444`), as a unix socket here; with a
+ * listener it is the QMP socket that `godwit receive` was given. Errors: REACH_FAILED.
  */
 export async function forwardSocket(reach: ReachSpec, target: string, signal: AbortSignal): Promise<Forward> {
   if (reach.listener != null) return forwardListener(reach.listener);
@@ -83,7 +85,7 @@ export async function forwardSocket(reach: ReachSpec, target: string, signal: Ab
     '-L',
     `${local}:${target}`,
   ];
-  // `cat` and not -N: when we die, it reads our end, and so ends ssh.
+  // `cat` instead of -N: it ends when this process dies, and ssh ends with it.
   const child = startFar(sshCommand(reach.command, reach.host, options, ['cat']), 'ignore');
   const forward = new SshForward(child, local, folder);
   try {

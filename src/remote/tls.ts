@@ -1,4 +1,6 @@
-/** Certificates of the operator's own authority, read from files. Not responsible for using them: src/link. */
+/**
+ * Certificates of the operator's own authority, read from files. Not responsible for using them: src/link.
+ */
 
 import { readFileSync } from 'node:fs';
 import tls from 'node:tls';

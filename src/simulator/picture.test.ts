@@ -62,3 +62,10 @@ test('a picture shows stop and figures, or why it did not end; all share their a
     assert.doesNotMatch(svg, /NaN|undefined|<script|href/);
   }
 });
+
+test('of a reason with several clauses the first is drawn, and the label has all', () => {
+  const { run } = runOf('precopy');
+  const svg = picture({ ...run, reason: 'stalled; 37 MiB remain; dirty > link' }, axesOf([run]));
+  assert.match(svg, />stalled<\/text>/);
+  assert.match(svg, /aria-label="precopy: stalled; 37 MiB remain; dirty &#62; link"/);
+});

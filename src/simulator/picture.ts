@@ -111,7 +111,7 @@ export function picture(run: Picture, axes: PictureAxes): string {
   };
   return svgFile(WIDTH, HEIGHT, look, [
     text(LEFT, 18, run.title, { 'font-size': 14, 'font-weight': 'bold', fill: TITLE_COLOUR }),
-    text(WIDTH - 16, 18, outcome, { ...END, fill: TITLE_COLOUR }),
+    text(WIDTH - 16, 18, firstClause(outcome), { ...END, fill: TITLE_COLOUR }),
     legend(),
     grid(axes, plot),
     ...areas(samples, plot),
@@ -137,6 +137,11 @@ function outcomeOf({ totalMigrationTimeMs, downtimeMs, samples, reason }: Pictur
   if (totalMigrationTimeMs === null || downtimeMs === null) return reason ?? 'it does not end';
   const sent = formatBytes(samples.at(-1)?.sentBytes ?? 0);
   return `${formatMs(totalMigrationTimeMs)} in all, ${formatMs(downtimeMs)} down, ${sent} sent`;
+}
+
+/** A rule's reason may be several clauses long, and the drawing has room for one; the label has them all. */
+function firstClause(text: string): string {
+  return text.split('; ', 1)[0]!;
 }
 
 /** The last sample of each column; the moments of stop and end stay. */

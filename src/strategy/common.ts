@@ -103,7 +103,9 @@ export const PER_PASS = {
   iterationMs: iterationIsPass,
 } as const;
 
-/** What the rules have in common that were made for a gateway which drains QEMU and keeps the newest copies. */
+/**
+ * What the rules have in common that were made for a gateway which drains QEMU and keeps the newest copies.
+ */
 export const ABSORBING = {
   mechanism: 'gateway',
   simulatorOnly: null,

@@ -1,4 +1,7 @@
-/** Holds the beginning of an element until the chunk with its end arrives. Not responsible for where elements end. */
+/**
+ * Holds the beginning of an element until the chunk with its end arrives. Not responsible
+ * for where elements end.
+ */
 
 const FIRST_BYTES = 8 * 1024;
 
@@ -24,8 +27,9 @@ export class Carry {
   }
 
   /**
-   * Adds bytes of `chunk` from `from` on, up to a total of `upTo`, or as many as are held already (so that an element costs a
-   * logarithmic number of attempts, and a large chunk is not copied for a small element). Returns how many.
+   * Adds bytes of `chunk` from `from` on, up to a total of `upTo`, or as many as are held already (so that
+   * an element costs a logarithmic number of attempts, and a large chunk is not copied for a small
+   * element). Returns how many.
    */
   append(chunk: Uint8Array, from: number, upTo: number | null): number {
     const wanted = upTo ?? Math.max(FIRST_BYTES, this.#sizeBytes * 2);

@@ -1,6 +1,7 @@
 /**
- * The incremental decoder of QEMU's migration stream: bytes in any chunking in, calls of a StreamSink out. Format and section
- * numbers: docs/format/qemu-stream.md. Not responsible for sockets, for storing pages, or for deciding anything.
+ * The incremental decoder of QEMU's migration stream: bytes in any chunking in, calls of a StreamSink out.
+ * Format and section numbers: docs/format/qemu-stream.md. Not responsible for sockets, for storing pages,
+ * or for deciding anything.
  *
  * The hot loop is in ram-records.ts; everything here is cold and written for reading.
  */
@@ -138,7 +139,8 @@ export class StreamDecoder {
     const chunkBase = this.#bytesWritten;
     this.#bytesWritten += chunk.length;
     let at = 0;
-    // An element that began in an earlier chunk is put together in the carry buffer; what follows it is read in place.
+    // An element that began in an earlier chunk is put together in the carry buffer; what follows it
+    // is read in place.
     while (carry.sizeBytes > 0 && at < chunk.length) {
       const carried = carry.sizeBytes;
       const absorbed = carry.append(chunk, at, this.#phase === 'records' ? RAM_RECORD_BYTES_MAX : null);
@@ -169,7 +171,9 @@ export class StreamDecoder {
     return next;
   }
 
-  /** Consumes at least one element from `at` on, or only changes phase; NEED_MORE leaves everything as it was. */
+  /**
+   * Consumes at least one element from `at` on, or only changes phase; NEED_MORE leaves everything as it was.
+   */
   #step(bytes: Uint8Array, at: number, end: number, single = false): number {
     switch (this.#phase) {
       case 'records':
@@ -192,7 +196,10 @@ export class StreamDecoder {
     }
   }
 
-  /** Section 6. With `single` after one record: the rest of the buffer is a copy of bytes still to be read in place. */
+  /**
+   * Section 6. With `single` after one record: the rest of the buffer is a copy of bytes still to
+   * be read in place.
+   */
   #records(bytes: Uint8Array, start: number, end: number, single: boolean): number {
     const ram = this.#ram!;
     const at = ram.decode(bytes, start, end, single, this.#base);
@@ -340,7 +347,10 @@ export class StreamDecoder {
     return cursor.at;
   }
 
-  /** Section 7, for setup sections: moves behind the footer if there is one; false when the bytes do not tell yet. */
+  /**
+   * Section 7, for setup sections: moves behind the footer if there is one; false when the bytes
+   * do not tell yet.
+   */
   #sectionFooter(cursor: Cursor, sectionId: number): boolean {
     const next = cursor.peek();
     if (next < 0) return false;

@@ -1,6 +1,6 @@
 /**
- * Cuts the device sections apart with the help of the description, which names them in order. Not responsible for the
- * devices' fields: only headers and footers are read.
+ * Cuts the device sections apart with the help of the description, which names them in order. Not responsible
+ * for the devices' fields: only headers and footers are read.
  */
 
 import { parseSectionHeader } from './setup.ts';
@@ -59,7 +59,10 @@ export function splitDevices(
   return footers && sections.length > 0 && !endsInFooter(bytes, sections.at(-1)!.sectionId) ? null : sections;
 }
 
-/** Where the section header of `device` begins, which follows the footer of `footerOf` where there are footers. */
+/**
+ * Where the section header of `device` begins, which follows the footer of `footerOf`
+ * where there are footers.
+ */
 function findHeader(bytes: Buffer, from: number, device: DescribedDevice, footerOf: number | null): number {
   // str8 name and be32 instance: what of a header is known beforehand.
   const known = Buffer.alloc(1 + device.name.length + 4);

@@ -1,9 +1,10 @@
 /**
- * Writes QEMU's migration stream into buffers of the caller: RAM sections of our own records, and commands. Everything else of
- * a stream is forwarded as the decoder handed it over. Not responsible for choosing pages or for sending buffers.
+ * Writes QEMU's migration stream into buffers of the caller: RAM sections of our own records, and commands.
+ * Everything else of a stream is forwarded as the decoder handed it over. Not responsible for choosing pages
+ * or for sending buffers.
  *
- * Methods take (out, at) and return the offset behind what they wrote. `out` must have room: RAM_RECORD_BYTES_MAX for a
- * record, SECTION_BYTES_MAX for an opening or a closing.
+ * Methods take (out, at) and return the offset behind what they wrote. `out` must have room:
+ * RAM_RECORD_BYTES_MAX for a record, SECTION_BYTES_MAX for an opening or a closing.
  */
 
 import { assert } from '../base/index.ts';
@@ -87,7 +88,10 @@ export class StreamEncoder {
     return body + 1;
   }
 
-  /** XBZRLE, `source[from, to)`: what changed in a page that the loader has (section 6). Where nothing did, nothing is written. */
+  /**
+   * XBZRLE, `source[from, to)`: what changed in a page that the loader has (section 6). Where nothing
+   * did, nothing is written.
+   */
   pageDelta(
     out: Uint8Array,
     at: number,

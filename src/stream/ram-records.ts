@@ -1,6 +1,6 @@
 /**
- * RAM records (docs/format/qemu-stream.md, section 6): the hot loop of the decoder. No object, closure, BigInt or promise per
- * page. Not responsible for the sections around the records.
+ * RAM records (docs/format/qemu-stream.md, section 6): the hot loop of the decoder. No object, closure,
+ * BigInt or promise per page. Not responsible for the sections around the records.
  */
 
 import type { RamBlock, RamLayout } from '../vm/index.ts';
@@ -55,8 +55,8 @@ export class RamRecords {
   }
 
   /**
-   * Decodes whole records from `start` on, one if `single`. Returns the offset behind the last of them; `stop` says why it
-   * is not further.
+   * Decodes whole records from `start` on, one if `single`. Returns the offset behind the last of them;
+   * `stop` says why it is not further.
    */
   decode(bytes: Uint8Array, start: number, end: number, single: boolean, base: number): number {
     this.#base = base;

@@ -1,6 +1,6 @@
 /**
- * The return path, destination to source (docs/format/qemu-stream.md, section 10): incremental decoder and encoder. Not
- * responsible for which message is owed when.
+ * The return path, destination to source (docs/format/qemu-stream.md, section 10): incremental decoder and
+ * encoder. Not responsible for which message is owed when.
  */
 
 import { assert } from '../base/index.ts';

@@ -1,6 +1,7 @@
 /**
- * Parsers of what comes before the first page: configuration, early sections, RAM's block list. Each reads from a Cursor and
- * leaves `short` set when bytes are missing. Not responsible for state between elements (decoder.ts).
+ * Parsers of what comes before the first page: configuration, early sections, RAM's block list.
+ * Each reads from a Cursor and leaves `short` set when bytes are missing. Not responsible for
+ * state between elements (decoder.ts).
  */
 
 import { errorMessage, type GodwitError } from '../base/index.ts';
@@ -93,7 +94,10 @@ export interface BlockList {
   readonly extras: readonly (number | null)[];
 }
 
-/** Section 5, RAM's START. The cursor stands behind the section header; moves behind EOS. Null when bytes are missing. */
+/**
+ * Section 5, RAM's START. The cursor stands behind the section header; moves behind EOS. Null
+ * when bytes are missing.
+ */
 export function parseBlockList(
   cursor: Cursor,
   limits: StreamLimits,
@@ -139,7 +143,10 @@ function takeRecord(cursor: Cursor, flag: number): number | null {
   return null;
 }
 
-/** A be64 is there exactly where neither another block (its first byte is not 0) nor a record (flags) can follow. */
+/**
+ * A be64 is there exactly where neither another block (its first byte is not 0) nor a
+ * record (flags) can follow.
+ */
 function takeExtra(cursor: Cursor, last: boolean): number | null {
   if (!last) return cursor.peek() === 0 ? cursor.be64() : null;
   return takeRecord(cursor, 0);

@@ -1,6 +1,6 @@
 /**
- * Collects what follows RAM's END and finds QEMU's end-of-file in it (docs/format/qemu-stream.md, section 8). Not responsible
- * for the meaning of device state.
+ * Collects what follows RAM's END and finds QEMU's end-of-file in it (docs/format/qemu-stream.md, section 8).
+ * Not responsible for the meaning of device state.
  */
 
 import { describedDevices, splitDevices } from './devices.ts';
@@ -55,18 +55,23 @@ export class TailCollector {
     return null;
   }
 
-  /** Once the input has ended: a tail whose description does not match its sections, ending with the input. */
+  /**
+   * Once the input has ended: a tail whose description does not match its sections, ending with the input.
+   */
   unproven(): Tail | null {
     const tail = this.#unproven;
     return tail && tail.devices.length + tail.end.length === this.#length ? tail : null;
   }
 
-  /** Section 8, last paragraph: whether the input that ends here is whole although no description was found. */
+  /**
+   * Section 8, last paragraph: whether the input that ends here is whole although no description was found.
+   */
   endsWithoutDescription(): boolean | null {
     const last = this.#length - 1;
     if (last < 0 || this.#bytes[last] !== TAG.eof) return false;
     if (!this.#footers) return null;
-    // A footer of a section that began here, so that device bytes which merely look like one are not taken for it.
+    // A footer of a section that began here, so that device bytes which merely look like one are
+    // not taken for it.
     const footer = last - FOOTER_BYTES;
     if (footer < 0 || this.#bytes[footer] !== TAG.footer) return false;
     const header = Buffer.from([TAG.full, ...this.#bytes.subarray(footer + 1, last)]);

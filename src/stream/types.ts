@@ -1,4 +1,7 @@
-/** What the decoder reports, as values. Not responsible for how they look on the wire (wire.ts, docs/format/qemu-stream.md). */
+/**
+ * What the decoder reports, as values. Not responsible for how they look on
+ * the wire (wire.ts, docs/format/qemu-stream.md).
+ */
 
 import type { RamLayout } from '../vm/index.ts';
 
@@ -34,7 +37,9 @@ export interface PassThrough {
   readonly detail: string;
   /** Offset of the first byte that is handed on. */
   readonly streamOffset: number;
-  /** A RAM section that is open at that byte, and the index of the block that a CONTINUE there would refer to. */
+  /**
+   * A RAM section that is open at that byte, and the index of the block that a CONTINUE there would refer to.
+   */
   readonly openRamSection: 'part' | 'end' | null;
   readonly lastBlock: number | null;
 }
@@ -52,7 +57,10 @@ export interface RamSetup {
   readonly instance: number;
   readonly version: number;
   readonly layout: RamLayout;
-  /** The be64 that follows a block's length with x-ignore-shared (guest address) or post-copy and huge pages (page size). */
+  /**
+   * The be64 that follows a block's length with x-ignore-shared (guest address) or post-copy and
+   * huge pages (page size).
+   */
   readonly blockExtras: readonly (number | null)[];
   /** Every section ends in a footer. */
   readonly footers: boolean;
@@ -71,7 +79,9 @@ export interface DeviceSection extends SectionHeader {
 }
 
 export interface Tail {
-  /** All device sections, without the EOF byte. Whoever sends only this has not yet let the destination go. */
+  /**
+   * All device sections, without the EOF byte. Whoever sends only this has not yet let the destination go.
+   */
   readonly devices: Uint8Array;
   /** EOF byte and description: the commit. */
   readonly end: Uint8Array;
@@ -82,8 +92,8 @@ export interface Tail {
 export type RamSectionKind = 'start' | 'part' | 'end';
 
 /**
- * Where decoded records go. `raw` holds the exact bytes of the element and belongs to the sink; `buffer` and the bytes of
- * onPassThroughBytes are valid only during the call.
+ * Where decoded records go. `raw` holds the exact bytes of the element and belongs to the sink; `buffer` and
+ * the bytes of onPassThroughBytes are valid only during the call.
  */
 export interface StreamSink {
   onHeader(raw: Uint8Array): void;
@@ -97,7 +107,10 @@ export interface StreamSink {
   onPage(pageIndex: number, buffer: Uint8Array, offset: number): void;
   onZeroPage(pageIndex: number): void;
   onRamSectionEnd(kind: RamSectionKind): void;
-  /** Once, when EOF is found; the decoder is then at its end. Where the sections do not prove it, only end() reports it. */
+  /**
+   * Once, when EOF is found; the decoder is then at its end. Where the sections do not prove it,
+   * only end() reports it.
+   */
   onTail(tail: Tail): void;
   /** Once, before the first call of onPassThroughBytes. */
   onPassThrough(passThrough: PassThrough): void;

@@ -1,4 +1,7 @@
-/** Tags, flags and big-endian access of the QEMU migration stream (docs/format/qemu-stream.md). Not responsible for meaning. */
+/**
+ * Tags, flags and big-endian access of the QEMU migration stream (docs/format/qemu-stream.md).
+ * Not responsible for meaning.
+ */
 
 export const MAGIC = 0x5145564d;
 export const VERSION = 3;
@@ -64,8 +67,8 @@ export function writeBe32(bytes: Uint8Array, at: number, value: number): void {
 }
 
 /**
- * Reads forward over bytes that may end too early. Past the end every read gives zero or nothing and `short` stays true:
- * check it once, after reading, and try again when there are at least `needed` bytes.
+ * Reads forward over bytes that may end too early. Past the end every read gives zero or nothing and `short`
+ * stays true: check it once, after reading, and try again when there are at least `needed` bytes.
  */
 export class Cursor {
   readonly bytes: Uint8Array;

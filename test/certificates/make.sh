@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes the certificates of the tests anew: two authorities, each with certificates it signed. They guard nothing.
+# Makes the certificates of the tests anew: two authorities, and certificates that each signed. They guard
+# nothing.
 # They are checked in so that the tests need no openssl, and so is how they were made.
 set -eu
 cd "$(dirname "$0")"

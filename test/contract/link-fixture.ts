@@ -1,4 +1,6 @@
-/** Pairs of links over each transport, for the contract suite. Not responsible for the checks: link.test.ts. */
+/**
+ * Pairs of links over each transport, for the contract suite. Not responsible for the checks: link.test.ts.
+ */
 
 import { randomBytes } from 'node:crypto';
 import {

@@ -1,4 +1,7 @@
-/** `godwit` as an operator runs it, in a process of its own, and where its controller stands. Not responsible for what it is asked. */
+/**
+ * `godwit` as an operator runs it, in a process of its own, and where its controller stands. Not responsible
+ * for what it is asked.
+ */
 
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';

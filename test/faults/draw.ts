@@ -1,6 +1,6 @@
 /**
- * Which faults a seed gives: every kind once a round, in an order of the round's own, at its next step. A pure function, so
- * that fault K of a seed can be drawn without those before it.
+ * Which faults a seed gives: every kind once a round, in an order of the round's own, at its next step. A
+ * pure function, so that fault K of a seed can be drawn without those before it.
  */
 
 import { Prng } from '../../src/base/index.ts';

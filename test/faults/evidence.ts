@@ -1,6 +1,6 @@
 /**
- * Looks at everything after a fault, as an operator would: waits for the commands, mends what was broken, resolves what is open,
- * and asks the VMs themselves. Not responsible for the verdict (judge.ts).
+ * Looks at everything after a fault, as an operator would: waits for the commands, mends what was broken,
+ * resolves what is open, and asks the VMs themselves. Not responsible for the verdict (judge.ts).
  */
 
 import { existsSync, readdirSync } from 'node:fs';

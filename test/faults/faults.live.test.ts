@@ -1,6 +1,6 @@
 /**
- * A seeded part of `npm run faults`: kinds that hold, each at a step that the seed draws. A failure prints its replay.
- * The command has the rest.
+ * A seeded part of `npm run faults`: kinds that hold, each at a step that the seed draws. A failure prints
+ * its replay. The command has the rest.
  */
 
 import assert from 'node:assert/strict';

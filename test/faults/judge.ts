@@ -1,6 +1,6 @@
 /**
- * What is wrong after a fault, from what was seen from outside. Pure. It knows no kind: what a fault itself brings about comes as
- * an allowance. Not responsible for looking (evidence.ts).
+ * What is wrong after a fault, from what was seen from outside. Pure. It knows no kind: what a fault itself
+ * brings about comes as an allowance. Not responsible for looking (evidence.ts).
  */
 
 import type { Ended } from './command.ts';

@@ -1,6 +1,6 @@
 /**
- * The processes of one fault, found from outside: every process that godwit starts inherits an environment variable with
- * the fault's mark. Not responsible for QEMUs, which the rig starts itself.
+ * The processes of one fault, found from outside: every process that godwit starts inherits an environment
+ * variable with the fault's mark. Not responsible for QEMUs, which the rig starts itself.
  */
 
 import { readdirSync, readFileSync } from 'node:fs';

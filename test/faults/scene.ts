@@ -1,6 +1,6 @@
 /**
- * The stage of one fault: a running source, a destination that waits, folders of their own, and the command lines that move
- * the VM between them. Not responsible for striking (kinds/) nor for judging (judge.ts).
+ * The stage of one fault: a running source, a destination that waits, folders of their own, and the command
+ * lines that move the VM between them. Not responsible for striking (kinds/) nor for judging (judge.ts).
  */
 
 import { randomUUID } from 'node:crypto';

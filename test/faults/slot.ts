@@ -1,6 +1,6 @@
 /**
- * What several faults use one after the other: two hosts, the link between them, and a real sshd on the far one.
- * Not responsible for VMs (scene.ts).
+ * What several faults use one after the other: two hosts, the link between them, and a real sshd on the far
+ * one. Not responsible for VMs (scene.ts).
  */
 
 import {

@@ -1,7 +1,7 @@
 /**
- * Loaded before `godwit` by `node --import`: the command's own controller is replaced by one that tells its steps and
- * stands still at one of them (watched-controller.ts). So the real command is struck, with its real exit code, and product
- * code knows nothing of it.
+ * Loaded before `godwit` by `node --import`: the command's own controller is replaced by one that tells its
+ * steps and stands still at one of them (watched-controller.ts). So the real command is struck, with its real
+ * exit code, and product code knows nothing of it.
  */
 
 import { registerHooks } from 'node:module';

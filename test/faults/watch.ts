@@ -1,4 +1,7 @@
-/** When each VM ran, by QEMU's own events and clock, and by its guest's heartbeat. Not responsible for judging it (judge.ts). */
+/**
+ * When each VM ran, by QEMU's own events and clock, and by its guest's heartbeat. Not responsible
+ * for judging it (judge.ts).
+ */
 
 import { sleep } from '../../src/base/index.ts';
 import { lastHeartbeat, type Vm } from '../../src/lab/index.ts';

@@ -1,6 +1,7 @@
 /**
- * src/controller, but its `migrate` tells each step on file descriptor 3 and stands still at the one that FAULT_STEP names
- * (its whole event loop, in a blocking read of file descriptor 4) until the rig has struck. See stand-still.ts.
+ * src/controller, but its `migrate` tells each step on file descriptor 3 and stands still at the one
+ * that FAULT_STEP names (its whole event loop, in a blocking read of file descriptor 4) until the rig
+ * has struck. See stand-still.ts.
  */
 
 import { readSync, writeSync } from 'node:fs';

@@ -1,4 +1,7 @@
-/** Memory that the fuzzing thread and its watcher share: how many inputs have begun, and the bytes of the last one. */
+/**
+ * Memory that the fuzzing thread and its watcher share: how many inputs have begun, and the bytes
+ * of the last one.
+ */
 
 import { INPUT_BYTES_MAX } from './target.ts';
 

@@ -1,4 +1,7 @@
-/** Checks of the page codec for one seed: a guest that rewrites pages in many ways, and batches damaged in many ways. */
+/**
+ * Checks of the page codec for one seed: a guest that rewrites pages in many ways, and batches
+ * damaged in many ways.
+ */
 
 import assert from 'node:assert/strict';
 import { errorCode, Prng } from '../../src/base/index.ts';

@@ -1,4 +1,7 @@
-/** The batch format read by the book, one byte at a time, into a map: the twin that checks src/pages/codec. No caps, no speed. */
+/**
+ * The batch format read by the book, one byte at a time, into a map: the twin that checks src/pages/codec.
+ * No caps, no speed.
+ */
 
 import { zstdDecompressSync } from 'node:zlib';
 

@@ -1,6 +1,7 @@
 /**
- * Which code of ours an input reached that no earlier one had: V8's precise block coverage through the inspector, in this very
- * thread. About 5 ms a look, so it is taken for a batch of inputs at once. Not responsible for what is done with the answer.
+ * Which code of ours an input reached that no earlier one had: V8's precise block coverage through the
+ * inspector, in this very thread. About 5 ms a look, so it is taken for a batch of inputs at once. Not
+ * responsible for what is done with the answer.
  */
 
 import { Session } from 'node:inspector';

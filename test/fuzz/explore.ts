@@ -1,6 +1,7 @@
 /**
- * Chooses inputs for a target: generated ones, and damaged ones of a corpus that grows by whatever reached new code. Shrinks what
- * fails. Not responsible for hangs and memory (watch.ts sees them from another thread).
+ * Chooses inputs for a target: generated ones, and damaged ones of a corpus that grows by
+ * whatever reached new code. Shrinks what fails. Not responsible for hangs and memory (watch.ts
+ * sees them from another thread).
  */
 
 import { Prng } from '../../src/base/index.ts';

@@ -1,4 +1,7 @@
-/** The fuzzer finds what is planted for it; and every target, for some seeded inputs without guidance. Longer: npm run fuzz. */
+/**
+ * The fuzzer finds what is planted for it; and every target, for some seeded inputs without guidance.
+ * Longer: npm run fuzz.
+ */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -38,7 +41,9 @@ for (const target of TARGETS) {
   });
 }
 
-/** One input in 16 million by chance. Coverage leads there byte by byte; the bound is on inputs, not on time. */
+/**
+ * One input in 16 million by chance. Coverage leads there byte by byte; the bound is on inputs, not on time.
+ */
 test('coverage leads to a fault behind three exact bytes, and the input that is told fails again', async () => {
   const { findings } = await watchTarget({
     target: 'planted-error',

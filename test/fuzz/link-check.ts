@@ -1,4 +1,7 @@
-/** Checks of the link's decoders for one seed: whatever arrives ends in a code of the link, within its memory bounds. */
+/**
+ * Checks of the link's decoders for one seed: whatever arrives ends in a code of the link,
+ * within its memory bounds.
+ */
 
 import assert from 'node:assert/strict';
 import { errorCode, Prng } from '../../src/base/index.ts';
@@ -112,7 +115,10 @@ function connectedPair(): { source: Session; destination: Session } {
   return { source, destination };
 }
 
-/** An open connection on either side: what is queued stays within the window, and every end has a code of ours. */
+/**
+ * An open connection on either side: what is queued stays within the window, and every end has
+ * a code of ours.
+ */
 export function checkSession(seed: number): void {
   const prng = new Prng(seed);
   checkSessionBytes(hostileStream(prng), prng.unit() < 0.5 ? 'source' : 'destination');

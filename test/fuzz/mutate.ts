@@ -1,4 +1,7 @@
-/** Damage to bytes that knows nothing of their meaning, and to JSON that knows its tree. Pure: the dice are handed in. */
+/**
+ * Damage to bytes that knows nothing of their meaning, and to JSON that knows its tree. Pure: the
+ * dice are handed in.
+ */
 
 import type { Prng } from '../../src/base/index.ts';
 
@@ -85,7 +88,9 @@ const ODD_VALUES: readonly Json[] = [
   ...[[], {}, [[]], [null], { __proto__: null }, 'x'.repeat(5000)],
 ];
 
-/** One node of one line of JSON is replaced, doubled, renamed, wrapped or taken out. null: no line is JSON. */
+/**
+ * One node of one line of JSON is replaced, doubled, renamed, wrapped or taken out. null: no line is JSON.
+ */
 export function mutateJsonLine(bytes: Uint8Array, prng: Prng): Uint8Array | null {
   const lines = Buffer.from(bytes).toString('utf8').split('\n');
   const index = prng.below(lines.length);

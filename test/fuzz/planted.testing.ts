@@ -1,4 +1,7 @@
-/** Three faults that the fuzzer must find: one behind three exact bytes, an endless loop, and memory without end. */
+/**
+ * Three faults that the fuzzer must find: one behind three exact bytes, an endless loop,
+ * and memory without end.
+ */
 
 export function readPlanted(bytes: Uint8Array): number {
   let depth = 0;

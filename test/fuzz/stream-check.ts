@@ -63,11 +63,15 @@ export function checkDamaged(seed: number): void {
   checkStreamBytes(bytes, prng);
 }
 
-/** Any bytes: no foreign error, the same answer in any chunking, and what is taken as whole the naive decoder reads alike. */
+/**
+ * Any bytes: no foreign error, the same answer in any chunking, and what is taken as whole the
+ * naive decoder reads alike.
+ */
 export function checkStreamBytes(bytes: Buffer, prng: Prng): void {
   const { outcome: whole } = outcome(bytes, [Math.max(1, bytes.length)]);
   assert.deepEqual(outcome(bytes, chunking(prng)).outcome, whole);
-  // Damage may leave an end that is sure and sections that do not add up: then ours says so, and the naive decoder counts.
+  // Damage may leave an end that is sure and sections that do not add up: then ours says so, and
+  // the naive decoder counts.
   const sure = (lines: readonly string[]) => lines.filter((line) => !line.startsWith('tail '));
   if (whole.complete === true) assert.deepEqual(sure(decodeNaively(bytes).events), sure(whole.lines));
 }

@@ -1,6 +1,7 @@
 /**
- * Makes small legal migration streams by seed, with everything the format allows, and damages them. Written from
- * docs/format/qemu-stream.md alone, without the encoder. Not responsible for judging what a decoder makes of them.
+ * Makes small legal migration streams by seed, with everything the format allows, and damages them.
+ * Written from docs/format/qemu-stream.md alone, without the encoder. Not responsible for judging what a
+ * decoder makes of them.
  */
 
 import { Prng } from '../../src/base/index.ts';

@@ -1,4 +1,7 @@
-/** What is fuzzed, as an object; and what its end means. Not responsible for choosing inputs (explore.ts) or for hangs (watch.ts). */
+/**
+ * What is fuzzed, as an object; and what its end means. Not responsible for choosing inputs (explore.ts)
+ * or for hangs (watch.ts).
+ */
 
 import { GodwitError, type Prng } from '../../src/base/index.ts';
 import { renderError } from '../../src/cli/screen/output.ts';
@@ -11,7 +14,9 @@ export interface FuzzTarget {
   readonly seeds?: () => readonly Uint8Array[];
   /** An input by the grammar, mostly valid. */
   readonly generate: (prng: Prng) => Uint8Array;
-  /** Damage that knows the grammar (a check made right again, a node of JSON replaced). Default: bytes only. */
+  /**
+   * Damage that knows the grammar (a check made right again, a node of JSON replaced). Default: bytes only.
+   */
   readonly mutate?: (bytes: Uint8Array, prng: Prng) => Uint8Array;
   /** Words that stand in such input: mutation writes them anywhere. */
   readonly words?: readonly string[];
@@ -58,7 +63,10 @@ function isPrintable(error: GodwitError): boolean {
   return !/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/.test(shown);
 }
 
-/** Name of the error and the first two places of ours that it came through; no message, which may hold the input. */
+/**
+ * Name of the error and the first two places of ours that it came through; no message, which
+ * may hold the input.
+ */
 function signatureOf(error: unknown): string {
   if (!(error instanceof Error)) return `thrown ${typeof error}`;
   const places = [...(error.stack ?? '').matchAll(/(?:src|test)\/[\w./-]+\.ts:\d+/g)].map(([place]) => place);

@@ -1,6 +1,7 @@
 /**
- * Runs a target in a thread of its own and looks at it from outside: an input that burns processor time without end, one that
- * never answers, and one that takes memory without end are findings, after which the thread is ended and a new one goes on.
+ * Runs a target in a thread of its own and looks at it from outside: an input that burns processor time
+ * without end, one that never answers, and one that takes memory without end are findings, after which the
+ * thread is ended and a new one goes on.
  */
 
 import { Worker } from 'node:worker_threads';
@@ -35,7 +36,10 @@ const LOOK_MS = 100;
 const HANG_CPU_MS = 10_000;
 /** For what waits without working: a promise that nobody settles. */
 const HANG_WALL_MS = 120_000;
-/** Above what the process has at the start. The heap of a thread is bounded besides, so that garbage does not count. */
+/**
+ * Above what the process has at the start. The heap of a thread is bounded besides, so that
+ * garbage does not count.
+ */
 const MEMORY_BYTES_MAX = 1024 * 1024 * 1024;
 const HEAP_MIB_MAX = 512;
 const RESTARTS_MAX = 20;

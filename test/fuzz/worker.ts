@@ -1,4 +1,7 @@
-/** The thread in which a target runs: it writes down each input before it runs it, so that watch.ts can tell which one hangs. */
+/**
+ * The thread in which a target runs: it writes down each input before it runs it, so that watch.ts can
+ * tell which one hangs.
+ */
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { type Board, BoardWriter } from './board.ts';

@@ -1,6 +1,7 @@
 /**
- * Agreement with QEMU's own reader, scripts/analyze-migration.py of a QEMU source tree: every RAM block byte by byte, every
- * device section by name and id. It is not installed with QEMU; README.md says where it is looked for.
+ * Agreement with QEMU's own reader, scripts/analyze-migration.py of a QEMU source tree: every RAM block
+ * byte by byte, every device section by name and id. It is not installed with QEMU; README.md says where
+ * it is looked for.
  */
 
 import assert from 'node:assert/strict';

@@ -1,4 +1,7 @@
-/** Recorded streams: the decoder against a naive one, against what is known of each recording, and through a re-emission. */
+/**
+ * Recorded streams: the decoder against a naive one, against what is known of each recording,
+ * and through a re-emission.
+ */
 
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * A real QEMU loads what the encoder writes: a recorded stream with pages, zero pages and changes to pages of our own,
- * in random order and cut into random sections. Memory is compared in the loaded, stopped machine.
+ * A real QEMU loads what the encoder writes: a recorded stream with pages, zero pages and changes to pages of
+ * our own, in random order and cut into random sections. Memory is compared in the loaded, stopped machine.
  */
 
 import assert from 'node:assert/strict';

@@ -1,7 +1,7 @@
 /**
- * A second, naive decoder of QEMU's migration stream: the whole stream in one buffer, one pass, BigInt and strings as it
- * pleases. It shares nothing with src/stream, so that each checks the other. Not responsible for speed or for damage: it
- * throws a plain Error where the stream breaks the format.
+ * A second, naive decoder of QEMU's migration stream: the whole stream in one buffer, one pass, BigInt and
+ * strings as it pleases. It shares nothing with src/stream, so that each checks the other. Not responsible
+ * for speed or for damage: it throws a plain Error where the stream breaks the format.
  */
 
 import { crc32 } from 'node:zlib';
@@ -178,7 +178,9 @@ function footer(input: Reader, id: number, expected: boolean): void {
   if (expected && (input.u8() !== 0x7e || input.be32() !== id)) throw new Error('no footer');
 }
 
-/** Every position is tried as the end; the one from which a description runs exactly to the last byte is it. */
+/**
+ * Every position is tried as the end; the one from which a description runs exactly to the last byte is it.
+ */
 function tail(input: Reader, footers: boolean, early: number, events: string[]): boolean | null {
   const rest = input.bytes.subarray(input.at);
   for (let at = 0; at + 7 < rest.length; at++) {

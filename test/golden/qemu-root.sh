@@ -1,8 +1,8 @@
 #!/bin/sh
-# Unpacks the QEMU of another Debian suite into a private folder, so that streams of several versions can be recorded side
-# by side. Not responsible for running it (record.mjs does), nor for the system: apt gets a state folder of its own, nothing
-# is installed, and the archive is the one that the machine's own Debian sources name.
-#   test/golden/qemu-root.sh SUITE FOLDER        for instance: test/golden/qemu-root.sh bookworm .work/qemu/bookworm
+# Unpacks the QEMU of another Debian suite into a private folder, so that streams of several versions can be
+# recorded side by side. Not responsible for running it (record.mjs does). The system is not changed: apt gets a
+# state folder of its own, nothing is installed, and the archive is the one that the machine's sources name.
+#   test/golden/qemu-root.sh SUITE FOLDER        for instance: bookworm .work/qemu/bookworm
 set -eu
 suite=$1
 mkdir -p "$2"
@@ -13,7 +13,7 @@ apt=$folder/apt
 mkdir -p "$apt/lists/partial" "$apt/archives/partial" "$apt/sources.d" "$folder/root"
 : > "$apt/status" # an empty dpkg status: every dependency is fetched, libc and its loader included
 
-# The first Debian stanza's archive and keyring, with its suite replaced; the one-line format serves as a second chance.
+# The first Debian stanza's archive and keyring, with its suite replaced; else the first one-line source.
 uri=$(sed -n 's/^URIs:[[:space:]]*\([^[:space:]]*\).*/\1/p' /etc/apt/sources.list.d/debian.sources 2>/dev/null | head -n 1)
 [ -n "$uri" ] || uri=$(sed -n 's/^deb \(\[[^]]*\] \)\{0,1\}\([^ ]*\).*/\2/p' /etc/apt/sources.list | head -n 1)
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg

@@ -1,6 +1,6 @@
-// Records the golden streams of this folder with real QEMUs: small guests, several versions, machines and device sets.
-// Not responsible for reading streams (src/stream does), nor for the lab's guests: a 64 KiB firmware of ten instructions
-// that keeps 16 pages dirty is all that runs here.
+// Records the golden streams of this folder with real QEMUs: small guests, several versions, machines and
+// device sets. Not responsible for reading streams (src/stream does), nor for the lab's guests: a 64 KiB
+// firmware of ten instructions that keeps 16 pages dirty is all that runs here.
 //   node_modules/.bin/node test/golden/record.mjs [--only NAME-PART] [--roots .work/qemu]
 // QEMUs of other Debian suites are unpacked by qemu-root.sh on first use; `system` means the one in PATH.
 import { execFileSync, spawn } from 'node:child_process';
@@ -27,8 +27,8 @@ const bare = ['-vga', 'none', '-nic', 'none'];
 const capability = (name) => ({ capability: name, state: true });
 
 /**
- * `run`: the firmware runs and several passes are made. `returnPath`: through a socket, with commands and SHUT.
- * `cut`: keep only this share of the stream. What a case is there for is said in README.md beside it.
+ * `run`: the firmware runs and several passes are made. `returnPath`: through a socket, with commands and
+ * SHUT. `cut`: keep only this share of the stream. What a case is there for is said in README.md beside it.
  */
 const CASES = [
   { name: 'qemu5.2-pc', suite: 'bullseye', machine: 'pc', args: bare },
@@ -120,7 +120,10 @@ const CASES = [
   },
 ];
 
-/** mov ax,0x1000; mov ds,ax; xor di,di; again: inc word [di]; add di,0x1000; jmp again — di wraps after 16 pages. */
+/**
+ * mov ax,0x1000; mov ds,ax; xor di,di; again: inc word [di]; add di,0x1000; jmp again — di
+ * wraps after 16 pages.
+ */
 function firmware() {
   const image = Buffer.alloc(65536, 0xf4);
   image.set([0xb8, 0x00, 0x10, 0x8e, 0xd8, 0x31, 0xff, 0xff, 0x05, 0x81, 0xc7, 0x00, 0x10, 0xeb, 0xf8]);

@@ -1,4 +1,7 @@
-/** A sink that writes each record as a line, in the words of naive.ts, and keeps the memory the records leave behind. */
+/**
+ * A sink that writes each record as a line, in the words of naive.ts, and keeps the memory
+ * the records leave behind.
+ */
 
 import { crc32 } from 'node:zlib';
 import {
@@ -82,7 +85,10 @@ export class Recorder implements StreamSink {
   }
 }
 
-/** Cuts `bytes` into the given sizes, cyclically. Every chunk is overwritten after use: a decoder must not keep it. */
+/**
+ * Cuts `bytes` into the given sizes, cyclically. Every chunk is overwritten after use: a decoder
+ * must not keep it.
+ */
 export function decodeInChunks(
   bytes: Uint8Array,
   chunkBytes: readonly number[],

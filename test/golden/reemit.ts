@@ -1,4 +1,7 @@
-/** Writes a decoded stream again as a gateway would: newest copies only, in another order, in sections of its own. */
+/**
+ * Writes a decoded stream again as a gateway would: newest copies only, in another order, in
+ * sections of its own.
+ */
 
 import { Prng } from '../../src/base/index.ts';
 import { RAM_RECORD_BYTES_MAX, SECTION_BYTES_MAX, StreamEncoder } from '../../src/stream/index.ts';

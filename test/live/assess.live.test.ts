@@ -1,4 +1,7 @@
-/** A real guest of a known rate is assessed, interrupted, and left by a killed godwit: it runs on, and its settings are as they were. */
+/**
+ * A real guest of a known rate is assessed, interrupted, and left by a killed godwit: it runs on, and its
+ * settings are as they were.
+ */
 
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFile } from 'node:child_process';

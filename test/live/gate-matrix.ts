@@ -1,7 +1,8 @@
 /**
- * `npm run gate`: idle, busy and phased guests, with the switchover-ack and with it switched off; one JSON line a run.
+ * `npm run gate`: idle, busy and phased guests, with the switchover-ack and with it switched off; one
+ * JSON line a run.
  *   -- --workload idle --gate off    only these           -- --runs 20       runs of each (default 20)
- *   -- --out FILE                    default results/gate.jsonl; runs that are there already are not run again
+ *   -- --out FILE                    default results/gate.jsonl; runs found there are not repeated
  *   -- --at-most 3                   leave after so many, for a machine that is shared
  */
 

@@ -1,6 +1,7 @@
 /**
- * One gate run: a small pair over a shaped link, moved with or without the switchover-ack, and who stopped the VM.
- * Whether QEMU did it by itself is told from outside: the source's STOP before the controller sent its own.
+ * One gate run: a small pair over a shaped link, moved with or without the switchover-ack, and who
+ * stopped the VM. Whether QEMU did it by itself is told from outside: the source's STOP before the
+ * controller sent its own.
  */
 
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -43,7 +44,10 @@ export interface GateResult extends GateRun {
   readonly rule: string | null;
   /** QEMU stopped the VM by itself. */
   readonly uninvited: boolean;
-  /** From outside, by events and by heartbeat, the larger one; for a move that was given up: until the source ran again. */
+  /**
+   * From outside, by events and by heartbeat, the larger one; for a move that was given up: until
+   * the source ran again.
+   */
   readonly downtimeMs: number | null;
   readonly downtimeLimitMs: number;
   readonly downtimePredictedMs: number | null;
@@ -62,7 +66,10 @@ export interface GateResult extends GateRun {
 
 const LINK_BYTES_PER_SECOND = 50e6;
 const TIMEOUT_MS = 30_000;
-/** Both rates are 1.2 times the link and more while the guest is busy; the hot set takes longer than the limit. */
+/**
+ * Both rates are 1.2 times the link and more while the guest is busy; the hot set takes
+ * longer than the limit.
+ */
 const GUESTS: Readonly<Record<GateWorkload, Partial<GuestOptions>>> = {
   idle: {},
   uniform: { rateBytesPerSecond: 80 * MIB },

@@ -1,6 +1,6 @@
 /**
- * The gate without switchover-ack: a sample of `npm run gate`, and a controller that dies while it hands over a VM that
- * QEMU stopped by itself.
+ * The gate without switchover-ack: a sample of `npm run gate`, and a controller that dies while it hands over
+ * a VM that QEMU stopped by itself.
  */
 
 import assert from 'node:assert/strict';

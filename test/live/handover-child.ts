@@ -1,7 +1,7 @@
 /**
- * The process that runs gateway and controller in the handover tests. At its moment it stands still (its whole event
- * loop, in a blocking read) until the test has struck; then it goes on, if it still lives.
- * `node handover-child.ts '{"strike": ..., ...}'`; the report is its last line.
+ * The process that runs gateway and controller in the handover tests. At its moment it stands still (its
+ * whole event loop, in a blocking read) until the test has struck; then it goes on, if it still lives. `node
+ * handover-child.ts '{"strike": ..., ...}'`; the report is its last line.
  */
 
 import { readSync, writeSync } from 'node:fs';

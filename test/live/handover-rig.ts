@@ -1,6 +1,6 @@
 /**
- * One handover test: a pair of VMs, a migration in a process of its own, one fault at one moment, and what is left.
- * Not responsible for which moments and faults (handover-matrix.ts, handover.live.test.ts).
+ * One handover test: a pair of VMs, a migration in a process of its own, one fault at one moment, and what is
+ * left. Not responsible for which moments and faults (handover-matrix.ts, handover.live.test.ts).
  */
 
 import { spawn } from 'node:child_process';
@@ -190,7 +190,10 @@ async function strike(fault: Fault | null, child: Child, wires: Wires, pair: Lab
   }
 }
 
-/** False where QEMU hears of it only after the gateway, which stands still, goes on: then the moment has passed. */
+/**
+ * False where QEMU hears of it only after the gateway, which stands still, goes on: then
+ * the moment has passed.
+ */
 async function reset(source: Vm): Promise<boolean> {
   try {
     await source.qmp.execute('system_reset', {}, { timeoutMs: RESET_TIMEOUT_MS });

@@ -1,6 +1,6 @@
 /**
- * One running VM, always: a sample of the matrix (`npm run handover` has every moment), and destinations that cannot
- * take the VM. Each ends with exactly one VM, its memory, heartbeats and disk log whole.
+ * One running VM, always: a sample of the matrix (`npm run handover` has every moment), and destinations that
+ * cannot take the VM. Each ends with exactly one VM, its memory, heartbeats and disk log whole.
  */
 
 import assert from 'node:assert/strict';

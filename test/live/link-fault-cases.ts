@@ -1,4 +1,7 @@
-/** The faults of a link, each with how its migration must end. Not responsible for running them (link-fault-rig.ts). */
+/**
+ * The faults of a link, each with how its migration must end. Not responsible
+ * for running them (link-fault-rig.ts).
+ */
 
 import { connect as connectSocket, createServer, type Socket } from 'node:net';
 import tls from 'node:tls';
@@ -149,7 +152,8 @@ export const FAULT_CASES: readonly FaultCase[] = [
 
 /** A server at the data address that has no key. */
 async function impostor(scene: Scene): Promise<string> {
-  // The only certificate at hand without another tool is none: it answers with a handshake that offers no key.
+  // The only certificate at hand without another tool is none: it answers with a handshake
+  // that offers no key.
   const server = tls.createServer({ minVersion: 'TLSv1.3', ciphers: 'TLS_AES_128_GCM_SHA256' });
   server.on('tlsClientError', (error) => {
     scene.seen['impostorHeard'] ??= (error as NodeJS.ErrnoException).code;

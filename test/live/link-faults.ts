@@ -1,5 +1,6 @@
 /**
- * `npm run link-faults`: migrations over ssh and TLS whose link is cut, broken, lied to and listened to; a JSON line each.
+ * `npm run link-faults`: migrations over ssh and TLS whose link is cut, broken, lied to and listened to;
+ * a JSON line each.
  *   -- --only WORDS        only cases whose name contains them
  *   -- --out FILE          default results/link-faults.jsonl
  */

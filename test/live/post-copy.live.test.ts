@@ -1,6 +1,6 @@
 /**
- * Post-copy through the gateway: everything that it holds goes before QEMU says what to discard, and from there on QEMU's bytes pass as they are.
- * Each page of the moved VM is compared.
+ * Post-copy through the gateway: everything that it holds goes before QEMU says what to discard, and from
+ * there on QEMU's bytes pass as they are. Each page of the moved VM is compared.
  */
 
 import assert from 'node:assert/strict';

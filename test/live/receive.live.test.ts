@@ -1,6 +1,6 @@
 /**
- * The far side by hand, as a user goes it: `godwit receive qmp: --listen` on one host, `godwit migrate qmp: tls://` on the
- * other, with certificates of one authority. Who else gets in: src/receive/listener.test.ts.
+ * The far side by hand, as a user goes it: `godwit receive qmp: --listen` on one host, `godwit migrate qmp:
+ * tls://` on the other, with certificates of one authority. Who else gets in: src/receive/listener.test.ts.
  */
 
 import assert from 'node:assert/strict';

@@ -1,6 +1,7 @@
 /**
- * Sockets that can be cut at a chosen moment: a relay stands between controller and QEMU on both QMP sockets, and, by
- * rewriting the addresses in `migrate` and `migrate-incoming`, on both streams. Product code knows nothing of it.
+ * Sockets that can be cut at a chosen moment: a relay stands between controller and QEMU on both QMP
+ * sockets, and, by rewriting the addresses in `migrate` and `migrate-incoming`, on both streams. Product
+ * code knows nothing of it.
  */
 
 import { connect, createServer, type Server, type Socket } from 'node:net';
@@ -70,7 +71,10 @@ class Relay {
     return had;
   }
 
-  /** Nothing passes any more, and nobody hears of it; of a QMP connection no answer does. null: there is no connection. */
+  /**
+   * Nothing passes any more, and nobody hears of it; of a QMP connection no answer does. null:
+   * there is no connection.
+   */
   stall(): (() => void) | null {
     if (this.#pipes.size === 0) return null;
     const stalled = [...this.#pipes];
@@ -127,7 +131,8 @@ export async function openWires(folder: string, sourceQmp: string, destinationQm
     relays.set(wire, await Relay.open(listen, target, null));
     return JSON.stringify({ ...message, arguments: { ...message.arguments, uri: `unix:${uri}` } });
   };
-  // The source QEMU connects to us instead of the gateway; the gateway connects to us instead of the destination QEMU.
+  // The source QEMU connects to us instead of the gateway; the gateway connects to us instead
+  // of the destination QEMU.
   const sourceStream = join(folder, 'ss.sock');
   const destinationStream = join(folder, 'ds.sock');
   const ofSource: Rewrite = (line) =>

@@ -1,4 +1,7 @@
-/** Two small VMs for tests that move one of them: enough memory to see a migration, little enough to wait for it. */
+/**
+ * Two small VMs for tests that move one of them: enough memory to see a migration, little enough to wait for
+ * it.
+ */
 
 import { MIB } from '../../src/base/index.ts';
 import { type LabPair, type Network, openPair, type PairOptions } from '../../src/lab/index.ts';

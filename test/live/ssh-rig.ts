@@ -1,6 +1,6 @@
 /**
- * A real sshd on the lab's destination host, with keys and a configuration of its own, and the `--rsh` that reaches it.
- * Not responsible for what is run over it.
+ * A real sshd on the lab's destination host, with keys and a configuration of its own, and the `--rsh` that
+ * reaches it. Not responsible for what is run over it.
  */
 
 import { execFileSync } from 'node:child_process';

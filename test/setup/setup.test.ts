@@ -1,4 +1,6 @@
-/** The pure parts of `npm start`'s setup: sources files, distributions, versions, the state of node_modules. */
+/**
+ * The pure parts of `npm start`'s setup: sources files, distributions, versions, the state of node_modules.
+ */
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';

@@ -29,10 +29,12 @@ function firstOtherLine({ text }: TextFile): number | null {
 
 const RULES = 'biome.imports.json';
 const RANKS = 'ARCHITECTURE.md';
+/** A row of its table of folders: rank, folder. */
+const ROW = /^\| (\d+) \| `src\/([\w-]+)` \|/gm;
 
 /**
- * Every folder of src has a rank in ARCHITECTURE.md, and an import rule for its own files and for those of its
- * subfolders; what a rule allows has a lower rank.
+ * Every folder of src has a rank in ARCHITECTURE.md, and an import rule for its own files and for those of
+ * its subfolders; what a rule allows has a lower rank.
  */
 export function importRules(project: Project): Violation[] {
   const ranks = ranksIn(project.texts.get(RANKS) ?? '');
@@ -54,6 +56,32 @@ export function importRules(project: Project): Violation[] {
   ];
 }
 
+/** Both ways, with the folders' names: what the table has and the tree has not is a folder that moved. */
+export function folderTable(project: Project): Violation[] {
+  const text = project.texts.get(RANKS) ?? '';
+  const folders = new Set(
+    project.product.map(({ path }) => folderOf(path)).filter((name) => !name.includes('.')),
+  );
+  const rows = [...text.matchAll(ROW)].map((row) => ({ name: row[2]!, line: lineAt(text, row.index) }));
+  const named = new Set(rows.map(({ name }) => name));
+  return [
+    ...rows
+      .filter(({ name }) => !folders.has(name))
+      .map(({ name, line }) => tableEntry(line, `src/${name} is in the table and not in the tree`)),
+    ...[...folders]
+      .filter((name) => !named.has(name))
+      .map((name) => tableEntry(1, `src/${name} is in the tree and not in the table`)),
+  ];
+}
+
+function tableEntry(line: number, why: string): Violation {
+  return { path: RANKS, line, rule: 'folder-table', why };
+}
+
+function lineAt(text: string, offset: number): number {
+  return text.slice(0, offset).split('\n').length;
+}
+
 interface Override {
   readonly includes: readonly string[];
   readonly linter: {
@@ -68,11 +96,13 @@ interface Override {
 }
 
 function ranksIn(architecture: string): ReadonlyMap<string, number> {
-  const rows = architecture.matchAll(/^\| (\d+) \| `src\/([\w-]+)` \|/gm);
+  const rows = architecture.matchAll(ROW);
   return new Map([...rows].map((row) => [row[2]!, Number(row[1])]));
 }
 
-/** The files that one rule is for: relative imports leave a folder by one ".." or, below a subfolder, by two. */
+/**
+ * The files that one rule is for: relative imports leave a folder by one ".." or, below a subfolder, by two.
+ */
 function layerOf(path: string): string {
   const [, folder = '', ...below] = path.split('/');
   if (below.length === 0) return 'src/*.ts';

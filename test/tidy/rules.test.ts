@@ -2,10 +2,20 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { doors, importRules } from './layout.ts';
+import { longComments, namedFiles } from './comments.ts';
+import { doors, folderTable, importRules } from './layout.ts';
 import { Project, type Violation } from './project.ts';
 import { findDead, lint, plant } from './tools.ts';
-import { dependencies, errorCodes, hostsIn, leftovers, links, machinePaths, mirrorHosts } from './words.ts';
+import {
+  dependencies,
+  errorCodes,
+  hostsIn,
+  leftovers,
+  links,
+  machinePaths,
+  mirrorHosts,
+  namedPaths,
+} from './words.ts';
 
 const at = (violations: readonly Violation[]) => violations.map(({ path, line }) => `${path}:${line}`);
 
@@ -272,4 +282,46 @@ test('dependencies: one without a reason is found', () => {
   const manifest = '{\n"dependencies": {\n"zod": "1",\n"left-pad": "1"\n}}';
   const project = Project.of({ 'package.json': manifest, 'ARCHITECTURE.md': 'zod checks plans' });
   assert.deepEqual(at(dependencies(project)), ['package.json:4']);
+});
+
+test('folders: a row without a folder and a folder without a row are found', () => {
+  const project = Project.of({
+    'ARCHITECTURE.md': 'x\n| 0 | `src/base` | a |\n| 1 | `src/gone` | b |\n',
+    'src/base/a.ts': '',
+    'src/odd/deep/b.ts': '',
+  });
+  assert.deepEqual(at(folderTable(project)), ['ARCHITECTURE.md:3', 'ARCHITECTURE.md:1']);
+});
+
+test('comments: long ones and names of files that are gone are found, code and directives are not', () => {
+  const long = 'word '.repeat(25);
+  const gone = ['moved', 'ts'].join('.');
+  const project = Project.of({
+    'src/base/a.ts': [
+      `// ${long}`,
+      `/** ${long} */`,
+      ` * ${long}`,
+      ` * @param {string} a ${long}`,
+      `const text = '// ${long}'; // ${long}`,
+      `// ${'x'.repeat(107)}`,
+    ].join('\n'),
+    'src/base/b.ts': [
+      `/** See a.ts and base/a.ts, not ${gone}. */`,
+      `// link/a.ts is elsewhere; commands-*.ts and ${'`'}src/base/b.ts${'`'} are fine`,
+      `const file = '${gone}';`,
+    ].join('\n'),
+  });
+  assert.deepEqual(
+    at(longComments(project)),
+    [1, 2, 3].map((line) => `src/base/a.ts:${line}`),
+  );
+  assert.deepEqual(at(namedFiles(project)), ['src/base/b.ts:1', 'src/base/b.ts:2']);
+});
+
+test('paths: those of documents that are not there are found, folders and patterns are none', () => {
+  const project = Project.of({
+    'docs/a.md': 'src/base/a.ts, `src/base/`, src/base\n(src/base/gone.ts)\nsrc/base/b*.ts, x/src/none\n',
+  });
+  const known = new Set(['src/base', 'src/base/a.ts']);
+  assert.deepEqual(at(namedPaths(project, (path) => known.has(path))), ['docs/a.md:2']);
 });

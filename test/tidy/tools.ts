@@ -1,4 +1,6 @@
-/** Biome and knip, run over a made-up tree with this repository's own settings. Not responsible for the rules. */
+/**
+ * Biome and knip, run over a made-up tree with this repository's own settings. Not responsible for the rules.
+ */
 
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';

@@ -167,6 +167,30 @@ export function links(project: Project, exists: (path: string) => boolean): Viol
     );
 }
 
+/** A path from the root; one with a wildcard or a place-holder in it names no file. */
+const NAMED_PATH = /(?<![\w./-])(?:src|test|bench|scripts|plans|bin)\/[\w./-]*\w(?![\w*{/-])/g;
+
+/**
+ * A file that was moved leaves its name behind in documents. `exists` tells of a path relative to the root.
+ */
+export function namedPaths(project: Project, exists: (path: string) => boolean): Violation[] {
+  return eachMatch(project, NAMED_PATH).flatMap(({ path, line, found }) =>
+    exists(found) ? [] : [{ path, line, rule: 'named-path', why: `${found} is not in this tree` }],
+  );
+}
+
+function eachMatch(project: Project, pattern: RegExp) {
+  return project.files
+    .filter(({ path }) => path.endsWith('.md'))
+    .flatMap(({ path, text }) =>
+      [...text.matchAll(pattern)].map((match) => ({
+        path,
+        line: lineAt(text, match.index),
+        found: match[0],
+      })),
+    );
+}
+
 /** The lines, those inside code fences and code spans emptied: an example is no link. */
 function proseLines(text: string): string[] {
   let fenced = false;

@@ -1,6 +1,6 @@
 /**
- * `godwit migrate SOURCE DESTINATION`: moves a VM between two QEMUs, or with --dry-run says what would happen.
- * Not responsible for the migration (src/controller) nor for what is said (migrate-text.ts).
+ * `godwit migrate SOURCE DESTINATION`: moves a VM between two QEMUs, or with --dry-run says what would
+ * happen. Not responsible for the migration (src/controller) nor for what is said (migrate/text.ts).
  */
 
 import { writeFileSync } from 'node:fs';
@@ -115,7 +115,7 @@ async function move(context: CommandContext, options: MigrateOptions, how: MoveO
   else screen.summary(report);
   if (report.success) return EXIT.ok;
   if (report.outcome === 'in-doubt') return EXIT.inDoubt;
-  // Ended as asked: main turns the reason into the exit code of the signal.
+  // The operator's signal ended it: main turns the reason into the signal's exit code.
   if (report.failure?.code === 'CANCELLED' && context.interrupted.aborted) throw context.interrupted.reason;
   return EXIT.failed;
 }

@@ -1,6 +1,7 @@
 /**
- * `godwit resolve [ID|JOURNAL]`: ends a migration that nobody ended, by its journal and what both QEMUs answer, or lists
- * those there are. Not responsible for the decision (src/handover) nor for carrying it out (src/recovery).
+ * `godwit resolve [ID|JOURNAL]`: ends a migration that nobody ended, by its journal and what both
+ * QEMUs answer, or lists those there are. Not responsible for the decision (src/handover) nor for
+ * carrying it out (src/recovery).
  */
 
 import { existsSync, renameSync } from 'node:fs';
@@ -29,7 +30,7 @@ import { formatTable } from '../screen/table.ts';
 export const RESOLVE_SCHEMA = 'godwit.resolve/1';
 
 export const command: CommandDefinition = {
-  // Interrupted halfway it would leave what it is here to end.
+  // A signal must not interrupt it: it would leave a migration half ended again.
   handlesInterrupts: true,
   configure(command) {
     command
@@ -169,7 +170,7 @@ async function voidBy(path: string, state: JournalState): Promise<string | null>
   return `migration ${later.migrationId} took this VM on later, so this journal is history and nothing was done. Close it with "godwit resolve --forget ${state.begin.migrationId}"`;
 }
 
-/** Closes it for the lists and for later migrations; where it cannot even be read, it is put aside. */
+/** Closes a journal for the lists and for later migrations. One that cannot be read is put aside. */
 async function forget(out: Output, name: string, json: boolean): Promise<number> {
   const path = journalPath(name);
   const lock = await takeLock(lockPathOf(path));
@@ -213,7 +214,10 @@ function resultText({ outcome, text }: Outcome, out: Output): string {
   return `${paint(style, outcome)}: ${printable(text)}`;
 }
 
-/** A path where it looks like one; else the journal of that migration in the state folder. Errors: JOURNAL_READ. */
+/**
+ * A path where it looks like one; else the journal of that migration in the
+ * state folder. Errors: JOURNAL_READ.
+ */
 function journalPath(name: string): string {
   if (name.includes('/') || existsSync(name)) return name;
   return journalPathOf(stateDirectory(), name);

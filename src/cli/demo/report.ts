@@ -177,7 +177,9 @@ export function checkLines(record: RunRecord): CheckLine[] {
   });
 }
 
-/** A check's evidence in words. QEMU has several run states for a VM that stands still; they become one word. */
+/**
+ * A check's evidence in words. QEMU has several run states for a VM that stands still; they become one word.
+ */
 function inWords({ id, evidence }: CheckResult): string {
   if (id !== 'one-running') return evidence;
   const stateOf = (_: string, side: string, state: string) =>

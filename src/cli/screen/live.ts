@@ -1,4 +1,7 @@
-/** A block of lines that is redrawn on a terminal, and plain lines where there is none. Not responsible for what is shown. */
+/**
+ * A block of lines that is redrawn on a terminal, and plain lines where there is none. Not responsible
+ * for what is shown.
+ */
 
 import type { Clock } from '../../base/index.ts';
 import type { Output } from '../command.ts';

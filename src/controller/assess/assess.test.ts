@@ -1,4 +1,7 @@
-/** Which VMs assess refuses to measure, and that it then has changed nothing; measuring is tested on a real one (test/live). */
+/**
+ * Which VMs assess refuses to measure, and that it then has changed nothing; measuring is tested on
+ * a real one (test/live).
+ */
 
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';

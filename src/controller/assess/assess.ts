@@ -1,6 +1,7 @@
 /**
- * Measures a running VM without moving it: a migration into nothing for a bounded time, then cancelled. The guest runs all the while, and
- * QEMU's settings are put back, also by the guardian if this process dies. Not responsible for what follows from the trace (the caller).
+ * Measures a running VM without moving it: a migration into nothing for a bounded time, then cancelled. The
+ * guest runs all the while, and QEMU's settings are put back, also by the guardian if this process dies. Not
+ * responsible for what follows from the trace (the caller).
  */
 
 import { randomUUID } from 'node:crypto';
@@ -40,7 +41,7 @@ const TRACE_BYTES_MAX = 512 * MIB;
 /** Nothing waits in a sink: bookkeeping, and a first megabyte. */
 const GATEWAY_MEMORY_BYTES_MAX = 64 * GIB;
 const VIEW_MS = 100;
-/** The pass under way is waited for, if it ends soon. */
+/** The last pass may take this long; then it is cut off. */
 const LAST_PASS_MS_MAX = 1000;
 const CANCEL_TIMEOUT_MS = 10_000;
 const CANCEL_POLL_MS = 20;
@@ -55,7 +56,10 @@ const SWITCHED_OFF = [
   'x-colo',
 ];
 
-/** Errors: ASSESS_*, those of connecting, STREAM_UNREADABLE. Whatever happens, the guest runs on and its settings are put back. */
+/**
+ * Errors: ASSESS_*, those of connecting, STREAM_UNREADABLE. Whatever happens, the guest runs on and its
+ * settings are put back.
+ */
 export async function assess(
   options: AssessOptions,
   hooks: AssessHooks,
@@ -136,7 +140,7 @@ class Measurement {
       stateDirectory,
       endpoints: {
         source: { qmpPath: sourceQmpPath, identity: await qemuIdentity(this.#source), claim, reach: null },
-        // There is none: recovery finds nobody there, cancels, and puts the settings back.
+        // There is no destination: recovery finds nobody there, cancels, and puts the settings back.
         destination: {
           qmpPath: path.join(this.#folder, 'no-destination'),
           ...{ identity: null, claim: null, reach: null },

@@ -1,4 +1,7 @@
-/** How fast a guest writes, as QEMU samples it while nothing migrates. Not responsible for which pages (a trace says that). */
+/**
+ * How fast a guest writes, as QEMU samples it while nothing migrates. Not responsible for which pages
+ * (a trace says that).
+ */
 
 import { GIB, MIB, sleep, systemClock } from '../../base/index.ts';
 import { isRefusal, type QmpExecutor } from '../../qmp/index.ts';
@@ -6,12 +9,18 @@ import { isRefusal, type QmpExecutor } from '../../qmp/index.ts';
 const SECONDS = 1;
 const POLL_MS = 50;
 const TIMEOUT_MS = 10_000;
-/** Of QEMU's default, 512 a GiB, a small guest has a few dozen: too few to tell a quiet one from a busy one. */
+/**
+ * QEMU's default of 512 samples a GiB gives a small guest a few dozen, too few to tell a quiet guest from a
+ * busy one.
+ */
 const SAMPLES_WANTED = 65_536;
 /** What QEMU takes. */
 const SAMPLES_PER_GIB = [512, 16_384] as const;
 
-/** Takes a second, and must be over before a migration begins: the two collide in QEMU. null where QEMU does not say. */
+/**
+ * Takes a second, and must be over before a migration begins: the two collide in QEMU. null where
+ * QEMU does not say.
+ */
 export async function sampleDirtyRate(qemu: QmpExecutor, signal: AbortSignal): Promise<number | null> {
   try {
     const samplePages = await samplesPerGib(qemu);

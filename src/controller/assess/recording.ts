@@ -1,4 +1,7 @@
-/** Writes the trace of a migration to a file while it runs. A disk that is full ends the recording, never the migration. */
+/**
+ * Writes the trace of a migration to a file while it runs. A disk that is full ends the
+ * recording, never the migration.
+ */
 
 import { createWriteStream } from 'node:fs';
 import { GodwitError } from '../../base/index.ts';

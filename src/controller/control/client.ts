@@ -1,4 +1,7 @@
-/** The other terminal's end: finds running migrations of a state folder and asks them. Not responsible for showing answers. */
+/**
+ * The other terminal's end: finds running migrations of a state folder and asks them. Not
+ * responsible for showing answers.
+ */
 
 import { existsSync, readdirSync } from 'node:fs';
 import net from 'node:net';
@@ -17,7 +20,10 @@ const REPLY_TIMEOUT_MS = 5_000;
 /** Nobody listens any more: the migration has ended. */
 const ENDED: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ENOENT', 'CONTROL_ENDED']);
 
-/** What every running migration says of itself; one that cannot be asked (another user's) is told of by its error. */
+/**
+ * What every running migration says of itself; one that cannot be asked (another user's) is listed with its
+ * error.
+ */
 export async function statusOfAll(
   stateFolder: string,
 ): Promise<{ readonly statuses: readonly MigrationStatus[]; readonly errors: readonly GodwitError[] }> {
@@ -34,7 +40,10 @@ export async function statusOfAll(
   return { statuses, errors };
 }
 
-/** The one migration with a control socket whose id begins so. Errors: MIGRATION_NOT_RUNNING, MIGRATION_AMBIGUOUS. */
+/**
+ * The one migration with a control socket whose id begins so. Errors: MIGRATION_NOT_RUNNING,
+ * MIGRATION_AMBIGUOUS.
+ */
 export function findMigration(stateFolder: string, name: string): string {
   const found = migrationsIn(stateFolder).filter((migrationId) => migrationId.startsWith(name));
   if (name !== '' && found.length === 1) return found[0]!;

@@ -1,4 +1,7 @@
-/** Control from another terminal, over a real socket: who may ask, what is answered, and what hostile lines do. */
+/**
+ * Control from another terminal, over a real socket: who may ask, what is answered, and
+ * what hostile lines do.
+ */
 
 import assert from 'node:assert/strict';
 import { linkSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';

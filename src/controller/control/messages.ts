@@ -1,6 +1,6 @@
 /**
- * What another terminal and a running migration say to each other: one JSON object a line, one answer a request.
- * Hostile until parsed, though only the migration's owner can reach the socket.
+ * What another terminal and a running migration say to each other: one JSON object a line, one answer a
+ * request. Hostile until parsed, though only the migration's owner can reach the socket.
  */
 
 import { z } from 'zod';

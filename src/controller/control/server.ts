@@ -1,6 +1,6 @@
 /**
- * The local socket at which a running migration answers its operator: in the migration's own state folder (mode 0700),
- * mode 0600. Not responsible for the answers (steering.ts).
+ * The local socket at which a running migration answers its operator: in the migration's own state folder
+ * (mode 0700), mode 0600. Not responsible for the answers (steering.ts).
  */
 
 import { chmodSync, closeSync, openSync, rmSync } from 'node:fs';
@@ -16,7 +16,7 @@ import {
 } from './messages.ts';
 
 const CONNECTIONS_MAX = 8;
-/** Whoever says nothing for this long has forgotten us. */
+/** A connection that says nothing for this long is closed. */
 const IDLE_TIMEOUT_MS = 30_000;
 const NEWLINE = 0x0a;
 
@@ -29,7 +29,7 @@ export interface ControlServer {
   close(): void;
 }
 
-/** Errors: CONTROL_LISTEN. A migration goes on without: only other terminals cannot reach it. */
+/** Errors: CONTROL_LISTEN. The migration goes on without it; only other terminals cannot reach it. */
 export async function openControl(folder: string, responder: Responder): Promise<ControlServer> {
   const answer = (request: ControlRequest) => responder.answer(request);
   const door = new Door(folder);
@@ -64,7 +64,10 @@ export async function openControl(folder: string, responder: Responder): Promise
   };
 }
 
-/** A short name for a socket in a folder whose name may be long: a unix socket's path has at most 107 bytes. Linux only. */
+/**
+ * A short name for a socket in a folder whose name may be long: a unix socket's path has at most
+ * 107 bytes. Linux only.
+ */
 export class Door {
   readonly path: string;
   readonly #folder: number;

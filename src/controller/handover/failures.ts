@@ -18,7 +18,7 @@ export function qmpLost(side: 'source' | 'destination', cause: unknown): GodwitE
   return new GodwitError(code, `the ${side} QEMU ended or closed its QMP connection`, { cause });
 }
 
-/** What QEMU itself says, often no more than that it failed, and what the operator had been warned of. */
+/** What QEMU itself says (often only that it failed), and which refusals the operator had overridden. */
 function withReasons(error: GodwitError, told: string | null, overridden: readonly string[]): GodwitError {
   const reasons = [...(told === null ? [] : [told]), ...overridden.map((text) => `overridden: ${text}`)];
   if (reasons.length === 0) return error;

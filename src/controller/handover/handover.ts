@@ -1,7 +1,7 @@
 /**
- * The live handover: runs the handover's machine (src/handover) with the stream, both QEMUs and the journal, measures it, and ends in one
- * running VM or in doubt. The destination never starts by itself: prepare.ts sends it `stop` before it loads. Not responsible for the
- * order of things, which is the machine's.
+ * The live handover: runs the handover's machine (src/handover) with the stream, both QEMUs and the journal,
+ * measures it, and ends in one running VM or in doubt. The destination never starts by itself: prepare.ts
+ * sends it `stop` before it loads. Not responsible for the order of things, which is the machine's.
  */
 
 import { errorMessage, GodwitError, sleep, systemClock } from '../../base/index.ts';
@@ -49,10 +49,14 @@ export interface HandoverOptions extends EndingOptions {
   readonly stoppedAtMs: () => number | null;
   /** A third party continued the source since; null: not seen. */
   readonly sourceTouched: () => string | null;
-  /** Resolves when the operator cancels, a gateway or a QEMU fails, or the guest ends; heeded until COMMIT. */
+  /**
+   * Resolves when the operator cancels, a gateway or a QEMU fails, or the guest ends; heeded until COMMIT.
+   */
   readonly lost: Promise<Loss>;
   readonly onStep: (step: MigrateStep) => void;
-  /** What a failed act is told as; asked while the destination may still say more. */
+  /**
+   * Turns an act's error into the one that is reported; asked while the destination may still give a reason.
+   */
   readonly explain: (error: GodwitError) => Promise<GodwitError>;
 }
 
@@ -111,7 +115,7 @@ export async function handOver(options: HandoverOptions): Promise<HandoverEnd> {
   }
 }
 
-/** Back to one running VM by what is known; for a migration that ends outside of its handover. Never rejects. */
+/** Ends a migration outside of its handover, by what is known of it. Never rejects. */
 export async function undo(known: Known, why: string, options: EndingOptions): Promise<Outcome> {
   const absent = () => Promise.reject(new Error('there is no stream any more'));
   const { acts } = endingActs(options, () => null);
@@ -147,7 +151,9 @@ const STEP_OF_RECORD: Readonly<Record<RecordedStep, MigrateStep>> = {
   running: 'running',
 };
 
-/** A destination that was left behind never ran; it is ended once it answers again, for so long. */
+/**
+ * A destination that was left behind never ran. It is asked to end for this long, in case it answers again.
+ */
 const LATE_END_MS_MAX = 60_000;
 
 interface RunOptions {
@@ -184,7 +190,7 @@ async function run(
   return { outcome: { ...state.outcome, text: state.outcome.text.replace(state.leftBehind, told) }, error };
 }
 
-/** An end that was silent once is not waited for as long again while the VM stands still. */
+/** How long an end that was silent once is waited for: the VM stands still. */
 const SILENT_AGAIN_MS = 300;
 
 function endingActs(options: EndingOptions, touched: () => string | null) {
@@ -208,7 +214,7 @@ function endingActs(options: EndingOptions, touched: () => string | null) {
   return { acts: { ...acts, look } };
 }
 
-/** What a third party does at the destination after it has loaded: it then is not what was proven. */
+/** After one of these events the destination is no longer what it proved to have loaded. */
 const TOUCHING: ReadonlySet<string> = new Set(['RESET', 'RESUME', 'SHUTDOWN', 'POWERDOWN', 'GUEST_PANICKED']);
 
 function liveActs(options: HandoverOptions) {

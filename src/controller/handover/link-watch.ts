@@ -1,6 +1,7 @@
 /**
- * Watches the link while the VM stands still. Before that a broken link only makes QEMU pause, for up to --link-timeout;
- * now it is downtime, and the operator's limit says how long it may last. Not responsible for what is done then.
+ * Watches the link while the VM stands still. Before that a broken link only makes QEMU pause, for up to
+ * --link-timeout; now it is downtime, and the operator's limit says how long it may last. Not responsible for
+ * what is done then.
  */
 
 import { type Clock, GodwitError } from '../../base/index.ts';
@@ -12,7 +13,7 @@ const POLL_MS = 100;
 
 type Heard = Pick<SessionStats, 'heardAtMs'>;
 
-/** Since the least heard connection was heard; endless where one is not open. */
+/** How long the connection that was heard least recently has been silent; infinite where one is not open. */
 export function silentMs(stats: readonly Heard[], nowMs: number): number {
   return nowMs - Math.min(...stats.map(({ heardAtMs }) => heardAtMs ?? Number.NEGATIVE_INFINITY));
 }

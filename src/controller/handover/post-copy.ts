@@ -1,7 +1,8 @@
 /**
- * Post-copy through the gateway: QEMU starts the VM at the destination before its memory is there. Everything that waits here goes first;
- * from QEMU's first RAM_DISCARD on its bytes pass as they are, both ways. The commit point is letting them go: the RUN among them starts
- * the VM. Not responsible for undoing: the handover's machine looks at what QEMU had begun.
+ * Post-copy through the gateway: QEMU starts the VM at the destination before its memory is there. Everything
+ * that waits here goes first; from QEMU's first RAM_DISCARD on its bytes pass as they are, both ways. The
+ * commit point is the moment at which they are let go, because the RUN among them starts the VM. Not
+ * responsible for undoing: the handover's machine looks at what QEMU had begun.
  */
 
 import { formatBytes, GodwitError, sleep, systemClock } from '../../base/index.ts';
@@ -19,7 +20,10 @@ export interface PostCopyStage {
   committed: boolean;
 }
 
-/** null: QEMU had so little left that it ended as pre-copy does, with the VM stopped; the usual handover follows. Errors: what was lost. */
+/**
+ * null: QEMU had so little left that it ended as pre-copy does, with the VM stopped; the usual handover
+ * follows. Errors: what was lost.
+ */
 export async function postCopy(
   options: HandoverOptions,
   stage: PostCopyStage,

@@ -1,6 +1,6 @@
 /**
- * Notices that nothing moves any more while the VM stands still: a destination that hangs takes no bytes and answers nothing, and no
- * connection breaks. Before the stop that only makes QEMU pause; now it is downtime.
+ * Notices that nothing moves any more while the VM stands still: a destination that hangs takes no bytes and
+ * answers nothing, and no connection breaks. Before the stop that only makes QEMU pause; now it is downtime.
  */
 
 import { GodwitError, sleep } from '../../base/index.ts';
@@ -9,7 +9,10 @@ import { SILENCE_MS_MIN } from './link-watch.ts';
 
 const POLL_MS = 50;
 
-/** Rejects with STREAM_STALLED after as long without any progress as the operator's limit allows, 2.5 s at least; or when `signal` aborts. */
+/**
+ * Rejects with STREAM_STALLED when there was no progress for the operator's downtime limit, or for 2.5 s
+ * where that is more. Rejects too when `signal` aborts.
+ */
 export async function untilStalled(
   gateway: Pick<SourceGateway, 'snapshot'>,
   downtimeMsMax: () => number,

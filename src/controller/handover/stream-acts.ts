@@ -1,6 +1,7 @@
 /**
- * The acts of the handover that concern the stream: the hurry before the stop, the stop itself, draining, the destination's proof, the
- * source's release. Each heeds its signal and asks it before what cannot be taken back. Not responsible for their order (src/handover).
+ * The acts of the handover that concern the stream: the hurry before the stop, the stop itself, draining, the
+ * destination's proof, the source's release. Each heeds its signal and asks it before what cannot be taken
+ * back. Not responsible for their order (src/handover).
  */
 
 import { GodwitError, sleep, systemClock } from '../../base/index.ts';
@@ -64,7 +65,7 @@ async function fastDrain(source: QmpClient): Promise<void> {
   await migrateSetParameters(source, new Map([['max-bandwidth', DRAIN_STOPPED_BYTES_PER_SECOND]]));
 }
 
-/** Nobody has to wait for what passes kept apart leave: see HurriedPasses. */
+/** Makes passes follow each other at once, until they are short: see HurriedPasses. */
 async function untilPassesAreShort(
   { source, gateway }: StreamActsOptions,
   signal: AbortSignal,
@@ -87,7 +88,7 @@ async function untilPassesAreShort(
 async function stopSource(options: StreamActsOptions, signal: AbortSignal): Promise<void> {
   const { source } = options;
   if (options.stoppedAtMs() !== null) return;
-  // Another client's stop, of which the event is still on its way, is that client's.
+  // Another client may have stopped the VM, with the event still under way: then the stop is not ours.
   const before = await queryStatus(source, { signal });
   if (before.status === 'paused' && options.stoppedAtMs() === null) {
     throw guestEnded('another client stopped the VM during the migration');

@@ -1,4 +1,7 @@
-/** Opens both QMP sockets for one use, and the check that uses nothing else. Not responsible for what is done with them. */
+/**
+ * Opens both QMP sockets for one use, and the check that uses nothing else. Not responsible for what
+ * is done with them.
+ */
 
 import { GodwitError } from '../../base/index.ts';
 import { COMMAND_TIMEOUT_MS, connectQmp, type QmpClient, refuseLibvirtSocket } from '../../qmp/index.ts';

@@ -1,6 +1,7 @@
 /**
- * What is checked before a migration touches anything: both ends compared (src/qmp), what the gateway needs, which gate
- * there is. The same for `--dry-run` and for every real migration. It only reads. Not responsible for showing it.
+ * What is checked before a migration touches anything: both ends compared (src/qmp), what the gateway
+ * needs, which gate there is. The same for `--dry-run` and for every real migration. It only reads. Not
+ * responsible for showing it.
  */
 
 import { formatBytes, GodwitError } from '../../base/index.ts';
@@ -37,8 +38,9 @@ export interface PreflightFinding extends Omit<Finding, 'code'> {
 }
 
 /**
- * Refusals that an operator who knows better may override: judgements about what the guest will bear, and comparisons
- * that QEMU makes again when it loads, with the source still able to go on. What godwit cannot do at all is not here.
+ * Refusals that an operator who knows better may override: judgements about what the guest will bear, and
+ * comparisons that QEMU makes again when it loads, with the source still able to go on. What godwit cannot do
+ * at all is not here.
  */
 export const FORCEABLE: ReadonlySet<PreflightCode> = new Set([
   'ACCELERATOR',
@@ -60,7 +62,10 @@ export interface PreflightOptions {
   readonly far?: MigrateOptions['far'];
 }
 
-/** Who holds the switchover back: the acknowledgement that QEMU waits for, or the end of a pass that is not read. */
+/**
+ * Who holds the switchover back: the acknowledgement that QEMU waits for, or the end of a pass
+ * that is not read.
+ */
 export interface Gate {
   readonly kind: 'ack' | 'what-waits';
   readonly why: string;
@@ -178,7 +183,10 @@ function isForced(one: Finding, force: readonly string[]): boolean {
   return one.severity === 'refuse' && FORCEABLE.has(one.code) && force.includes(one.code);
 }
 
-/** The ack where QEMU owes one; else what waits is kept so small that a stop at any moment fits the limit. Both ends must know the capability. */
+/**
+ * The ack where QEMU owes one; else what waits is kept so small that a stop at any moment fits the limit.
+ * Both ends must know the capability.
+ */
 function chooseGate(
   features: QemuFeatures,
   destination: Pick<MachineDescription, 'capabilities'>,

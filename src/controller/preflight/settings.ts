@@ -1,4 +1,7 @@
-/** What godwit sets on both QEMUs for a migration. Values with their reasons; setting and restoring is ParameterGuard's. */
+/**
+ * What godwit sets on both QEMUs for a migration. Values with their reasons; setting
+ * and restoring is ParameterGuard's.
+ */
 
 import { errorMessage, MIB } from '../../base/index.ts';
 import {
@@ -10,7 +13,10 @@ import {
 } from '../../qmp/index.ts';
 import type { Mechanism } from '../../vm/index.ts';
 
-/** With unlimited drain a held QEMU spins and slows its guest by 13-37 %; at this rate no cost was visible (measured). */
+/**
+ * With unlimited drain a held QEMU spins and slows its guest by 13-37 %; at this rate no
+ * cost was visible (measured).
+ */
 const DRAIN_BYTES_PER_SECOND = 1024 * MIB;
 /** While the VM is stopped nothing must limit the rest. */
 export const DRAIN_STOPPED_BYTES_PER_SECOND = 64 * 1024 * MIB;
@@ -51,8 +57,9 @@ export function sourceSettings(
       // Small but not 0: with 0 QEMU makes one pass and sends everything dirty as downtime.
       'downtime-limit': 1,
       'max-bandwidth': DRAIN_BYTES_PER_SECOND,
-      // QEMU would take our memory's speed for the link's; with a threshold of a few bytes it only completes when a dirty
-      // sync finds nothing. Not smaller: with a threshold of 0 QEMU skips that sync and stops after one pass (measured).
+      // QEMU would take our memory's speed for the link's; with a threshold of a few bytes it only completes
+      // when a dirty sync finds nothing. Not smaller: with a threshold of 0 QEMU skips that sync and stops
+      // after one pass (measured).
       ...(capped ? { 'avail-switchover-bandwidth': 4096 } : {}),
     },
   };

@@ -1,6 +1,7 @@
 /**
- * The destination gateway: applies what comes over the link and feeds the destination QEMU with it at once. It decides
- * nothing; it proves at the end that pages and machine state have arrived and are loaded. Not responsible for QMP.
+ * The destination gateway: applies what comes over the link and feeds the destination QEMU with it at
+ * once. It decides nothing; it proves at the end that pages and machine state have arrived and are loaded.
+ * Not responsible for QMP.
  */
 
 import { defined, GodwitError, MIB } from '../../base/index.ts';
@@ -31,7 +32,9 @@ export class DestinationGateway {
   #tail: Buffer[] = [];
   #tailBytes = 0;
   #pageTotal = 0;
-  /** Pages applied when each batch that QEMU has not loaded yet ended; the first is what precedes all batches. */
+  /**
+   * Pages applied when each batch that QEMU has not loaded yet ended; the first is what precedes all batches.
+   */
   readonly #unloaded: number[] = [];
   #loadedTotal = 0;
   #checksum = 0;
@@ -135,7 +138,7 @@ export class DestinationGateway {
       try {
         this.#link?.send(0, { kind: 'control', text: encodeApplied(this.#loadedTotal) });
       } catch {
-        // The link has ended meanwhile, and with it whoever would have wanted to know.
+        // The link has ended, so nobody needs to be told.
       }
     }, TELL_MS);
   }

@@ -1,4 +1,7 @@
-/** What the two gateways say in the link's opaque fields: facts of the stream, and all that follows RAM. Hostile until read. */
+/**
+ * What the two gateways say in the link's opaque fields: facts of the stream, and all that follows
+ * RAM. Hostile until read.
+ */
 
 import { z } from 'zod';
 import { GodwitError } from '../../base/index.ts';
@@ -24,7 +27,7 @@ export function parseStreamFacts(text: string): StreamFacts {
 
 const progress = z.object({ kind: z.literal('applied'), pages: z.int().min(0) });
 
-/** From the destination, a few times a moment: pages that its QEMU has loaded since the beginning. */
+/** From the destination, every few milliseconds: how many pages its QEMU has loaded since the beginning. */
 export function encodeApplied(pages: number): string {
   return JSON.stringify({ kind: 'applied', pages });
 }

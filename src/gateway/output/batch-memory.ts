@@ -1,6 +1,7 @@
 /**
- * Memory for encoded batches, used again once a batch has arrived: fresh megabytes for each cost page faults and full
- * garbage collections. Shared, so that any worker may fill it. Not responsible for batches that come out small.
+ * Memory for encoded batches, used again once a batch has arrived: fresh megabytes for each cost page
+ * faults and full garbage collections. Shared, so that any worker may fill it. Not responsible for batches
+ * that come out small.
  */
 
 import { BATCH_BYTES_MAX } from '../../pages/index.ts';

@@ -1,4 +1,7 @@
-/** The sample against pages whose costs are known: noise does not pack, text does, and one changed word is a small delta. */
+/**
+ * The sample against pages whose costs are known: noise does not pack, text does, and one changed word
+ * is a small delta.
+ */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';

@@ -1,6 +1,7 @@
 /**
- * What a guest's pages would cost on a link, from a sample of those that pass: whole ones packed, rewritten ones as deltas against the copy
- * seen before. By the codec that a paired migration uses. Not responsible for which pages are written when.
+ * What a guest's pages would cost on a link, from a sample of those that pass: whole ones packed, rewritten
+ * ones as deltas against the copy seen before. By the codec that a paired migration uses. Not responsible for
+ * which pages are written when.
  */
 
 import { BatchEncoder, NO_SLOT, SlotMemory } from '../../pages/index.ts';

@@ -1,7 +1,8 @@
 /**
- * What has really arrived. Bytes in a socket buffer prove nothing, so the sender marks positions in the stream (a PING
- * in a QEMU stream, a sequence number on the link) and the far end's answers tell how far it has come. From that:
- * the link rate, the round trip, and how much may be under way. Pure; the caller brings the time.
+ * What has really arrived. Bytes in a socket buffer prove nothing, so the sender marks positions in the
+ * stream (a PING in a QEMU stream, a sequence number on the link) and the far end's answers tell how
+ * far it has come. From that: the link rate, the round trip, and how much may be under way. Pure; the
+ * caller brings the time.
  */
 
 import { smoothed } from '../../base/index.ts';
@@ -72,7 +73,9 @@ export class DeliveryMeter {
     this.#marks.push({ id, positionBytes: this.#sentBytes, sentMs: nowMs });
   }
 
-  /** The far end has processed everything before mark `id`. Unknown ids are ignored: they may be another's. */
+  /**
+   * The far end has processed everything before mark `id`. Unknown ids are ignored: they may be another's.
+   */
   acknowledge(id: number, nowMs: number): boolean {
     const at = this.#marks.findIndex((mark) => mark.id === id);
     if (at < 0) return false;

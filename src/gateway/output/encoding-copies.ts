@@ -1,6 +1,6 @@
 /**
- * The page copies that are being encoded: their slots are out of the store meanwhile, and become the pages' references
- * afterwards. Not responsible for encoding.
+ * The page copies that are being encoded: their slots are out of the store meanwhile, and become the pages'
+ * references afterwards. Not responsible for encoding.
  */
 
 import type { PageStore } from '../../pages/index.ts';
@@ -13,7 +13,10 @@ export interface CopiesOfBatch {
 }
 
 export class EncodingCopies {
-  /** Page to the number of the newest batch that encodes it. The next batch of the page has no reference to use. */
+  /**
+   * Page to the number of the newest batch that encodes it. The next batch of the page has
+   * no reference to use.
+   */
   readonly #batchOfPage = new Map<number, number>();
   #batchNumber = 0;
   #pageCount = 0;
@@ -47,7 +50,8 @@ export class EncodingCopies {
       if (isNewest) this.#batchOfPage.delete(page);
       if (referenceSlots[at]! >= 0) store.releaseSlot(referenceSlots[at]!);
       if (slots[at]! < 0) continue;
-      // Where a newer copy is being encoded, the destination will have that one, and this one is no reference any more.
+      // Where a newer copy is being encoded, the destination will have that one, and this one is
+      // no reference any more.
       if (isNewest) store.keepReference(page, slots[at]!);
       else store.releaseSlot(slots[at]!);
     }

@@ -1,7 +1,8 @@
 /**
- * Feeds a destination QEMU: a plain QEMU stream into its incoming socket, with PINGs between RAM sections. QEMU answers
- * each once everything before it is loaded, so it is known how far it has come. Not responsible for which page goes,
- * nor for where its bytes come from: the single arrangement feeds from the page store, the paired one from the link.
+ * Feeds a destination QEMU: a plain QEMU stream into its incoming socket, with PINGs between RAM sections.
+ * QEMU answers each once everything before it is loaded, so it is known how far it has come. Not responsible
+ * for which page goes, nor for where its bytes come from: the single arrangement feeds from the page store,
+ * the paired one from the link.
  */
 
 import net from 'node:net';
@@ -26,7 +27,10 @@ export const LOAD_TIMEOUT_MS = 30_000;
 const FEED_BATCH_PAGES_MAX = 1024;
 const BATCH_BYTES_MAX = FEED_BATCH_PAGES_MAX * RAM_RECORD_BYTES_MAX + 2 * SECTION_BYTES_MAX;
 const WRITE_PENDING_BYTES_MAX = 4 * 1024 * 1024;
-/** Shorter ones wait for QEMU as copies of their own size: hundreds of small batches would each keep memory for a large one. */
+/**
+ * Shorter ones wait for QEMU as copies of their own size: hundreds of small batches would each keep memory
+ * for a large one.
+ */
 const COPIED_BYTES_MAX = 1024 * 1024;
 /** Kept for the next batch; what is written at the same time beyond these goes back. */
 const BUFFERS_KEPT_MAX = 2;
@@ -121,7 +125,10 @@ export class QemuFeed {
     return this.#socket !== null && this.#socket.writableLength > WRITE_PENDING_BYTES_MAX;
   }
 
-  /** A batch of at most FEED_BATCH_PAGES_MAX pages: beginBatch, then page, zero or delta for each, then endBatch. */
+  /**
+   * A batch of at most FEED_BATCH_PAGES_MAX pages: beginBatch, then page, zero or delta
+   * for each, then endBatch.
+   */
   beginBatch(): void {
     this.#out = this.#buffers.pop() ?? Buffer.allocUnsafeSlow(BATCH_BYTES_MAX);
     this.#at = this.#encoder!.openSection(this.#out, 0, 'part');

@@ -1,6 +1,6 @@
 /**
- * The order of batches on each lane of the link. A page belongs to one lane, so the lane's order is the page's order,
- * whichever thread encodes faster. Not responsible for encoding, nor for sending.
+ * The order of batches on each lane of the link. A page belongs to one lane, so the lane's order is the
+ * page's order, whichever thread encodes faster. Not responsible for encoding, nor for sending.
  */
 
 import { laneOfPage } from '../../link/index.ts';
@@ -35,7 +35,10 @@ export class LaneOrder {
     }
   }
 
-  /** Calls `handOn` with what `encoded` yields, after every earlier batch of the lane; `onFailed` with what either throws. */
+  /**
+   * Calls `handOn` with what `encoded` yields, after every earlier batch of the lane; `onFailed`
+   * with what either throws.
+   */
   inOrder<T>(
     lane: number,
     encoded: Promise<T> | T,

@@ -1,6 +1,7 @@
 /**
- * What the link carries, from what is acknowledged while enough is under way. With deltas the link is mostly waiting for
- * us: a sample that starved it says how fast we are, and may raise the estimate but not lower it. Pure; time is an argument.
+ * What the link carries, from what is acknowledged while enough is under way. With deltas the link is mostly
+ * waiting for us: a sample that starved it says how fast we are, and may raise the estimate but not lower it.
+ * Pure; time is an argument.
  */
 
 import { smoothed } from '../../base/index.ts';
@@ -8,7 +9,9 @@ import { smoothed } from '../../base/index.ts';
 /** A sample shorter than this says more about one acknowledgement than about the link. */
 const SAMPLE_MS = 120;
 const WEIGHT = 0.4;
-/** Less than this under way, or than what the link carries in FULL_MS: it may have run dry between two looks. */
+/**
+ * Less than this under way, or than what the link carries in FULL_MS: it may have run dry between two looks.
+ */
 const FULL_BYTES_MIN = 64 * 1024;
 const FULL_MS = 8;
 

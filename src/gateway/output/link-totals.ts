@@ -1,4 +1,7 @@
-/** All connections of a link taken together. Pure. Not responsible for what follows from it (link-rate.ts, link-window.ts). */
+/**
+ * All connections of a link taken together. Pure. Not responsible for what follows
+ * from it (link-rate.ts, link-window.ts).
+ */
 
 import type { SessionStats } from '../../link/index.ts';
 import type { LinkFacts } from './types.ts';
@@ -14,7 +17,10 @@ export interface LinkTotals {
   readonly link: LinkFacts;
 }
 
-/** A lane that is idle while another has the link to itself must not count as a link of its own, so all are added up. */
+/**
+ * A lane that is idle while another has the link to itself must not count as a link of its own, so
+ * all are added up.
+ */
 export function totalsOf(lanes: readonly SessionStats[]): LinkTotals {
   let sentBytes = 0;
   let deliveredBytes = 0;

@@ -1,4 +1,7 @@
-/** A sender that keeps to the window, and a modelled pipe: the rate that it finds is the link's, however far away the other end is. */
+/**
+ * A sender that keeps to the window, and a modelled pipe: the rate that it finds is the link's, however far
+ * away the other end is.
+ */
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -17,7 +20,10 @@ interface Sender {
   arrived(nowMs: number, batch: number, totalBytes: number, underWayBytes: number): void;
 }
 
-/** Batches cross one after the other; each is answered `roundTripMs` after its last byte left. Bytes that crossed in `forMs`. */
+/**
+ * Batches cross one after the other; each is answered `roundTripMs` after its last byte left. Bytes
+ * that crossed in `forMs`.
+ */
 function drive(sender: Sender, roundTripMs: number, forMs: number): number {
   const answers: number[] = [];
   let sent = 0;

@@ -1,8 +1,8 @@
 /** How much may be under way between two gateways, or to a destination QEMU. Pure. */
 
 /**
- * What is in the pipe cannot be replaced by a newer copy any more, and is downtime once the VM has stopped: no more than what keeps a link busy
- * while sender and receiver have other work.
+ * What is in the pipe cannot be replaced by a newer copy any more, and is downtime once the VM has stopped:
+ * no more than what keeps a link busy while sender and receiver have other work.
  */
 const WINDOW_MS = 50;
 /** Before the rate is known, and for slow links' first round trips. */

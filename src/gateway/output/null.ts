@@ -1,6 +1,7 @@
 /**
- * An output that leads nowhere: pages are looked at by a sample and dropped, so a migration into it moves nothing and costs no memory.
- * It never answers on the return path, and so never lets QEMU switch over. Not responsible for ending the migration (the controller).
+ * An output that leads nowhere: pages are looked at by a sample and dropped, so a migration into it moves
+ * nothing and costs no memory. It never answers on the return path, and so never lets QEMU switch over. Not
+ * responsible for ending the migration (the controller).
  */
 
 import { chunkOfSlot, offsetOfSlot, type PageStore } from '../../pages/index.ts';

@@ -1,4 +1,7 @@
-/** What pages cost on the link lately, from the batches that were encoded: whole ones, and those sent as deltas. Pure. */
+/**
+ * What pages cost on the link lately, from the batches that were encoded: whole ones, and those
+ * sent as deltas. Pure.
+ */
 
 import { smoothed } from '../../base/index.ts';
 import type { BatchStats } from '../../pages/index.ts';

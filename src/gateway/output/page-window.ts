@@ -1,7 +1,7 @@
 /**
- * How many pages may be between this gateway and the far one's QEMU. The link's window counts bytes, and with deltas of a
- * few bytes it lets through more pages than the far side loads in a second: all of that would be downtime. So the far
- * side tells how many it has applied. Pure; time is an argument.
+ * How many pages may be between this gateway and the far one's QEMU. The link's window counts bytes, and with
+ * deltas of a few bytes it lets through more pages than the far side loads in a second: all of that would be
+ * downtime. So the far side tells how many it has applied. Pure; time is an argument.
  */
 
 import { smoothed } from '../../base/index.ts';
@@ -12,10 +12,15 @@ const PAGES_MIN = 2048;
 const WINDOW_MS = 60;
 const SAMPLE_MS = 100;
 const WEIGHT = 0.3;
-/** Nothing heard for this long: its lane may be broken while others work, and the link's own window must do. */
+/**
+ * Nothing heard for this long: its lane may be broken while others work, and the link's own window must do.
+ */
 const SILENCE_MS = 1000;
 
-/** While the link is what limits, the far side is seen to apply less than it could. A delta costs it and its QEMU less than a zero page. */
+/**
+ * While the link is what limits, the far side is seen to apply less than it could. A delta costs it and its
+ * QEMU less than a zero page.
+ */
 const PAGES_PER_SECOND_ASSUMED = 200_000;
 
 export class PageWindow {
@@ -26,7 +31,10 @@ export class PageWindow {
   #sampleMs = 0;
   #samplePages = 0;
 
-  /** The far side has applied, and its QEMU loaded, `totalPages` since the beginning. A figure that goes back is ignored: lanes are resumed. */
+  /**
+   * The far side has applied, and its QEMU loaded, `totalPages` since the beginning. A figure that goes back
+   * is ignored: lanes are resumed.
+   */
   noteApplied(nowMs: number, totalPages: number): void {
     if (this.#appliedPages === null) this.#sampleMs = nowMs;
     if (totalPages < (this.#appliedPages ?? 0)) return;

@@ -1,7 +1,8 @@
 /**
- * The paired arrangement's output: pages go over the link as batches of what changed since the copy that the destination
- * QEMU has. It joins the parts: lane order, copies that are being encoded, what pages cost, windows, the proof at the
- * end. Not responsible for which page goes (the store), for connections (the link), or for how a batch is written (the codec).
+ * The paired arrangement's output: pages go over the link as batches of what changed since the copy that the
+ * destination QEMU has. It joins the parts: lane order, copies that are being encoded, what pages cost,
+ * windows, the proof at the end. Not responsible for which page goes (the store), for connections (the link),
+ * or for how a batch is written (the codec).
  */
 
 import { assert, type Clock } from '../../base/index.ts';
@@ -24,7 +25,10 @@ import type { BatchEncoding, OutputEvents, OutputFacts, PageOutput, StateTail, T
 
 const BATCH_PAGES_MAX = 1024;
 const BATCH_PAGES_MIN = 32;
-/** A page whose cost is next to nothing is counted with so much, or the link would seem to hold any number of them. */
+/**
+ * A page whose cost is next to nothing is counted with so much, or the link would seem to hold
+ * any number of them.
+ */
 const PAGE_BYTES_MIN = 16;
 /** The link tells of acknowledgements only when asked. */
 const ROOM_POLL_MS = 3;
@@ -228,7 +232,8 @@ export class PairedOutput implements PageOutput {
       if (!answered)
         timer = setTimeout(() => reject(gatewayErrors.prepareTimeout(prepareTimeoutMs)), prepareTimeoutMs);
     };
-    // The far side's time counts from the moment at which it has everything, however slow or broken the link is.
+    // The far side's time counts from the moment at which it has everything, however slow or
+    // broken the link is.
     link.flush().then(startToWait, () => undefined);
     return promise.finally(() => {
       answered = true;

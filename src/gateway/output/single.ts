@@ -1,6 +1,6 @@
 /**
- * The single arrangement's output: pages go from the store straight into the destination QEMU; nothing is installed on
- * the far side. Not responsible for which page goes: the source gateway asks the store.
+ * The single arrangement's output: pages go from the store straight into the destination QEMU; nothing is
+ * installed on the far side. Not responsible for which page goes: the source gateway asks the store.
  */
 
 import type { Socket } from 'node:net';

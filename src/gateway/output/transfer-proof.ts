@@ -1,6 +1,6 @@
 /**
- * What both gateways have counted of the pages between them: the far one proves at the end that it has handed on the
- * same number with the same checksum. Pure. Not responsible for asking: paired.ts.
+ * What both gateways have counted of the pages between them: the far one proves at the end that it has handed
+ * on the same number with the same checksum. Pure. Not responsible for asking: paired.ts.
  */
 
 import { hexChecksum } from '../destination/pair-messages.ts';

@@ -1,23 +1,32 @@
-/** The contracts inside the live data plane: where pages go, and what a gateway tells its controller. Types only. */
+/**
+ * The contracts inside the live data plane: where pages go, and what a gateway tells
+ * its controller. Types only.
+ */
 
 import type { Socket } from 'node:net';
 import type { BatchRequest, EncodedBatch, PageStore } from '../../pages/index.ts';
 import type { RamSetup, ReturnPathMessage } from '../../stream/index.ts';
 
 /**
- * Where pages go: straight into the destination QEMU (single), or over the link to a destination gateway (paired).
- * Implementations call `onRoom` when a full output has room again.
+ * Where pages go: straight into the destination QEMU (single), or over the link to a destination gateway
+ * (paired). Implementations call `onRoom` when a full output has room again.
  */
 export interface PageOutput {
   /** Sent copies stay in the store, to send what changes since as deltas. */
   readonly keepsReferences: boolean;
   /** A chunk of the store's memory was taken; for outputs whose workers read slots. */
   onChunk?(chunk: number, memory: SharedArrayBuffer): void;
-  /** Bytes of QEMU's that belong before the pages (header, configuration, RAM's START section), untouched and in order. */
+  /**
+   * Bytes of QEMU's that belong before the pages (header, configuration, RAM's START section),
+   * untouched and in order.
+   */
   forward(raw: Uint8Array): void;
   /** RAM's layout is known; pages may follow. */
   open(setup: RamSetup): void;
-  /** Takes a sample of the link's rate. Called before every `roomPages`. Absent: the output measures by itself. */
+  /**
+   * Takes a sample of the link's rate. Called before every `roomPages`. Absent: the
+   * output measures by itself.
+   */
   measure?(): void;
   /** Pages that may be handed over now. */
   roomPages(): number;
@@ -28,13 +37,16 @@ export interface PageOutput {
   /** There was room and nothing to send: what is delivered now does not measure the link. */
   starved(): void;
   /**
-   * Every page has been handed over and the VM is stopped by command, so that nothing starts by itself: ends RAM's
-   * section, sends the device sections and the end of the stream. Resolves when the destination QEMU proved that it
-   * loaded RAM and every device (PONG) and closed its load (SHUT 0). Errors: DESTINATION_REFUSED, DESTINATION_CLOSED,
-   * PREPARE_TIMEOUT.
+   * Every page has been handed over and the VM is stopped by command, so that nothing starts by itself:
+   * ends RAM's section, sends the device sections and the end of the stream. Resolves when the
+   * destination QEMU proved that it loaded RAM and every device (PONG) and closed its load (SHUT 0).
+   * Errors: DESTINATION_REFUSED, DESTINATION_CLOSED, PREPARE_TIMEOUT.
    */
   complete(tail: StateTail): Promise<void>;
-  /** From here on `source`'s bytes, after `first`, and the return path's pass as they are until either end closes. Absent: cannot. */
+  /**
+   * From here on `source`'s bytes, after `first`, and the return path's pass as they are until either
+   * end closes. Absent: cannot.
+   */
   passOn?(source: Socket, first: readonly Uint8Array[]): void;
   /** Takes the connection down: the destination QEMU gives up its load. */
   close(): void;
@@ -57,7 +69,10 @@ export interface OutputFacts {
   readonly pendingBytes?: number;
   readonly bandwidthBytesPerSecond: number | null;
   readonly roundTripMs: number | null;
-  /** What pages cost on the link lately: whole ones, and those sent as deltas. Absent or null where not measured. */
+  /**
+   * What pages cost on the link lately: whole ones, and those sent as deltas. Absent or
+   * null where not measured.
+   */
   readonly wholePageBytes?: number;
   readonly deltaPageBytes?: number | null;
   /** What the far side can apply in a second. Absent or null where it does not tell. */

@@ -1,6 +1,6 @@
 /**
- * Encodes batches on worker threads that read the store's shared memory, or here where that costs less. Not responsible
- * for the order of results: the output is.
+ * Encodes batches on worker threads that read the store's shared memory, or here where that costs less. Not
+ * responsible for the order of results: the output is.
  */
 
 import { availableParallelism } from 'node:os';
@@ -19,7 +19,10 @@ import type { BatchEncoding, TimedBatch } from './types.ts';
 
 /** With no more cores than this the machine's QEMU has one, and a worker has none to itself. */
 const CORES_FEW = 2;
-/** A batch of which so much is deltas, zeros, or sent as it is: handing it to another core costs as much again. */
+/**
+ * A batch of which so much is deltas, zeros, or sent as it is: handing it to another core
+ * costs as much again.
+ */
 const CHEAP_SHARE_MIN = 0.95;
 const WEIGHT = 0.3;
 

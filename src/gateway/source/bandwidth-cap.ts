@@ -1,4 +1,7 @@
-/** The operator's cap on what goes over the link, as what may go now. Pure; the caller brings time and count. */
+/**
+ * The operator's cap on the link's rate, turned into how many pages may go now. Pure; the caller brings time
+ * and count.
+ */
 
 import { TokenBucket } from '../../base/index.ts';
 import { PAGE_SIZE_BYTES } from '../../vm/index.ts';

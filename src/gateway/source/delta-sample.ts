@@ -1,6 +1,7 @@
 /**
- * Whether deltas would pay, from a sample of rewritten pages: how many words differ from the copy the destination has,
- * or, before it has one, from the copy that waits. Known before a hot page is ever sent. Not responsible for the codec.
+ * Whether deltas would pay, from a sample of rewritten pages: how many words differ from the copy the
+ * destination has, or, before it has one, from the copy that waits. Known before a hot page is ever sent. Not
+ * responsible for the codec.
  */
 
 import { smoothed } from '../../base/index.ts';
@@ -12,7 +13,7 @@ const SAMPLES_MIN = 16;
 const WEIGHT = 0.05;
 /** Run headers and the record around the changed words. */
 const RECORD_BYTES = 5;
-/** A hot page that is sent once more than needed must be won back by what its last copy saves. */
+/** A hot page is sent once more than needed. Its last copy must save more than that costs. */
 const PAYING_SHARE = 0.25;
 
 export class DeltaSample {
@@ -32,7 +33,10 @@ export class DeltaSample {
     this.#bytes = smoothed(this.#bytes, bytes, Math.max(WEIGHT, 1 / this.#samples));
   }
 
-  /** Expected bytes of a delta where deltas pay against `wholePageBytes`; null where they do not, or too little was seen. */
+  /**
+   * Expected bytes of a delta where deltas pay against `wholePageBytes`; null where they do not, or
+   * too little was seen.
+   */
   payingBytes(wholePageBytes: number): number | null {
     if (this.#samples < SAMPLES_MIN) return null;
     return this.#bytes < wholePageBytes * PAYING_SHARE ? this.#bytes : null;

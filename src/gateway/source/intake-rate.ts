@@ -1,12 +1,16 @@
 /**
- * How many rewritten pages a second come out of QEMU through this gateway while neither waits for the other. With the VM stopped that is how
- * fast the last ones come, and where deltas of a few bytes cross the link it is what a downtime is made of. Pure; the caller brings the time.
+ * How many rewritten pages a second come out of QEMU through this gateway while neither waits for the other.
+ * Once the VM is stopped, the last pages come at this rate. Where deltas of a few bytes cross the link, it
+ * decides the downtime. Pure; the caller brings the time.
  */
 
-/** A longer silence is QEMU's, or a wait of ours. */
+/** After a longer silence QEMU paused, or was left unread: such a span is not counted. */
 const BUSY_GAP_MS_MAX = 10;
 const SAMPLE_MS = 40;
-/** The best of one or two of these counts: a host that has become busy is not what it was. */
+/**
+ * The best rate of the last one or two spans of this length counts. An older one may be of a host that was
+ * less busy.
+ */
 const EPOCH_MS = 5000;
 
 export class IntakeRate {
@@ -44,7 +48,10 @@ export class IntakeRate {
     return Math.max(this.#mostPerMs, this.#mostPerMsBefore ?? 0) * 1000;
   }
 
-  /** Pages come out of QEMU, cross and are loaded at the same time: the slower end counts. null where the far one does not tell. */
+  /**
+   * Pages are read from QEMU, sent and loaded at the same time, so the rate of the slower end counts. null
+   * where the far end does not tell its rate.
+   */
   slowerOf(farPagesPerSecond: number | null): number | null {
     const near = this.pagesPerSecond;
     return farPagesPerSecond === null || near === null

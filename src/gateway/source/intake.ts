@@ -1,7 +1,7 @@
 /**
- * Takes QEMU's stream apart: what precedes the pages is forwarded, each page's newest copy goes into the store, and all
- * that follows RAM is kept for the end. Not responsible for when QEMU is read (read-gate.ts), nor for what is sent
- * (sender.ts).
+ * Takes QEMU's stream apart: what precedes the pages is forwarded, each page's newest copy goes into the
+ * store, and all that follows RAM is kept for the end. Not responsible for when QEMU is read (read-gate.ts),
+ * nor for what is sent (sender.ts).
  */
 
 import { assert, freeMemory } from '../../base/index.ts';

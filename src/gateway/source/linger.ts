@@ -1,6 +1,6 @@
 /**
- * A batch costs as much as some hundred pages' deltas, and QEMU's stream comes 16 pages a read: a few pages wait for more, for as long as a
- * downtime hardly shows. Not responsible for which pages go.
+ * A batch costs as much as the deltas of some hundred pages, and QEMU's stream comes 16 pages a read. So a
+ * few pages wait for more, for a time too short to show in a downtime. Not responsible for which pages go.
  */
 
 const WORTH_PAGES = 512;

@@ -1,4 +1,7 @@
-/** QEMU's passes: how many, when the newest began, and what QEMU itself says is left of it. Pure; the caller brings the time. */
+/**
+ * QEMU's passes: how many there were, when the newest began, and how much of it QEMU says is left. Pure; the
+ * caller brings the time.
+ */
 
 export class Passes {
   #count = 0;

@@ -1,11 +1,12 @@
 /**
- * How far the gateway is on its way to post-copy, and QEMU's bytes from its beginning on, kept until the pages before them have gone. Pure.
+ * How far the gateway is on its way to post-copy, and QEMU's bytes from its beginning on, kept until the
+ * pages before them have gone. Pure.
  */
 
 import type { PassThrough } from '../../stream/index.ts';
 import { gatewayErrors } from '../errors.ts';
 
-/** More would only stand in the way of the pages that the started VM asks for. */
+/** More would delay the pages that the started VM asks for. */
 const KEPT_BYTES_MAX = 256 * 1024;
 
 export class PostCopyStage {

@@ -1,24 +1,25 @@
 /**
- * When QEMU's stream is left unread before the VM is stopped: passes are kept apart, and without the switchover-ack no more is taken than may
- * wait (engine/gate.ts says why). Not responsible for the room in the store. Pure; the caller brings the time.
+ * When QEMU's stream is left unread before the VM is stopped: passes are kept apart, and without the
+ * switchover-ack no more is taken than may wait (engine/gate.ts says why). Not responsible for the room in
+ * the store. Pure; the caller brings the time.
  */
 
 import { PAGE_SIZE_BYTES } from '../../vm/index.ts';
 import type { OutputFacts } from '../output/types.ts';
 
-/** Passes begin at least this far apart: each costs the guest a round of write protection. */
+/** Least time between the beginnings of two passes: each pass costs the guest a round of write protection. */
 const PASS_SPACING_MS = 250;
-/** Where the newest is wanted, for a while. */
+/** The same while the rules want to know freshly what is dirty. */
 const CLOSE_SPACING_MS = 50;
 /**
- * QEMU measures its own bandwidth over 100 ms; until then its threshold is 0, with which it makes no second sync but completes after one pass
- * (measured). Without the ack, RAM is not read before that.
+ * QEMU measures its own bandwidth over 100 ms; until then its threshold is 0, with which it makes no second
+ * sync but completes after one pass (measured). Without the ack, RAM is not read before that.
  */
 const FIRST_MEASURE_MS = 150;
 
 /** QEMU's stream is read in chunks of at most 64 KiB, and one may be under way when reading stops. */
 const READ_AHEAD_PAGES = 64;
-/** Without absorbing, as much is kept as keeps the link busy between two reads. */
+/** Without absorbing, the store keeps only what keeps the link busy between two reads. */
 const NO_ABSORB_PAGES = 1024;
 
 /** What the gate looks at of a PageStore. */
@@ -92,7 +93,7 @@ export class ReadGate {
     return nowMs < this.#pausedUntilMs || waitingBytes >= this.waitingBytesMax;
   }
 
-  /** So much is held, and there is so little room, that hardly anything else may come: some of it has to go. */
+  /** There is hardly room for other pages, in the store or in what may wait: some held pages must be sent. */
   mustSpill({ roomPages, index }: Kept): boolean {
     if (roomPages < READ_AHEAD_PAGES) return true;
     return index.heldPages * PAGE_SIZE_BYTES > this.waitingBytesMax / 2;

@@ -1,13 +1,14 @@
 /**
- * The page store's memory, touched before the stream begins: the system gives out a page when it is first written, which beside a stream that
- * comes at full speed takes longer than the copy (measured in a virtual machine: 20 to 80 us a page). Done in the moments in which a migration
- * waits for its other processes to start, never waited for. Not responsible for what lies in it.
+ * The page store's memory, touched before the stream begins. The system gives a page out when it is first
+ * written, which takes longer than the copy itself (measured in a virtual machine: 20 to 80 us a page). The
+ * memory is touched while the migration waits for its other processes to start; nobody waits for it. Not
+ * responsible for what lies in it.
  */
 
 import { SLOTS_PER_CHUNK } from '../../pages/index.ts';
 import { PAGE_SIZE_BYTES } from '../../vm/index.ts';
 
-/** Between two looks at everything else: some milliseconds at worst. */
+/** How much is touched before the event loop gets its turn: some milliseconds at worst. */
 const PAGES_A_TURN = 128;
 const CHUNK_BYTES = SLOTS_PER_CHUNK * PAGE_SIZE_BYTES;
 
@@ -17,7 +18,9 @@ export class ReadyMemory {
   #making: { readonly shared: SharedArrayBuffer; readonly bytes: Uint8Array; at: number } | null = null;
   #turn: NodeJS.Immediate | null = null;
 
-  /** As many whole chunks as the store may have and the guest can fill; a guest of unknown size (null): none. */
+  /**
+   * As many whole chunks as the store may have and the guest can fill; a guest of unknown size (null): none.
+   */
   constructor(bytesMax: number, guestBytes: number | null) {
     this.#left = Math.floor(Math.min(bytesMax, guestBytes ?? 0) / CHUNK_BYTES);
     this.#next();

@@ -1,6 +1,7 @@
 /**
- * The destination QEMU's messages on their way to the source QEMU. Two of them let it go on, and wait for the engine: the acknowledgement of the
- * switchover, and SHUT, by which its migration completes. Not responsible for when they may go.
+ * The destination QEMU's messages on their way to the source QEMU. Two of them let it go on, and wait for the
+ * engine: the acknowledgement of the switchover, and SHUT, by which its migration completes. Not responsible
+ * for when they may go.
  */
 
 import type { ReturnPathMessage } from '../../stream/index.ts';

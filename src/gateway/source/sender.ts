@@ -1,6 +1,6 @@
 /**
- * Hands waiting pages to the output while it has room and the operator's cap allows it. Not responsible for which page
- * goes (the page index), nor for reading QEMU (intake.ts).
+ * Hands waiting pages to the output while it has room and the operator's cap allows it. Not responsible for
+ * which page goes (the page index), nor for reading QEMU (intake.ts).
  */
 
 import type { PageStore } from '../../pages/index.ts';

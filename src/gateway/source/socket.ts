@@ -1,11 +1,14 @@
-/** The source QEMU's one connection: a Unix socket that only its owner can open. Not responsible for what comes over it. */
+/**
+ * The source QEMU's one connection: a Unix socket that only its owner can open. Not responsible for
+ * what comes over it.
+ */
 
 import { chmod, chown, stat } from 'node:fs/promises';
 import net from 'node:net';
 
 /**
- * Read at a turn of the event loop: libuv alone would read 2 MiB before anything else has its turn, and what is to be sent, acknowledged or
- * encoded meanwhile waits for that several times over.
+ * Read at a turn of the event loop. libuv alone would read 2 MiB, while everything that is to be sent,
+ * acknowledged or encoded waits.
  */
 const TURN_BYTES = 256 * 1024;
 

@@ -1,7 +1,7 @@
 /**
- * The source gateway: joins QEMU's socket, the intake that takes its stream apart, the sender, and the gates between
- * them. It obeys: which page goes, what is held and when the VM stops are the engine's. Not responsible for any of its
- * parts' work.
+ * The source gateway: joins QEMU's socket, the intake that takes its stream apart, the sender, and the gates
+ * between them. It only obeys: the engine decides which page goes, what is held and when the VM stops. Not
+ * responsible for any of its parts' work.
  */
 
 import { assert, type Clock } from '../../base/index.ts';
@@ -33,11 +33,16 @@ export interface SourceGatewayOptions {
   readonly clock: Clock;
   readonly memoryBytesMax: number;
   readonly absorb: boolean;
-  /** Gets a dirty-page trace of the migration, piece by piece (docs/format/trace.md); null: none is wanted. */
+  /**
+   * Gets a dirty-page trace of the migration, piece by piece (docs/format/trace.md); null: none is wanted.
+   */
   readonly record: ((bytes: Uint8Array) => void) | null;
   /** The strategy may use deltas against what the destination has (paired arrangement). */
   readonly deltas: boolean;
-  /** The switchover-ack is in force: QEMU waits for it. Otherwise it may stop the VM at any moment, see setWaitingMax. */
+  /**
+   * The switchover-ack is in force: QEMU waits for it. Otherwise it may stop the VM at
+   * any moment, see setWaitingMax.
+   */
   readonly ackGate: boolean;
   /** Memory for the page store that was touched before. */
   readonly readyChunk?: () => SharedArrayBuffer | null;
@@ -169,7 +174,7 @@ export class SourceGateway {
     return this.#passes.count;
   }
 
-  /** Where true, what QEMU has not handed over counts as much as what waits here. */
+  /** True: QEMU is left unread, so pages that it has not handed over count like those that wait here. */
   get keepsQemuWaiting(): boolean {
     return this.#gate.keepsQemuWaiting;
   }
@@ -179,15 +184,18 @@ export class SourceGateway {
     this.#passes.remainingPages = remainingPages;
   }
 
-  /** Without the ack, no more than this is read from QEMU before some of it has arrived, and nothing before the first call. */
+  /**
+   * Without the ack, no more than this is read from QEMU before some of it has arrived, and nothing
+   * before the first call.
+   */
   setWaitingMax(waitingBytesMax: number): void {
     this.#gate.waitingBytesMax = waitingBytesMax;
     this.#steerReading();
   }
 
   /**
-   * The VM is about to be stopped: passes need not be apart any more, and with `heldGoes` held pages are sent too. False
-   * without the ack, where nothing changes: a short pass would invite QEMU to stop by itself.
+   * The VM is about to be stopped: passes need not be apart any more, and with `heldGoes` held pages are sent
+   * too. False without the ack, where nothing changes: a short pass would invite QEMU to stop by itself.
    */
   hurryPasses(heldGoes: boolean): boolean {
     this.#sender.sendsHeld = this.#options.ackGate && heldGoes;
@@ -221,7 +229,10 @@ export class SourceGateway {
     return stats;
   }
 
-  /** To be called every tick: prices follow what pages cost lately, and the sender sees whether the time has brought room. */
+  /**
+   * To be called every tick: prices follow what pages cost lately, and the sender sees whether the time has
+   * brought room.
+   */
   refresh(): void {
     const { store } = this.#intake;
     if (!store) return;
@@ -288,7 +299,10 @@ export class SourceGateway {
     return this.#sender.drained();
   }
 
-  /** Ends the stream; resolves when the destination proved that RAM and devices are loaded. See PageOutput.complete. */
+  /**
+   * Ends the stream; resolves when the destination proved that RAM and devices
+   * are loaded. See PageOutput.complete.
+   */
   complete(): Promise<void> {
     return this.#output.complete(this.#intake.tail);
   }

@@ -113,6 +113,29 @@ class Vm {
     }
   }
 
+  /** QEMU answers QMP only when it has set everything up: an `-incoming` socket listens by then. */
+  async answering(): Promise<void> {
+    for (const deadline = Date.now() + TIMEOUT_MS; ; await sleep(10)) {
+      try {
+        return void (await this.qmp('query-status'));
+      } catch (error) {
+        assert.ok(Date.now() < deadline && this.process.exitCode === null, `${error} ${this.#errors}`);
+      }
+    }
+  }
+
+  /** Errors: with QEMU's own words, where the move failed or does not complete. */
+  async moved(): Promise<void> {
+    for (const deadline = Date.now() + TIMEOUT_MS; ; await sleep(10)) {
+      const { status } = (await this.qmp('query-status')) as { status: string };
+      if (status === 'postmigrate') return;
+      const migration = (await this.qmp('query-migrate')) as { status?: string };
+      const text = `QEMU is ${status}, its migration ${JSON.stringify(migration)}`;
+      assert.notEqual(migration.status, 'failed', text);
+      assert.ok(Date.now() < deadline, `the move did not complete: ${text}`);
+    }
+  }
+
   async kill(): Promise<void> {
     if (this.process.exitCode !== null || this.process.signalCode !== null) return;
     const gone = new Promise((resolve) => this.process.once('exit', resolve));
@@ -279,12 +302,12 @@ for (const options of [
     await source.next('heartbeat', 0, (beat) => beat.counter > 20);
     const uri = `unix:${join(folder, 'stream')}`;
     const destination = boot(options, { extra: ['-incoming', uri] }, 'destination');
-    await sleep(300);
+    await destination.answering();
     await source.qmp('migrate-set-parameters', { 'max-bandwidth': 64 * MIB });
     await source.qmp('migrate', { uri });
+    await source.moved();
     await destination.next('heartbeat', 1);
     await sleep(300);
-    assert.equal(((await source.qmp('query-status')) as { status: string }).status, 'postmigrate');
     assert.ok(isSound(await destination.verify()));
     assert.equal((await destination.ask('resume')).state, 'running');
     const beats = new GuestLineParser()
@@ -309,19 +332,13 @@ for (const workload of ['stress', 'uniform', 'zipf', 'mixed'] as const) {
     await source.next('heartbeat', 0, (beat) => beat.counter > 30);
     const uri = `unix:${join(folder, 'stream')}`;
     const destination = boot(options, { extra: [...drive, '-incoming', uri] }, 'destination');
-    await sleep(300);
+    await destination.answering();
     await source.qmp('migrate-set-parameters', { 'max-bandwidth': 200 * MIB, 'downtime-limit': 1 });
     await source.qmp('migrate', { uri });
     await sleep(150);
     await source.qmp('stop');
     const status = async (vm: Vm) => ((await vm.qmp('query-status')) as { status: string }).status;
-    for (
-      const deadline = Date.now() + TIMEOUT_MS;
-      (await status(source)) !== 'postmigrate';
-      await sleep(10)
-    ) {
-      assert.ok(Date.now() < deadline, 'the move did not complete');
-    }
+    await source.moved();
     while ((await status(destination)) === 'inmigrate') await sleep(5);
     await destination.qmp('cont');
     const verification = await destination.verify();

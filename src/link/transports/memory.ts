@@ -1,4 +1,7 @@
-/** A pair of transports inside one process, with a bounded buffer, for tests and the simulator's contract runs. */
+/**
+ * A pair of transports inside one process, with a bounded buffer, for tests and
+ * the simulator's contract runs.
+ */
 
 import type { Transport, TransportHandlers } from '../transport.ts';
 

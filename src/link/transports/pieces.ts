@@ -1,7 +1,7 @@
 /**
- * Writing to TLS in small pieces, one after the other. OpenSSL encrypts whatever it is given at once into a chain of
- * buffers, and Node joins several chunks into one before that: of a batch of megabytes everything would go through memory
- * twice more. A piece stays in the core's cache on its way to the kernel.
+ * Writing to TLS in small pieces, one after the other. Node joins the chunks of one write, and OpenSSL
+ * encrypts all of it into a chain of buffers; a batch of megabytes would go through memory twice more. A
+ * piece stays in the core's cache on its way to the kernel.
  */
 
 import type { Duplex } from 'node:stream';

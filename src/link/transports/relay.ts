@@ -1,6 +1,7 @@
 /**
- * The transparent relay: bytes from one stream to another and back, untouched, for streams that cannot be parsed and for
- * connections that are not ours to understand. Not responsible for counting pages: there are none here.
+ * The transparent relay: bytes from one stream to another and back, untouched, for streams that cannot
+ * be parsed and for connections that are not ours to understand. Not responsible for counting pages:
+ * there are none here.
  */
 
 import type { Duplex } from 'node:stream';
@@ -10,12 +11,12 @@ export interface RelayedBytes {
   readonly backwardBytes: number;
 }
 
-/** What a slow reader may make us hold, per direction, beyond the sockets' own buffers. */
+/** How much is held for a slow reader, per direction, beyond the sockets' own buffers. */
 const HELD_BYTES_MAX = 1024 * 1024;
 
 /**
- * Relays both ways until both directions have ended; an end is passed on, the other direction goes on. Rejects with the
- * first error, both streams destroyed. `onBytes` counts as it goes.
+ * Relays both ways until both directions have ended; an end is passed on, the other direction goes on.
+ * Rejects with the first error, both streams destroyed. `onBytes` counts as it goes.
  */
 export function relay(
   left: Duplex,
@@ -56,7 +57,8 @@ function oneWay(
   from.on('data', (chunk: Uint8Array) => {
     count(chunk.length);
     to.write(chunk);
-    // Node's own mark is 16 KiB, less than one read: stopping there would cost a turn of the loop for each chunk.
+    // Node's own mark is 16 KiB, less than one read: stopping there would cost a turn of the
+    // loop for each chunk.
     if (to.writableLength < HELD_BYTES_MAX || from.isPaused()) return;
     from.pause();
     to.once('drain', () => from.resume());

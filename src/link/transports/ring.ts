@@ -1,6 +1,6 @@
 /**
- * A ring of bytes in memory that two threads share. Each side knows only its own end; how far the other one is comes in
- * messages, which also order the memory accesses. Not responsible for sending those messages.
+ * A ring of bytes in memory that two threads share. Each side knows only its own end; how far the other one
+ * is comes in messages, which also order the memory accesses. Not responsible for sending those messages.
  */
 
 export const RING_BYTES = 1024 * 1024;

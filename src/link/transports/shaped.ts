@@ -1,7 +1,7 @@
 /**
- * Conditions as decorators of a transport: latency, bandwidth, stalls and breaks. Each works on what is written, so a
- * link wrapped at one end is shaped in that direction only. Not for product use: the source gateway's
- * bandwidth cap limits a migration.
+ * Conditions as decorators of a transport: latency, bandwidth, stalls and breaks. Each works on what is
+ * written, so a link wrapped at one end is shaped in that direction only. Not for product use: the source
+ * gateway's bandwidth cap limits a migration.
  */
 
 import { type Clock, systemClock, TokenBucket } from '../../base/index.ts';

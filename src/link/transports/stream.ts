@@ -1,4 +1,7 @@
-/** Any duplex byte stream as a transport: TCP and TLS sockets, ssh's standard input and output, a pair of pipes. */
+/**
+ * Any duplex byte stream as a transport: TCP and TLS sockets, ssh's standard input and output,
+ * a pair of pipes.
+ */
 
 import type { Duplex } from 'node:stream';
 import { errorCode, errorMessage, freeMemory } from '../../base/index.ts';
@@ -56,8 +59,8 @@ export function streamTransport(stream: Duplex, description: string, encrypts = 
       if (stream.destroyed) return;
       if (pieces === null) stream.end();
       else pieces.end();
-      // Not destroyed yet: closing with unread bytes resets the connection, and our last words (ERROR) would be lost.
-      // It goes when the other end closes, or when that takes too long.
+      // Not destroyed yet: closing with unread bytes resets the connection, and our last words (ERROR) would
+      // be lost. It goes when the other end closes, or when that takes too long.
       const timer = setTimeout(() => stream.destroy(), LINGER_MS);
       timer.unref();
       stream.once('close', () => clearTimeout(timer));

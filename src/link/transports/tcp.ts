@@ -1,4 +1,7 @@
-/** Plain TCP (and unix sockets). Guest memory crosses it in clear: callers use it inside a host, or when the operator said --insecure. */
+/**
+ * Plain TCP (and unix sockets). Guest memory crosses it in clear: callers use it inside a host, or when
+ * the operator said --insecure.
+ */
 
 import net from 'node:net';
 import { GodwitError } from '../../base/index.ts';
@@ -40,7 +43,9 @@ export interface Listener {
   close(): Promise<void>;
 }
 
-/** Listens, and hands every connection to `onTransport` (usually `link.accept`). Port 0: the kernel chooses. */
+/**
+ * Listens, and hands every connection to `onTransport` (usually `link.accept`). Port 0: the kernel chooses.
+ */
 export function tcpListen(
   address: SocketAddress,
   onTransport: (transport: StreamTransport) => void,

@@ -1,6 +1,7 @@
 /**
- * Transports whose sockets and TLS live on another thread, so that encrypting does not stop parsing. The bytes cross in
- * rings of shared memory, 2 MiB a connection. Not responsible for what sockets do: workers/sockets.ts.
+ * Transports whose sockets and TLS live on another thread, so that encrypting does not stop
+ * parsing. The bytes cross in rings of shared memory, 2 MiB a connection. Not responsible for
+ * what sockets do: workers/sockets.ts.
  */
 
 import { Worker } from 'node:worker_threads';
@@ -128,7 +129,7 @@ export class SocketThread {
     this.#worker.on('message', (message: FromSockets) => this.#hear(message));
     this.#worker.on('error', (error) => this.#fail(error));
     this.#worker.on('exit', () => this.#fail(new Error('it exited')));
-    // Waiting for it is the business of those who wait for connections.
+    // Whoever waits for connections handles the failure.
     this.#listening.promise.catch(() => undefined);
   }
 

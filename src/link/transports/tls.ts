@@ -1,6 +1,7 @@
 /**
- * TLS 1.3, both ends authenticated: by a pre-shared key of 32 random bytes (one migration, passed over ssh), or by
- * certificates of the operator's own authority. Nothing falls back from one to the other, or below TLS 1.3.
+ * TLS 1.3, both ends authenticated: by a pre-shared key of 32 random bytes (one migration, passed over
+ * ssh), or by certificates of the operator's own authority. Nothing falls back from one to the other,
+ * or below TLS 1.3.
  */
 
 import { isIP } from 'node:net';
@@ -61,7 +62,8 @@ function clientOptions(address: SocketAddress, credentials: TlsCredentials): tls
     return {
       ciphers: PSK_CIPHERS,
       pskCallback: () => ({ psk: credentials.key, identity: PSK_IDENTITY }),
-      // The key is the proof: there is no certificate to check, and a server that shows one did not prove the key.
+      // The key is the proof: there is no certificate to check, and a server that shows one did
+      // not prove the key.
       checkServerIdentity: () => new Error('the other end showed a certificate instead of proving the key'),
     };
   }
@@ -122,7 +124,10 @@ function refusalText(socket: tls.TLSSocket): string {
   return `the certificate shown was refused: ${String(socket.authorizationError)}`;
 }
 
-/** In TLS 1.3 the client believes itself connected before we have seen its certificate: it is told why, and nothing it sends is read. */
+/**
+ * In TLS 1.3 the client believes itself connected before its certificate has been seen here. A refused client
+ * is told why, and nothing that it sends is read.
+ */
 function refuseCertificate(transport: Transport, text: string, onRefused: (error: Error) => void): void {
   const error = linkError('LINK_TLS', text);
   onRefused(error);

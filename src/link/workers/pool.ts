@@ -1,6 +1,6 @@
 /**
- * Worker threads that run tasks of a module given by its address, so that the link needs to know nothing of what it
- * runs (the codec). Not responsible for choosing a worker.
+ * Worker threads that run tasks of a module given by its address, so that the link needs to know nothing of
+ * what it runs (the codec). Not responsible for choosing a worker.
  */
 
 import { Worker } from 'node:worker_threads';
@@ -61,7 +61,10 @@ export class WorkerPool {
     return this.#seats.length;
   }
 
-  /** Tasks of one worker run in the order given. `transfer`: memory that moves there. Errors: the task's, LINK_WORKER. */
+  /**
+   * Tasks of one worker run in the order given. `transfer`: memory that moves there.
+   * Errors: the task's, LINK_WORKER.
+   */
   run(
     worker: number,
     task: unknown,

@@ -1,4 +1,6 @@
-/** What a thread with sockets and the thread with the link tell each other. Bytes themselves travel in rings. */
+/**
+ * What a thread with sockets and the thread with the link tell each other. Bytes themselves travel in rings.
+ */
 
 import { errorCode, errorMessage, GodwitError } from '../../base/index.ts';
 import type { SocketAddress } from '../transports/tcp.ts';

@@ -1,4 +1,7 @@
-/** A thread that owns sockets and does their TLS. Its connections' bytes go through rings to the thread with the link. */
+/**
+ * A thread that owns sockets and does their TLS. Its connections' bytes go through rings to the
+ * thread with the link.
+ */
 
 import { parentPort } from 'node:worker_threads';
 import { defined } from '../../base/index.ts';
@@ -86,7 +89,9 @@ class Connection {
     if (count < chunk.length) this.#waiting.push(Uint8Array.from(chunk.subarray(count)));
   }
 
-  /** Once a turn of the loop: TLS hands out 16 KiB at a time, and a message costs as much as copying those. */
+  /**
+   * Once a turn of the loop: TLS hands out 16 KiB at a time, and a message costs as much as copying those.
+   */
   #tellSoon(): void {
     if (this.#telling) return;
     this.#telling = true;

@@ -1,6 +1,6 @@
 /**
- * One lane's batches, applied in order: records to page contents and deltas. Not responsible for where pages go (the sink), nor for the
- * order of batches (the link).
+ * One lane's batches, applied in order: records to page contents and deltas. Not responsible for where pages
+ * go (the sink), nor for the order of batches (the link).
  */
 
 import { freeMemory } from '../../base/index.ts';
@@ -13,7 +13,10 @@ export interface PageSink {
   /** `source[offset, offset + 4096)` is the page; valid during the call only. */
   page(pageIndex: number, source: Buffer, offset: number): void;
   zero(pageIndex: number): void;
-  /** `source[from, to)` is a delta (delta.ts) to what the sink was given last for this page; valid during the call only. */
+  /**
+   * `source[from, to)` is a delta (delta.ts) to what the sink was given last for this page; valid
+   * during the call only.
+   */
   delta(pageIndex: number, source: Uint8Array, from: number, to: number): void;
 }
 
@@ -27,7 +30,10 @@ export interface ApplierOptions {
 
 export class BatchApplier {
   readonly #options: ApplierOptions;
-  /** Where the whole page of each record of this batch lies: its offset, negative - 1 for packed; NaN: not a whole page. */
+  /**
+   * Where the whole page of each record of this batch lies: its offset, negative - 1 for packed; NaN:
+   * not a whole page.
+   */
   readonly #whole = new Float64Array(BATCH_PAGES_MAX);
 
   constructor(options: ApplierOptions) {
@@ -43,7 +49,9 @@ export class BatchApplier {
     return count;
   }
 
-  /** Of a batch that a worker has unpacked. An error may leave earlier records applied: the link ends then. */
+  /**
+   * Of a batch that a worker has unpacked. An error may leave earlier records applied: the link ends then.
+   */
   applyUnpacked(batch: UnpackedBatch): number {
     const walk: Walk = {
       records: batch.records,

@@ -1,14 +1,18 @@
 /**
- * Whether zstd pays on this link: pages per second through the encoders against pages per second over the link, with
- * and without it. Pure. Not responsible for single pages: the encoder leaves out what looks incompressible.
+ * Whether zstd pays on this link: pages per second through the encoders against pages per second
+ * over the link, with and without it. Pure. Not responsible for single pages: the encoder leaves
+ * out what looks incompressible.
  */
 
 import { smoothed } from '../../base/index.ts';
 
-/** While packing does not pay, one batch in so many is packed all the same, to see what has changed. */
+/** While packing does not pay, one batch in this many is packed all the same, to notice a change. */
 const PROBE_INTERVAL = 64;
 const WEIGHT = 0.1;
-/** Packing is worth this much less speed: it also leaves the link to others. */
+/**
+ * Packing pays if it is at least this share as fast as no packing, because it leaves more of the link to
+ * others.
+ */
 const TIE_SHARE = 0.95;
 
 export interface PackSample {
@@ -44,7 +48,10 @@ export class PackChooser {
     this.#storedShare = smoothed(this.#storedShare, sample.storedBytes / sample.packedBytes, WEIGHT);
   }
 
-  /** For the next batch. `linkBytesPerSecond`: what the link delivers, null when not known: then zstd is tried. */
+  /**
+   * For the next batch. `linkBytesPerSecond`: what the link delivers, null when not known:
+   * then zstd is tried.
+   */
   next(linkBytesPerSecond: number | null): boolean {
     this.#packing = this.#pays(linkBytesPerSecond);
     if (this.#packing) return true;

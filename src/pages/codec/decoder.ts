@@ -1,6 +1,7 @@
 /**
- * Batches to records (docs/format/link.md, 6). `unpackBatch` checks and decompresses and needs no state, so any worker may
- * do it; `BatchApplier` (applier.ts) walks the result in the lane's order. Hostile-safe: every length has its cap before memory.
+ * Batches to records (docs/format/link.md, 6). `unpackBatch` checks and decompresses and needs no state, so
+ * any worker may do it; `BatchApplier` (applier.ts) walks the result in the lane's order. Hostile-safe: every
+ * length has its cap before memory.
  */
 
 import { constants, zstdDecompressSync } from 'node:zlib';

@@ -1,6 +1,7 @@
 /**
- * Deltas: what changed between two copies of a page, as QEMU's own XBZRLE (docs/format/link.md, 6): numbers of bytes that stay and of
- * bytes that change, and these. The destination QEMU changes its own copy by it, so nobody on the far side keeps another.
+ * Deltas: what changed between two copies of a page, as QEMU's own XBZRLE (docs/format/link.md, 6): numbers
+ * of bytes that stay and of bytes that change, and these. The destination QEMU changes its own copy by it, so
+ * nobody on the far side keeps another.
  */
 
 import { GodwitError } from '../../base/index.ts';
@@ -18,8 +19,9 @@ const BLOCK_WORDS = BLOCK_LONGS * 2;
 const RUN_HEADER_BYTES_MAX = 4;
 
 /**
- * Writes what turns the reference into the page to `out` from `at`, in whole 32-bit words, and returns the end; -1 where that takes more than
- * DELTA_BYTES_MAX, of which `out` has room. Word and long offsets name the same bytes.
+ * Writes what turns the reference into the page to `out` from `at`, in whole 32-bit words, and returns
+ * the end; -1 where that takes more than DELTA_BYTES_MAX, of which `out` has room. Word and long offsets
+ * name the same bytes.
  */
 export function encodeDelta(
   page: { readonly words: Uint32Array; readonly longs: BigInt64Array },
@@ -75,7 +77,10 @@ export function encodeDelta(
   return end;
 }
 
-/** That `deltas[at, end)` is a delta whose every byte lies within a page, as QEMU wants it. Errors: CODEC_DELTA. */
+/**
+ * That `deltas[at, end)` is a delta whose every byte lies within a page, as QEMU
+ * wants it. Errors: CODEC_DELTA.
+ */
 export function checkDelta(deltas: Uint8Array, at: number, end: number): void {
   let byte = 0;
   let position = at;

@@ -1,7 +1,7 @@
 /**
- * Pages to batches (docs/format/link.md, 6): per page the cheapest of zero, same, delta, packed and raw. Holds scratch
- * memory and nothing that outlives a batch, so any worker may encode any batch. Not responsible for which copies are
- * references (the caller says), nor for whether packing pays on this link (chooser.ts).
+ * Pages to batches (docs/format/link.md, 6): per page the cheapest of zero, same, delta, packed and raw.
+ * Holds scratch memory and nothing that outlives a batch, so any worker may encode any batch. Not responsible
+ * for which copies are references (the caller says), nor for whether packing pays on this link (chooser.ts).
  */
 
 import { constants, crc32, zstdCompressSync } from 'node:zlib';
@@ -26,7 +26,9 @@ import type { SlotMemory } from './slot-memory.ts';
 export interface BatchRequest {
   /** At most 1,024, all of one lane, in sending order. */
   readonly pages: Uint32Array;
-  /** Where each page's content lies; NO_SLOT: zeros. Nobody writes to these slots until the batch is encoded. */
+  /**
+   * Where each page's content lies; NO_SLOT: zeros. Nobody writes to these slots until the batch is encoded.
+   */
   readonly slots: Int32Array;
   /** The copy the destination has when it reads this batch; NO_SLOT: none. */
   readonly referenceSlots: Int32Array;
@@ -58,7 +60,7 @@ export interface EncodedBatch {
 const ZSTD_BYTES_MIN = 192;
 const ZSTD_GAIN_MAX = 0.97;
 const SAME_TABLE_SIZE = 2048;
-/** What is smaller does not keep megabytes occupied until it has arrived. */
+/** A smaller batch is copied, so that it does not keep megabytes occupied until it has arrived. */
 const OUTPUT_BYTES_MIN = 512 * 1024;
 
 export class BatchEncoder {
@@ -136,7 +138,9 @@ export class BatchEncoder {
     this.#wholePage(request, index, page, slot);
   }
 
-  /** Appends the delta and returns its length, or -1 (and nothing appended) where the page itself is cheaper. */
+  /**
+   * Appends the delta and returns its length, or -1 (and nothing appended) where the page itself is cheaper.
+   */
   #delta(slot: number, referenceSlot: number): number {
     const at = this.#deltasEnd;
     if (at + DELTA_BYTES_MAX > this.#deltas.length) this.#deltas = larger(this.#deltas);

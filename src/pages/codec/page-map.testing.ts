@@ -1,4 +1,6 @@
-/** A guest's memory as a map, into which batches are applied as a destination QEMU applies them. For tests. */
+/**
+ * A guest's memory as a map, into which batches are applied as a destination QEMU applies them. For tests.
+ */
 
 import type { PageSink } from './applier.ts';
 

@@ -1,6 +1,7 @@
 /**
- * The codec on several worker threads: any worker takes any batch, results come in the order of each lane.
- * Not responsible for threads (a Runner is given) nor for owning slots: they stay untouched until the promise settles.
+ * The codec on several worker threads: any worker takes any batch, results come in the order of each
+ * lane. Not responsible for threads (a Runner is given) nor for owning slots: they stay untouched
+ * until the promise settles.
  */
 
 import type { UnpackedBatch } from './decoder.ts';
@@ -55,7 +56,9 @@ export class ParallelCodec {
     return this.#inOrder(lane, this.encode(request));
   }
 
-  /** Of a batch whose memory is given away: it arrived in a frame of its own. Errors: CODEC_*, LINK_WORKER. */
+  /**
+   * Of a batch whose memory is given away: it arrived in a frame of its own. Errors: CODEC_*, LINK_WORKER.
+   */
   unpackBatch(batch: Uint8Array): Promise<UnpackedBatch> {
     const whole = batch.buffer instanceof ArrayBuffer && batch.byteLength === batch.buffer.byteLength;
     const transfer = whole ? [batch.buffer as ArrayBuffer] : [];

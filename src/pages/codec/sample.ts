@@ -30,15 +30,18 @@ const SAMPLE_WORDS = 32;
 /** Odd, so that fields at fixed places of power-of-two records are all seen. */
 const SAMPLE_STRIDE = 31;
 /**
- * 128 bytes drawn at random from 256 values show 101 different ones on average, and below 89 in none of 2,048 pages of
- * noise. Of 8,192 pages of machine code 99 % show fewer than 84, half of them fewer than 43.
+ * 128 bytes drawn at random from 256 values show 101 different ones on average, and below 89 in none of 2,048
+ * pages of noise. Of 8,192 pages of machine code 99 % show fewer than 84, half of them fewer than 43.
  */
 const DISTINCT_RANDOM = 88;
 
 const seen = new Uint8Array(256);
 let generation = 0;
 
-/** Whether sampled words look like noise, byte by byte, and do not repeat either: such a page is sent as it is. */
+/**
+ * Whether sampled words look like noise, byte by byte, and do not repeat either: such a page is
+ * sent as it is.
+ */
 export function looksRandom(words: Uint32Array, at: number): boolean {
   generation = (generation + 1) & 0xff;
   if (generation === 0) {
@@ -63,7 +66,10 @@ export function looksRandom(words: Uint32Array, at: number): boolean {
 
 const REPEAT_SAMPLE_WORDS = 64;
 const REPEAT_STRIDE = 15;
-/** In 64 words of noise two pairs are met in one page of 10^13: pointers, hashes and dictionaries repeat although their bytes look random. */
+/**
+ * In 64 words of noise two pairs are met in one page of 10^13: pointers, hashes and dictionaries repeat
+ * although their bytes look random.
+ */
 const REPEATS_MIN = 2;
 
 const cells = new Uint32Array(256);

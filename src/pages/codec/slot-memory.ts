@@ -1,4 +1,7 @@
-/** Views of the chunks in which page contents lie as numbered 4 KiB slots. Not responsible for who owns a slot. */
+/**
+ * Views of the chunks in which page contents lie as numbered 4 KiB slots. Not responsible for
+ * who owns a slot.
+ */
 
 import { assert } from '../../base/index.ts';
 import { PAGE_SIZE_BYTES } from '../../vm/index.ts';

@@ -1,6 +1,6 @@
 /**
- * What a worker thread does for the codec: encode batches from shared slots, unpack batches that arrived. Pure; the thread
- * itself belongs to src/link/workers, which loads this module by its address.
+ * What a worker thread does for the codec: encode batches from shared slots, unpack batches that arrived.
+ * Pure; the thread itself belongs to src/link/workers, which loads this module by its address.
  */
 
 import { type UnpackedBatch, unpackBatch } from './decoder.ts';

@@ -1,4 +1,7 @@
-/** Several commands on one VM: moves, resolves and cancels beside a move or after one that died; journals that are old or damaged. */
+/**
+ * Several commands on one VM: moves, resolves and cancels beside a move or after one that died; journals that
+ * are old or damaged.
+ */
 
 import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

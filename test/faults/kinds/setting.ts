@@ -1,4 +1,7 @@
-/** What is there from the start: VMs of a kind that once went wrong, and a command whose output has nowhere to go. */
+/**
+ * What is there from the start: VMs of a kind that once went wrong, and a command whose output
+ * has nowhere to go.
+ */
 
 import { MIGRATE_STEPS } from '../../../src/controller/index.ts';
 import type { Kind } from '../kind.ts';

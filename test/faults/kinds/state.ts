@@ -1,4 +1,7 @@
-/** The state folder that cannot be written, is gone or read-only, and processes that may not open or take any more. */
+/**
+ * The state folder that cannot be written, is gone or read-only, and processes that may not open
+ * or take any more.
+ */
 
 import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -27,8 +30,8 @@ function journalBytes(scene: Scene): number {
 }
 
 /**
- * No file may grow beyond what the journal has: to a writer the same as a full disk, short writes included (of the bytes
- * that still fit), and it hits the journal at this step and not when a block is full.
+ * No file may grow beyond what the journal has: to a writer the same as a full disk, short writes included
+ * (of the bytes that still fit), and it hits the journal at this step and not when a block is full.
  */
 async function fill(scene: Scene): Promise<void> {
   const room = scene.dice.below(2) * 10;

@@ -1,4 +1,7 @@
-/** The command line, read as far as the command's own options are, and nothing is started; and the words in it by themselves. */
+/**
+ * The command line, read as far as the command's own options are, and nothing is started; and the words
+ * in it by themselves.
+ */
 
 import assert from 'node:assert/strict';
 import { type Prng, parseDurationMs, parseRate, parseSize } from '../../../src/base/index.ts';
@@ -17,7 +20,9 @@ import type { FuzzTarget } from '../target.ts';
 type Read = (args: readonly string[], options: CommandOptions) => void;
 
 const GIB = 2 ** 30;
-/** Where a command's options are read apart from what it does. The others end after the command line itself. */
+/**
+ * Where a command's options are read apart from what it does. The others end after the command line itself.
+ */
 const READERS: Readonly<Record<string, Read>> = {
   migrate: (args, options) => void readMigrateOptions(args, options),
   demo: (_, options) => void readDemoOptions(options, 64 * GIB),

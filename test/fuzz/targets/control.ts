@@ -1,4 +1,7 @@
-/** The control socket: another terminal's requests to a migration, and a false migration's answers to a terminal. */
+/**
+ * The control socket: another terminal's requests to a migration, and a false migration's
+ * answers to a terminal.
+ */
 
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';

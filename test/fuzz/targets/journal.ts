@@ -1,4 +1,7 @@
-/** Journals as a crash, a bad disk or another version left them. Written and read by the public functions; only the checks are made here. */
+/**
+ * Journals as a crash, a bad disk or another version left them. Written and read by the public functions;
+ * only the checks are made here.
+ */
 
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

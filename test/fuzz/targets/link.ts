@@ -1,4 +1,7 @@
-/** What the other gateway sends: frames, the messages in them, the first frame of a connection, an open connection. */
+/**
+ * What the other gateway sends: frames, the messages in them, the first frame of a
+ * connection, an open connection.
+ */
 
 import assert from 'node:assert/strict';
 import { Prng } from '../../../src/base/index.ts';
@@ -31,7 +34,9 @@ function framesOf(bytes: Uint8Array): Frame[] {
   return frames;
 }
 
-/** One frame is changed inside and gets right checks again; without them nothing would come past the decoder. */
+/**
+ * One frame is changed inside and gets right checks again; without them nothing would come past the decoder.
+ */
 function mutateFrames(bytes: Uint8Array, prng: Prng): Uint8Array {
   const frames = framesOf(bytes);
   if (frames.length === 0 || prng.below(5) === 0) return mutateBytes(bytes, bytes, prng);

@@ -1,4 +1,7 @@
-/** Replies of a QEMU that speaks QMP well and says nonsense: typed queries, the description of a machine, text for people. */
+/**
+ * Replies of a QEMU that speaks QMP well and says nonsense: typed queries, the description of a
+ * machine, text for people.
+ */
 
 import assert from 'node:assert/strict';
 import type { Prng } from '../../../src/base/index.ts';
@@ -96,7 +99,10 @@ function speaker(replies: Readonly<Record<string, unknown>>): QmpClient {
 
 const QUERIES: readonly ((qemu: QmpClient) => Promise<unknown>)[] = [queryQmpSchema, probeQemu];
 
-/** One line, an object: what QEMU says to each command. What is believed of it is compared with a sound machine too. */
+/**
+ * One line, an object: what QEMU says to each command. What is believed of it is compared with
+ * a sound machine too.
+ */
 export const qmpReplies: FuzzTarget = {
   name: 'qmp-replies',
   codes: /^QMP_/,

@@ -12,7 +12,9 @@ import { type FuzzTarget, INPUT_BYTES_MAX } from '../target.ts';
 
 const GOLDEN = join(import.meta.dirname, '../../golden');
 
-/** The first and the last part of each recording: setup and some pages, then pages, devices and description. */
+/**
+ * The first and the last part of each recording: setup and some pages, then pages, devices and description.
+ */
 function recordings(): Uint8Array[] {
   return readdirSync(GOLDEN)
     .filter((name) => name.endsWith('.stream.zst'))

@@ -14,7 +14,9 @@ import {
 import { mutateBytes } from '../mutate.ts';
 import type { FuzzTarget } from '../target.ts';
 
-/** Beyond this, what is counted page by page takes longer than an input should; the reader itself sees all. */
+/**
+ * Beyond this, what is counted page by page takes longer than an input should; the reader itself sees all.
+ */
 const PAGES_LOOKED_AT_MAX = 2 ** 16;
 
 function generate(prng: Prng): Uint8Array {

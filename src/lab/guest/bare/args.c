@@ -1,4 +1,7 @@
-/* The command line: key=value words. An unknown or malformed one stops the guest, so that no run measures something else. */
+/*
+ * The command line: key=value words. An unknown or malformed one stops the guest, so that no
+ * run measures something else.
+ */
 #include "machine.h"
 
 const char *const workload_names[WORKLOAD_COUNT] = {"idle", "stress", "uniform", "zipf", "sweep", "phased", "mixed"};
@@ -38,7 +41,10 @@ static int parse_name(const char *text, const char *const *names, int count, u64
     return 0;
 }
 
-/* Digits; for kind 's' a suffix K, M, G or the words all and max; for 'm' up to three decimals, in thousandths. */
+/*
+ * Digits; for kind 's' a suffix K, M, G or the words all and max; for 'm' up to
+ * three decimals, in thousandths.
+ */
 static int parse_number(const char *text, char kind, u64 *value)
 {
     u64 number = 0;
@@ -73,7 +79,9 @@ static int parse_argument(const char *name, const char *text)
     return 0;
 }
 
-/* Returns the word at fault, or 0. The loader puts its file name first; `--` ends a name that holds spaces. */
+/*
+ * Returns the word at fault, or 0. The loader puts its file name first; `--` ends a name that holds spaces.
+ */
 const char *parse_arguments(const char *line)
 {
     static char word[128];

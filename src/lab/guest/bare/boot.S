@@ -1,6 +1,6 @@
 /*
- * Entry from a multiboot loader (32-bit protected mode) into 64-bit C, and the interrupt stubs.
- * Not responsible for page tables beyond the first GiB: memory.c adds them once it knows how much RAM there is.
+ * Entry from a multiboot loader (32-bit protected mode) into 64-bit C, and the interrupt stubs. Not
+ * responsible for page tables beyond the first GiB: memory.c adds them once it knows how much RAM there is.
  */
 .set MULTIBOOT_MAGIC, 0x1BADB002
 .set MULTIBOOT_FLAGS, 0x00010002        /* memory map wanted; load addresses below, because the file is a 64-bit ELF */

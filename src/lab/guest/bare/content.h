@@ -1,6 +1,7 @@
 /*
- * The content of a data page as a function of (seed, page number, write counter) under the run's workload and body.
- * content.ts is its twin; a change here is a change there. u32 arithmetic wherever the twin would need a BigInt product.
+ * The content of a data page as a function of (seed, page number, write counter) under the run's workload
+ * and body. content.ts is its twin; a change here is a change there. u32 arithmetic wherever the twin would
+ * need a BigInt product.
  *
  *   word 0       counter | tag << 32        the only word that `stress` changes
  *   word 1       page number (physical address / 4096)

@@ -1,6 +1,7 @@
 /*
- * A sequenced log on a virtio-blk disk (legacy I/O interface, which transitional devices offer), one request at a time, polled.
- * Each record's sector is read first: a record there that is as new as ours means that another copy of this guest writes.
+ * A sequenced log on a virtio-blk disk (legacy I/O interface, which transitional devices offer), one request
+ * at a time, polled. Each record's sector is read first: a record there that is as new as ours means that
+ * another copy of this guest writes.
  */
 #include "content.h"
 

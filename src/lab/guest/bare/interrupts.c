@@ -1,4 +1,7 @@
-/* IDT, PIC and PIT: exceptions are reported and end the run; a periodic tick ends hlt. Periodic, so that a lost one costs 1 ms. */
+/*
+ * IDT, PIC and PIT: exceptions are reported and end the run; a periodic tick ends hlt. Periodic, so that a
+ * lost one costs 1 ms.
+ */
 #include "machine.h"
 
 struct gate { u16 low, selector, type; u16 middle; u32 high, reserved; };

@@ -1,6 +1,6 @@
 /*
- * The guest: fills memory, runs one workload at its rate, beats, and answers the host's commands.
- * Everything is polled from one loop, so that there is no state outside RAM and registers that a migration could miss.
+ * The guest: fills memory, runs one workload at its rate, beats, and answers the host's commands. Everything
+ * is polled from one loop, so that there is no state outside RAM and registers that a migration could miss.
  */
 #include "content.h"
 
@@ -132,7 +132,10 @@ static int page_is_good(u64 index, u64 *checksum)
     return difference == 0 && table[index] == ~mirror[index];
 }
 
-/* V <pages> <bad> <first bad or -1> <checksum> <table rows that disagree> <1 if the counters add up to pages written> */
+/*
+ * V <pages> <bad> <first bad or -1> <checksum> <table rows that disagree> <1 if the counters add
+ * up to pages written>
+ */
 static void verify(void)
 {
     u64 bad = 0, first = ALL, rows = 0, sum = 0, checksum = 1;

@@ -93,8 +93,9 @@ static u64 least(u64 a, u64 b) { return a < b ? a : b; }
 int is_filled(u64 index) { return index - facts.fill_at < facts.filled; }
 
 /*
- * Firmware and loader leave traces at both ends of the RAM below 4 GiB. Only those ends are read and only pages that hold any
- * are written: reading alone makes a shared memory backend allocate. A trace elsewhere would show as a bad page.
+ * Firmware and loader leave traces at both ends of the RAM below 4 GiB. Only those ends are read and only
+ * pages that hold any are written: reading alone makes a shared memory backend allocate. A trace elsewhere
+ * would show as a bad page.
  */
 static void clear_unfilled(void)
 {
@@ -108,7 +109,9 @@ static void clear_unfilled(void)
     }
 }
 
-/* Options are rounded to what there is, and the rounded figures are what `G ready` and the facts page tell. */
+/*
+ * Options are rounded to what there is, and the rounded figures are what `G ready` and the facts page tell.
+ */
 void memory_start(u32 magic, const void *info)
 {
     static char command_line[2048];

@@ -1,4 +1,7 @@
-/* Bounded Pareto ranks by fixed-point logarithm and power (32 fraction bits): the continuous form of Zipf's law. */
+/*
+ * Bounded Pareto ranks by fixed-point logarithm and power (32 fraction bits): the continuous
+ * form of Zipf's law.
+ */
 #include "machine.h"
 
 typedef unsigned __int128 u128;

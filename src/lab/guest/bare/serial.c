@@ -1,4 +1,7 @@
-/* COM1 without interrupts. Output goes through a ring that drops whole lines when the host does not read: the guest never waits. */
+/*
+ * COM1 without interrupts. Output goes through a ring that drops whole lines when the host does not read:
+ * the guest never waits.
+ */
 #include "machine.h"
 
 #define COM1 0x3f8
@@ -21,7 +24,10 @@ void serial_start(void)
     out8(COM1 + 4, 3);
 }
 
-/* As long as the UART takes a whole FIFO at once; one string instruction, because each exit is dear under KVM. */
+/*
+ * As long as the UART takes a whole FIFO at once; one string instruction, because each exit
+ * is dear under KVM.
+ */
 void serial_pump(void)
 {
     while (ring_head != ring_tail && (in8(COM1 + 5) & 0x20)) {
