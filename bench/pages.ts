@@ -6,7 +6,7 @@
 
 import { performance } from 'node:perf_hooks';
 import { GIB, MIB, median, Prng } from '../src/base/index.ts';
-import { PageChecksum, PageIndex, PageStore, heatTickOf } from '../src/pages/index.ts';
+import { heatTickOf, PageChecksum, PageIndex, PageStore } from '../src/pages/index.ts';
 import { type Hold, PAGE_SIZE_BYTES } from '../src/vm/index.ts';
 import type { Bench, BenchOptions } from './registry.ts';
 import { relayRate } from './relay.ts';

@@ -61,6 +61,7 @@ function pageSink(
     onCommand: ignore,
     onRamSetup: ignore,
     onEarlySection: ignore,
+    onDirtyBitmaps: ignore,
     onPage,
     onZeroPage,
     onRamSectionEnd: ignore,

@@ -119,7 +119,7 @@ async function sourceGateway(options: SideOptions): Promise<void> {
     output,
     {
       listenPath: options.socketPath,
-      ownerOf: process.execPath,
+      admitQemu: () => undefined,
       capabilities: new Set(),
       clock: systemClock,
       memoryBytesMax: GATEWAY_MEMORY_BYTES,

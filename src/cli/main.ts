@@ -9,7 +9,7 @@ import type { CommandContext, CommandEntry, Output } from './command.ts';
 import { COMMANDS } from './commands.ts';
 import { EXIT } from './exit.ts';
 import { type Interrupts, listenForInterrupts } from './interrupts.ts';
-import { renderError } from './screen/output.ts';
+import { columnsOf, renderError } from './screen/output.ts';
 import { packageVersion } from './version.ts';
 
 export interface MainOptions {
@@ -87,8 +87,8 @@ function newProgram(context: CommandContext): Command {
     .configureOutput({
       writeOut: (text) => void context.out.write(text),
       writeErr: (text) => void context.err.write(text),
-      getOutHelpWidth: () => context.out.columns ?? 80,
-      getErrHelpWidth: () => context.err.columns ?? 80,
+      getOutHelpWidth: () => columnsOf(context.out),
+      getErrHelpWidth: () => columnsOf(context.err),
       getOutHasColors: () => false,
       getErrHasColors: () => false,
     });

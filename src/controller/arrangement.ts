@@ -4,8 +4,7 @@
  */
 
 import os from 'node:os';
-import path from 'node:path';
-import { type GodwitError, systemClock } from '../base/index.ts';
+import { defined, type GodwitError, systemClock } from '../base/index.ts';
 import {
   InThreadEncoding,
   LOAD_TIMEOUT_MS,
@@ -16,11 +15,11 @@ import {
   SingleOutput,
   WorkerEncoding,
 } from '../gateway/index.ts';
-import { migrateIncoming, type QmpClient } from '../qmp/index.ts';
 import { FarSide } from '../remote/index.ts';
 import { type LinkWatch, SILENCE_MS_MIN, silentMs, watchLink } from './handover/link-watch.ts';
 import { type MigrateOptions, storeBytesMax } from './options.ts';
 import type { Preflight } from './preflight/preflight.ts';
+import type { IncomingSocket } from './sockets.ts';
 
 export interface Way {
   readonly output: PageOutput;
@@ -32,14 +31,14 @@ export interface Way {
 
 export interface WayOptions {
   readonly options: MigrateOptions;
-  readonly destination: QmpClient;
-  /** Private; for sockets. */
-  readonly folder: string;
-  readonly exitOnError: boolean;
+  /** A thread of the destination QEMU, as its own host counts. */
+  readonly threadId: number | null;
+  /** Where a destination QEMU of this host listens; null: elsewhere. */
+  readonly incoming: IncomingSocket | null;
   readonly events: OutputEvents;
   readonly onNote: (text: string) => void;
-  /** The destination QEMU listens. */
-  readonly onIncoming: () => void;
+  /** Has the destination QEMU listen at an address as it names it. */
+  readonly listen: (uri: string) => Promise<void>;
 }
 
 /** Errors: DESTINATION_UNREACHABLE, REACH_FAILED, those of the link. */
@@ -49,12 +48,9 @@ export async function openWay(way: WayOptions, signal: AbortSignal): Promise<Way
 
 async function openSingle(way: WayOptions, signal: AbortSignal): Promise<Way> {
   const remote = way.options.destinationAddress;
-  const local = `unix:${path.join(way.folder, 'incoming.sock')}`;
-  await migrateIncoming(way.destination, remote ? `tcp:${remote.listen}` : local, {
-    exitOnError: way.exitOnError,
-  });
-  way.onIncoming();
-  const address = remote ? `tcp:${remote.connect}` : local;
+  const uri = remote ? `tcp:${remote.listen}` : defined(way.incoming, 'a place to meet').uri;
+  await way.listen(uri);
+  const address = remote ? `tcp:${remote.connect}` : defined(way.incoming, 'a place to meet').address;
   const output = new SingleOutput(
     { address, clock: systemClock, prepareTimeoutMs: LOAD_TIMEOUT_MS },
     way.events,
@@ -75,6 +71,7 @@ async function openPaired(way: WayOptions, signal: AbortSignal): Promise<Way> {
   const side = await FarSide.start(
     {
       ...far,
+      qemu: { qmpPath: way.options.destinationQmpPath, threadId: way.threadId },
       onNote: way.onNote,
       onEvent: (event) => {
         if (event.kind === 'disconnected')
@@ -85,8 +82,7 @@ async function openPaired(way: WayOptions, signal: AbortSignal): Promise<Way> {
     signal,
   );
   try {
-    await migrateIncoming(way.destination, side.incoming, { exitOnError: way.exitOnError });
-    way.onIncoming();
+    await way.listen(side.incoming);
     await side.feed(signal);
   } catch (error) {
     side.close();

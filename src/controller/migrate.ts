@@ -5,8 +5,6 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { errorMessage, GodwitError, systemClock } from '../base/index.ts';
 import { startEngine } from '../engine/index.ts';
@@ -34,9 +32,11 @@ import { FIXED_DOWNTIME_MS, type MigrateOptions } from './options.ts';
 import { withEnds } from './preflight/ends.ts';
 import { checkEnds, type Preflight, refuseUnready } from './preflight/preflight.ts';
 import { tidyDestination } from './preflight/settings.ts';
-import { prepare, Stream, streamPath } from './prepare.ts';
+import { prepare, Stream } from './prepare.ts';
 import { composeReport, type MigrationReport, type Outcome } from './report.ts';
 import { ReportLog } from './report-log.ts';
+import { makeSockets, removeSockets, type Sockets } from './sockets.ts';
+import { givenUp, untilLayout } from './source-failure.ts';
 import { SourceWatch } from './source-watch.ts';
 import { Steering } from './steering.ts';
 import type { MigrateStep } from './steps.ts';
@@ -100,8 +100,11 @@ class Migration {
   async run(asked: AbortSignal): Promise<MigrationReport> {
     const signal = AbortSignal.any([asked, this.#steering.cancelled]);
     this.#endpoints = await endpointsOf(this.#options, this.#id, this.#source, this.#destination);
-    const custody = await this.#takeCustody();
-    const folder = mkdtempSync(path.join(os.tmpdir(), 'godwit-'));
+    const sockets = makeSockets(this.#preflight.sockets);
+    const custody = await this.#takeCustody().catch((error: unknown) => {
+      removeSockets(sockets);
+      throw error;
+    });
     const ready = readyMemory(this.#options, this.#preflight);
     const cancel = () => this.#lose(cancelledError());
     let control: ControlServer | null = null;
@@ -110,7 +113,7 @@ class Migration {
       control = await this.#openControl(custody);
       signal.addEventListener('abort', cancel, { once: true });
       if (signal.aborted) cancel();
-      const outcome = await this.#attempt({ custody, folder, ready, signal });
+      const outcome = await this.#attempt({ custody, sockets, ready, signal });
       this.#step('end');
       return this.#report(outcome);
     } finally {
@@ -120,7 +123,7 @@ class Migration {
       this.#stream.close();
       await this.#stream.recording?.close().catch((error: unknown) => this.#note(errorMessage(error)));
       control?.close();
-      removeFolder(folder);
+      removeSockets(sockets);
     }
   }
 
@@ -144,6 +147,10 @@ class Migration {
     });
   }
 
+  get #clients() {
+    return { source: this.#source, destination: this.#destination };
+  }
+
   get #guestWasRunning(): boolean {
     return this.#preflight.source.status.running;
   }
@@ -161,7 +168,7 @@ class Migration {
       const gateway = await prepare(this.#stream, { ...held, ...this.#prepareOptions() }, held.signal);
       // Waited for before `migrate`: beside a busy migration the guardian's start took seconds (measured).
       await Promise.race([custody.guardian.watching, this.#failed]);
-      const drive = await this.#start(gateway, held.folder);
+      const drive = await this.#start(gateway, held.sockets);
       ending = await drive.run();
       if (ending.kind === 'abort') throw ending.error;
       this.#step('decision');
@@ -196,15 +203,15 @@ class Migration {
   }
 
   /** `migrate` is sent and the stream has begun. */
-  async #start(gateway: SourceGateway, folder: string): Promise<Drive> {
+  async #start(gateway: SourceGateway, sockets: Sockets): Promise<Drive> {
     this.#watch = this.#watchSource();
     void this.#source.closed.then((cause) => this.#lose(qmpLost('source', cause)));
     void this.#destination.closed.then((cause) => this.#lose(qmpLost('destination', cause)));
     this.#startMs = systemClock.nowMs();
     const mark = this.#source.eventMark();
-    await startMigration(this.#source, `unix:${streamPath(folder)}`);
+    await startMigration(this.#source, sockets.stream.uri);
     this.#step('migrate');
-    const pageCount = await Promise.race([this.#layout.promise, this.#failed]);
+    const pageCount = await untilLayout(this.#source, this.#layout.promise, this.#failed);
     this.#step('layout');
     const { strategy, parameters, limits, linkBytesPerSecond } = this.#options;
     this.#drive = new Drive({
@@ -244,6 +251,7 @@ class Migration {
       guestWasRunning: this.#guestWasRunning,
       onEvent: (event) => this.#drive?.onSourceEvent(event),
       onUnaskedStop: () => this.#drive?.onUnaskedStop(),
+      onGivenUp: () => void givenUp(this.#source).then((error) => error && this.#lose(error)),
       onReset: () => this.#note('the guest was reset; the migration goes on'),
       onGuestEnd: (text) => {
         const safe = 'the source VM is as it was left; the destination was removed';
@@ -279,8 +287,8 @@ class Migration {
         this.#step(step);
       },
       explain: async (error) => {
-        const told = await withLoadError(this.#failure ?? error, this.#destination, this.#preflight);
-        // Only the first failure is the reason; what ends later may end because of it.
+        const told = await withLoadError(this.#failure ?? error, this.#clients, this.#preflight);
+        // What ends because of it later is no reason.
         this.#failure = told;
         return told;
       },
@@ -304,6 +312,8 @@ class Migration {
       destinationMachine: destination,
       journal,
       settings: () => this.#stream.settings,
+      leaveDestination: () =>
+        this.#stream.destinationIsOurs ? null : { settings: this.#stream.destinationSettings },
       linkTimeoutMs: this.#options.far?.linkTimeoutMs ?? 0,
       downtimeMsMax: () => this.#steering.limits.downtimeMsMax,
       closeStream: () => {
@@ -325,7 +335,7 @@ class Migration {
     ends: Ends,
     stage: PostCopyStage | null,
   ): Promise<HandoverEnd> {
-    const told = await withLoadError(this.#failure ?? error, this.#destination, this.#preflight);
+    const told = await withLoadError(this.#failure ?? error, this.#clients, this.#preflight);
     const options = this.#endingOptions(custody, ends);
     if (stage === null) options.closeStream();
     const known = {
@@ -371,20 +381,10 @@ class Migration {
   }
 }
 
-/** Never throws: a folder that is left over tells nothing about the VM. */
-function removeFolder(folder: string): void {
-  try {
-    rmSync(folder, { recursive: true, force: true });
-  } catch {
-    // There may be no descriptors left, or no disk. The system cleans its temporary folder later.
-  }
-}
-
 /** What `run` holds for an attempt and lets go of after it. */
 interface Held {
   readonly custody: Custody;
-  /** Private; for sockets. */
-  readonly folder: string;
+  readonly sockets: Sockets;
   readonly ready: ReadyMemory | null;
   readonly signal: AbortSignal;
 }

@@ -1,9 +1,10 @@
 /** Sets both QEMUs up and puts the gateway between them; the VM has not been touched when it is done. */
 
-import path from 'node:path';
 import { systemClock } from '../base/index.ts';
 import { type ReadyMemory, SourceGateway } from '../gateway/index.ts';
 import {
+  isRefusal,
+  migrateIncoming,
   ParameterGuard,
   type PreviousSettings,
   type QmpClient,
@@ -19,6 +20,7 @@ import { asGodwitError } from './handover/failures.ts';
 import { type MigrateOptions, storeBytesMax } from './options.ts';
 import type { Preflight } from './preflight/preflight.ts';
 import { sharedCapabilities, sourceSettings } from './preflight/settings.ts';
+import type { Sockets } from './sockets.ts';
 import type { MigrateStep } from './steps.ts';
 
 export interface PrepareOptions {
@@ -27,8 +29,7 @@ export interface PrepareOptions {
   readonly source: QmpClient;
   readonly destination: QmpClient;
   readonly custody: Custody;
-  /** Private; for sockets. */
-  readonly folder: string;
+  readonly sockets: Sockets;
   readonly ready: ReadyMemory | null;
   readonly onLayout: (pageCount: number) => void;
   /** QEMU's stream has come to its end. */
@@ -45,15 +46,15 @@ export class Stream {
   recording: Recording | null = null;
   /** The source's settings before they were changed. */
   settings: PreviousSettings | null = null;
+  /** The destination's; for as long as it is not ours. */
+  destinationSettings: PreviousSettings | null = null;
+  /** It was told to listen: nobody else's VM comes there any more. */
+  destinationIsOurs = false;
 
   close(): void {
     this.gateway?.close();
     this.way?.close();
   }
-}
-
-export function streamPath(folder: string): string {
-  return path.join(folder, 'stream.sock');
 }
 
 /** Fills `stream` step by step. Errors: those of QMP, of the way, of the journal. */
@@ -62,32 +63,26 @@ export async function prepare(
   prepared: PrepareOptions,
   signal: AbortSignal,
 ): Promise<SourceGateway> {
-  const { options, preflight, source, destination, folder, onStep, onNote } = prepared;
+  const { options, preflight, source, sockets, onStep, onNote } = prepared;
   const { features, gate } = preflight;
   const ackGate = gate.kind === 'ack';
   if (!ackGate) onNote(`without switchover-ack QEMU may stop the VM by itself once that fits: ${gate.why}`);
   await setSource(stream, prepared, sourceSettings(features, ackGate, options.strategy.mechanism));
   onStep('settings');
-  await new ParameterGuard(destination).setCapabilities(
-    sharedCapabilities(ackGate, options.strategy.mechanism),
-  );
-  // In its incoming state `stop` only means: do not start by yourself (qmp_stop). Only our `cont`
-  // starts the VM there.
-  await stop(destination);
+  await setDestination(stream, prepared, sharedCapabilities(ackGate, options.strategy.mechanism));
   const recognised = recogniseFar(prepared, signal);
   stream.way = await openWay(
     {
       options,
-      destination,
-      folder,
-      exitOnError: !preflight.destinationTellsWhy,
+      threadId: preflight.destination.threadId,
+      incoming: sockets.incoming,
       events: {
         onRoom: () => stream.gateway?.pump(),
         onReturnPath: (message, raw) => stream.gateway?.onReturnPath(message, raw),
         onError: (error) => prepared.onError(asGodwitError(error)),
       },
       onNote,
-      onIncoming: () => onStep('incoming'),
+      listen: (uri) => listenThere(stream, prepared, uri),
     },
     signal,
   );
@@ -98,8 +93,8 @@ export async function prepare(
   stream.gateway = new SourceGateway(
     stream.way.output,
     {
-      listenPath: streamPath(folder),
-      ownerOf: options.sourceQmpPath,
+      listenPath: sockets.stream.listenPath,
+      admitQemu: sockets.stream.admitQemu,
       capabilities: new Set(enabled),
       clock: systemClock,
       memoryBytesMax: storeBytesMax(options),
@@ -136,10 +131,47 @@ async function setSource(
   await guard.setParameters(settings.parameters);
 }
 
+async function setDestination(
+  stream: Stream,
+  { destination, custody }: PrepareOptions,
+  capabilities: Readonly<Record<string, boolean>>,
+): Promise<void> {
+  const guard = new ParameterGuard(destination, {
+    record: (previous) => {
+      custody.journal.write({ step: 'destination-settings', ...previous });
+      stream.destinationSettings = previous;
+    },
+  });
+  await guard.setCapabilities(capabilities);
+}
+
 /**
- * Notes the far QEMU's process in the journal, where its host tells it. Without it a far end that does not
- * answer is never believed to be gone.
+ * The destination QEMU listens, and will not start the VM by itself. Errors: those of QMP; after a refusal it
+ * is as it was.
  */
+async function listenThere(
+  stream: Stream,
+  { preflight, destination, custody, onStep }: PrepareOptions,
+  uri: string,
+): Promise<void> {
+  custody.journal.write({ step: 'incoming', answer: 'asked' });
+  stream.destinationIsOurs = true;
+  try {
+    await migrateIncoming(destination, uri, { exitOnError: !preflight.destinationTellsWhy });
+  } catch (error) {
+    if (isRefusal(error)) {
+      stream.destinationIsOurs = false;
+      custody.journal.write({ step: 'incoming', answer: 'refused' });
+    }
+    throw error;
+  }
+  // In its incoming state `stop` only means: do not start by yourself (qmp_stop). Only our `cont`
+  // starts the VM there.
+  await stop(destination);
+  onStep('incoming');
+}
+
+/** Where its host tells it. Without it an end that does not answer is never believed to be gone. */
 async function recogniseFar(
   { options, destination, custody }: PrepareOptions,
   signal: AbortSignal,

@@ -6,6 +6,7 @@
 import type { QmpClient, QmpEvent } from '../qmp/index.ts';
 import { queryStatus } from '../qmp/index.ts';
 import { foreignStop, guestEnd } from './guest.ts';
+import { saysGivenUp } from './source-failure.ts';
 
 export interface SourceWatchOptions {
   readonly source: QmpClient;
@@ -15,6 +16,8 @@ export interface SourceWatchOptions {
   /** A STOP that we did not ask for; its cause is not known yet. */
   readonly onUnaskedStop: () => void;
   readonly onReset: () => void;
+  /** QEMU gave its migration up. */
+  readonly onGivenUp: () => void;
   /** The guest, or another client, ended the move: the VM is left as it is. */
   readonly onGuestEnd: (text: string) => void;
 }
@@ -60,6 +63,7 @@ export class SourceWatch {
   #onEvent(event: QmpEvent): void {
     if (event.name === 'STOP') this.#stoppedAtMs = event.receivedAtMs;
     if (event.name === 'RESUME') this.#onResume();
+    if (saysGivenUp(event) && !this.#ended) this.#options.onGivenUp();
     // A stopped guest cannot end any more. Its QEMU can, and recovery knows which copy is whole then.
     const isStopped = this.#stoppedAtMs !== null || !this.#options.guestWasRunning;
     const end = this.#handingOver && isStopped ? null : guestEnd(event);

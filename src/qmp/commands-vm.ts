@@ -108,7 +108,16 @@ const blockSchema = z
       device: z.string(),
       qdev: z.string().optional(),
       inserted: z
-        .object({ file: z.string(), drv: z.string(), ro: z.boolean(), 'node-name': z.string().optional() })
+        .object({
+          file: z.string(),
+          drv: z.string(),
+          ro: z.boolean(),
+          'node-name': z.string().optional(),
+          'dirty-bitmaps': z
+            .array(z.object({ name: z.string().optional(), persistent: z.boolean().optional() }))
+            .max(ENTRIES_MAX)
+            .optional(),
+        })
         .optional(),
     }),
   )
@@ -118,7 +127,31 @@ export interface BlockDevice {
   /** Drive name or, without one, the QOM path of the guest device. */
   readonly id: string;
   /** Null for an empty removable drive. */
-  readonly inserted: { readonly file: string; readonly driver: string; readonly readOnly: boolean } | null;
+  readonly inserted: BlockMedium | null;
+}
+
+export interface BlockMedium {
+  readonly file: string;
+  readonly driver: string;
+  readonly readOnly: boolean;
+  /** Dirty bitmaps with a name that live in QEMU's memory only. */
+  readonly volatileBitmaps: readonly string[];
+}
+
+/** Background work on disks: "mirror", "commit", "stream", "backup". */
+export interface BlockJob {
+  readonly id: string;
+  readonly type: string;
+  /** It has caught up and waits to be completed. */
+  readonly isReady: boolean;
+}
+
+export async function queryBlockJobs(qemu: QmpExecutor): Promise<readonly BlockJob[]> {
+  const schema = z
+    .array(z.object({ device: z.string(), type: z.string(), ready: z.boolean() }))
+    .max(ENTRIES_MAX);
+  const list = await ask(qemu, schema, 'query-block-jobs');
+  return list.map(({ device, type, ready }) => ({ id: device, type, isReady: ready }));
 }
 
 export async function queryBlock(qemu: QmpExecutor): Promise<readonly BlockDevice[]> {
@@ -127,7 +160,14 @@ export async function queryBlock(qemu: QmpExecutor): Promise<readonly BlockDevic
     // The QOM path names the guest's device, which both ends share; drive names are each QEMU's own.
     id: device.qdev ?? device.device,
     inserted: device.inserted
-      ? { file: device.inserted.file, driver: device.inserted.drv, readOnly: device.inserted.ro }
+      ? {
+          file: device.inserted.file,
+          driver: device.inserted.drv,
+          readOnly: device.inserted.ro,
+          volatileBitmaps: (device.inserted['dirty-bitmaps'] ?? []).flatMap(({ name = '', persistent }) =>
+            name === '' || persistent === true ? [] : [name],
+          ),
+        }
       : null,
   }));
 }

@@ -4,6 +4,7 @@
  */
 
 import { formatBytes } from '../base/index.ts';
+import { featuresOnlyIn } from './cpu-features.ts';
 import { type Finding, finding, shorten } from './findings.ts';
 import type { MachineDescription } from './machine.ts';
 import type { RamBlockFacts } from './monitor-text.ts';
@@ -18,6 +19,7 @@ export function* compareHardware(
   yield* memory(source.ramBlocks, destination.ramBlocks);
   yield* pciFunctions(source.pci, destination.pci);
   yield* deviceTree(source, destination);
+  yield* iterating(source);
 }
 
 function* platform(source: MachineDescription, destination: MachineDescription): Generator<Finding> {
@@ -71,8 +73,8 @@ function* processors(source: MachineDescription, destination: MachineDescription
     if (here.count > 0) yield finding('info', 'NOT_COMPARED', 'QEMU does not list the CPU features');
     return;
   }
-  const missing = bitsOnlyIn(here.featureWords, there.featureWords);
-  const extra = bitsOnlyIn(there.featureWords, here.featureWords);
+  const missing = featuresOnlyIn(here.featureWords, there.featureWords);
+  const extra = featuresOnlyIn(there.featureWords, here.featureWords);
   if (missing.length > 0) {
     const text = `the destination's CPU lacks ${missing.length} features that the guest may use`;
     yield finding('refuse', 'CPU_FEATURES', text, shorten(missing), null);
@@ -81,16 +83,6 @@ function* processors(source: MachineDescription, destination: MachineDescription
     const text = `the destination's CPU has ${extra.length} features more, which the guest never saw`;
     yield finding('warn', 'CPU_FEATURES', text, null, shorten(extra));
   }
-}
-
-/** CPUID bits as "leaf.subleaf.register bit n". */
-function bitsOnlyIn(one: ReadonlyMap<string, number>, other: ReadonlyMap<string, number>): readonly string[] {
-  const bits: string[] = [];
-  for (const [register, word] of one) {
-    const only = word & ~(other.get(register) ?? 0);
-    for (let bit = 0; bit < 32; bit++) if ((only >>> bit) & 1) bits.push(`${register} bit ${bit}`);
-  }
-  return bits;
 }
 
 /** A block that QEMU maps from a device's own memory is never in the stream. */
@@ -177,6 +169,20 @@ function* deviceTree(source: MachineDescription, destination: MachineDescription
   const isSameQemu = versionText(source) === versionText(destination);
   const text = `the devices differ: ${missing.length} only at the source, ${extra.length} only at the destination`;
   yield finding(isSameQemu ? 'refuse' : 'warn', 'DEVICES', text, shorten(missing), shorten(extra));
+}
+
+/**
+ * Devices whose state goes over in passes beside RAM (QEMU: save_live_iterate), in a form of their drivers'.
+ */
+const ITERATING = /^vfio-/;
+
+function* iterating({ devices }: MachineDescription): Generator<Finding> {
+  const found = new Set((devices ?? []).map((path) => path.split('/').at(-1)!));
+  for (const device of found) {
+    if (!ITERATING.test(device)) continue;
+    const text = `the state of ${device} moves in passes beside RAM, and the gateway cannot tell where they end; unplug it`;
+    yield finding('refuse', 'ITERATING_STATE', text, device);
+  }
 }
 
 /** Multiset difference of two sorted lists. */

@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { compareMachines, refusals } from './compare.ts';
+import { featureName } from './cpu-features.ts';
 import { isLibvirtPath, libvirtReason } from './libvirt.ts';
 import type { MachineDescription } from './machine.ts';
 import { parseDeviceTree, parseRamBlocks } from './monitor-text.ts';
+import { NO_SHARED_MEMORY } from './shared-memory.ts';
 
 const MIB = 1024 * 1024;
 
 function block(id: string, sizeMib: number) {
-  return { id, usedBytes: sizeMib * MIB, totalBytes: sizeMib * MIB, pageSize: '4 KiB' };
+  return { id, usedBytes: sizeMib * MIB, totalBytes: sizeMib * MIB, pageSize: '4 KiB', hostAddress: null };
 }
 
 const idle = {
@@ -25,6 +27,7 @@ const idle = {
 const source: MachineDescription = {
   qmpPath: '/run/a.qmp',
   pid: 10,
+  threadId: 12,
   name: 'guest',
   uuid: 'u',
   version: { major: 10, minor: 0, micro: 2 },
@@ -45,9 +48,12 @@ const source: MachineDescription = {
     migratable: null,
   },
   ramBlocks: [block('pc.ram', 128), block('pc.rom', 0.125)],
+  sharedMemory: NO_SHARED_MEMORY,
   pci: [{ address: '02.0', ids: '1af4:1001/1af4:0002', deviceId: 'vd0', bars: '0:io:128' }],
   devices: ['System/hpet', 'System/i440FX-pcihost/PCI/virtio-blk-pci'],
-  disks: [{ id: 'vd0', file: 'd.img', driver: 'raw', readOnly: false, identity: '1:2' }],
+  disks: [{ id: 'vd0', file: 'd.img', driver: 'raw', readOnly: false, volatileBitmaps: [], identity: '1:2' }],
+  emptyDrives: [],
+  blockJobs: [],
   libvirtReason: null,
   confidentialGuest: null,
   suppressesDescription: false,
@@ -145,7 +151,7 @@ test('run states: a paused source travels, a panicked or migrated one does not',
 
 test('a destination that listens already is told apart from one that is loading', () => {
   const listening = { ...idle, status: 'setup', listeningAt: ['unix:/run/in.sock'] };
-  assert.deepEqual(codes({}, { migration: listening }), ['warn DESTINATION_LISTENING']);
+  assert.deepEqual(codes({}, { migration: listening }), ['refuse DESTINATION_LISTENING']);
   assert.deepEqual(codes({}, { migration: { ...idle, status: 'setup' } }), ['refuse MIGRATION_RUNNING']);
 });
 
@@ -171,6 +177,47 @@ test('disks: the same file by any name is shared; what cannot be seen is not cal
   const cdrom = { ...disk, readOnly: true, identity: '1:9', file: 'cd.iso' };
   assert.deepEqual(codes({ disks: [disk, cdrom] }), ['warn DISK_NOT_SHARED']);
   assert.deepEqual(codes({ disks: [{ ...disk, driver: 'null-co' }] }, { disks: [] }), []);
+});
+
+test('disks: jobs, bitmaps and drives are told in words', () => {
+  const disk = source.disks[0]!;
+  const job = { id: 'm0', type: 'mirror', isReady: true };
+  assert.deepEqual(codes({ blockJobs: [job] }), ['refuse BLOCK_JOB']);
+  const filtered = { disks: [{ ...disk, driver: 'copy-before-write' }], blockJobs: [job] };
+  assert.deepEqual(codes(filtered), ['refuse BLOCK_JOB'], 'the filter of a job is no other format');
+  const withBitmap = { disks: [{ ...disk, volatileBitmaps: ['b0'] }] };
+  assert.deepEqual(codes(withBitmap), ['warn DISK_BITMAPS']);
+  assert.deepEqual(codes({ ...withBitmap, capabilities: new Map([['dirty-bitmaps', true]]) }), []);
+  const cd = { ...disk, id: 'cd0', file: 'cd.iso', readOnly: true, identity: '1:9' };
+  const loaded = { disks: [disk, cd] };
+  const empty = { emptyDrives: ['cd0'] };
+  assert.deepEqual(codes(loaded, empty), ['refuse DISK_NOT_SHARED']);
+  assert.deepEqual(codes(empty, loaded), ['warn DISK_NOT_SHARED']);
+  assert.deepEqual(codes(empty, empty), []);
+});
+
+test('CPU features go by name, and what follows from the number of vCPUs or from the guest is not compared', () => {
+  const cpu = (...words: [string, number][]) => ({ cpu: { ...source.cpu, featureWords: new Map(words) } });
+  const topology = cpu(['1.0.EDX', 1 << 28], ['80000001.0.ECX', 2]);
+  assert.deepEqual(codes(topology, cpu(['1.0.EDX', 0])), []);
+  const [lacks] = compareMachines(
+    { ...source, ...cpu(['7.0.EBX', 1 << 5], ['99.0.EAX', 1]) },
+    {
+      ...destination,
+      ...cpu(['7.0.EBX', 0]),
+    },
+  );
+  assert.equal(lacks?.source, 'avx2, 99.0.EAX bit 0');
+  assert.deepEqual(
+    ['1.0.EDX', '1.0.ECX', '7.0.EBX', '80000001.0.EDX'].map((register) => featureName(register, 31)),
+    ['pbe', 'hypervisor', 'avx512vl', '3dnow'],
+  );
+  assert.deepEqual([featureName('7.0.EDX', 31), featureName('80000001.0.EDX', 29)], ['ssbd', 'lm']);
+});
+
+test('a device whose state iterates in a form of its own is refused', () => {
+  const devices = [...source.devices!, 'System/i440FX-pcihost/PCI/vfio-pci'].sort();
+  assert.deepEqual(codes({ devices }, { devices }), ['refuse ITERATING_STATE']);
 });
 
 test('the gravest findings come first', () => {
@@ -212,9 +259,27 @@ test('RAM blocks and devices are read from the monitor text of QEMU 10.0', () =>
     ].join('\r\n'),
   );
   assert.deepEqual(blocks, [
-    { id: '/rom@etc/acpi/tables', pageSize: '4 KiB', usedBytes: 0x20000, totalBytes: 0x200000 },
-    { id: '0000:00:03.0/virtio-net-pci.rom', pageSize: '2 MiB', usedBytes: 0x40000, totalBytes: 0x40000 },
-    { id: 'pc.ram', pageSize: '4 KiB', usedBytes: 0x8000000, totalBytes: 0x8000000 },
+    {
+      id: '/rom@etc/acpi/tables',
+      pageSize: '4 KiB',
+      usedBytes: 0x20000,
+      totalBytes: 0x200000,
+      hostAddress: 0x7feb3ce00000n,
+    },
+    {
+      id: '0000:00:03.0/virtio-net-pci.rom',
+      pageSize: '2 MiB',
+      usedBytes: 0x40000,
+      totalBytes: 0x40000,
+      hostAddress: null,
+    },
+    {
+      id: 'pc.ram',
+      pageSize: '4 KiB',
+      usedBytes: 0x8000000,
+      totalBytes: 0x8000000,
+      hostAddress: 0x7feae7e00000n,
+    },
   ]);
   assert.equal(parseRamBlocks('unknown command'), null);
   const tree = parseDeviceTree(

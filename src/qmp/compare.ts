@@ -7,6 +7,7 @@ import { compareDisks } from './compare-disks.ts';
 import { compareHardware } from './compare-hardware.ts';
 import { type Finding, finding, type Severity } from './findings.ts';
 import type { MachineDescription } from './machine.ts';
+import { compareSharedMemory } from './shared-memory.ts';
 
 export interface CompareOptions {
   /**
@@ -30,6 +31,7 @@ export function compareMachines(
     ...settings('source', source, handled),
     ...settings('destination', destination, handled),
     ...compareHardware(source, destination),
+    ...compareSharedMemory(source, destination),
     ...compareDisks(source, destination),
   ];
   const order: readonly Severity[] = ['refuse', 'warn', 'info'];
@@ -100,8 +102,8 @@ function* destinationState(destination: MachineDescription): Generator<Finding> 
   const { listeningAt } = destination.migration;
   if (listeningAt.length > 0) {
     const text =
-      'the destination listens already, so anyone who can reach it may connect first; better -incoming defer';
-    yield of('destination', 'warn', 'DESTINATION_LISTENING', text, listeningAt.join(' '));
+      'the destination listens already, so it cannot be told where to listen for godwit; start it with -incoming defer';
+    yield of('destination', 'refuse', 'DESTINATION_LISTENING', text, listeningAt.join(' '));
   } else if (!AT_REST.has(destination.migration.status)) {
     const text = `a migration into the destination is under way (${destination.migration.status})`;
     yield of('destination', 'refuse', 'MIGRATION_RUNNING', text, destination.migration.status);

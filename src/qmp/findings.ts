@@ -25,11 +25,15 @@ export type FindingCode =
   | 'CPU_FEATURES'
   | 'CPU_NOT_MIGRATABLE'
   | 'RAM_BLOCKS'
+  | 'RAM_SHARED'
   | 'PCI_DEVICE'
   | 'DEVICES'
+  | 'ITERATING_STATE'
   | 'DISK_NOT_SHARED'
   | 'DISK_FORMAT'
   | 'DISK_UNSEEN'
+  | 'BLOCK_JOB'
+  | 'DISK_BITMAPS'
   | 'NOT_COMPARED';
 
 export interface Finding {

@@ -11,6 +11,9 @@ import { queryCpusFast } from './commands-vm.ts';
 
 export interface HostProcess {
   readonly pid: number;
+  /** As whom it runs now: its sockets may have been made before it gave rights away. */
+  readonly userId: number;
+  readonly groupId: number;
   readonly argv: readonly string[];
   /** Null without the right to look. */
   readonly workingFolder: string | null;
@@ -22,15 +25,24 @@ export interface HostProcess {
  */
 export async function hostProcess(qemu: QmpExecutor): Promise<HostProcess | null> {
   const threadId = (await queryCpusFast(qemu))[0]?.threadId;
-  if (threadId === undefined || !Number.isInteger(threadId) || threadId <= 0) return null;
+  return threadId === undefined ? null : processOfThread(threadId);
+}
+
+/** null where there is none that looks like a QEMU, or this host does not show it. */
+export async function processOfThread(threadId: number): Promise<HostProcess | null> {
+  if (!Number.isInteger(threadId) || threadId <= 0) return null;
   try {
     const status = await readFile(`/proc/${threadId}/status`, 'utf8');
-    const pid = Number(/^Tgid:\s+(\d+)$/m.exec(status)?.[1]);
+    const number = (field: RegExp) => Number(field.exec(status)?.[1]);
+    const pid = number(/^Tgid:\s+(\d+)$/m);
     const argv = (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0').slice(0, -1);
     // A thread number of another host may name anything here.
     if (!/qemu|kvm/.test(argv[0] ?? '')) return null;
     const workingFolder = await readlink(`/proc/${pid}/cwd`).catch(() => null);
-    return { pid, argv, workingFolder };
+    // Real, effective, saved, file system (proc_pid_status(5)): the second acts.
+    const userId = number(/^Uid:\s+\d+\s+(\d+)/m);
+    const groupId = number(/^Gid:\s+\d+\s+(\d+)/m);
+    return { pid, userId, groupId, argv, workingFolder };
   } catch {
     return null;
   }

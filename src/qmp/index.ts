@@ -13,6 +13,7 @@ export { isRefusal } from './errors.ts';
 export type { QmpEvent } from './events.ts';
 export type { Finding, FindingCode } from './findings.ts';
 export { ParameterGuard, type PreviousSettings, restoreSettings } from './guard.ts';
+export { hostProcess, processOfThread } from './host.ts';
 export { refuseLibvirtSocket } from './libvirt.ts';
 export type { JsonObject } from './lines.ts';
 export {
@@ -22,3 +23,5 @@ export {
 export { probeQemu, type QemuFeatures } from './probe.ts';
 export { isAlive, processIdentity, processNamespace, qemuIdentity } from './process-identity.ts';
 export { queryQmpSchema } from './schema.ts';
+export { SocketFolder } from './socket-folder.ts';
+export { findSocketPlace, type NoSocketPlace, type SocketPlace } from './socket-place.ts';

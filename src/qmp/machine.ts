@@ -13,10 +13,12 @@ import {
   queryMigrateParameters,
 } from './commands-migration.ts';
 import {
+  type BlockJob,
   humanMonitorCommand,
   qomGet,
   qomList,
   queryBlock,
+  queryBlockJobs,
   queryChardev,
   queryCpusFast,
   queryKvm,
@@ -31,6 +33,7 @@ import { fileIdentity, type HostProcess, hostProcess } from './host.ts';
 import { libvirtReason } from './libvirt.ts';
 import { parseDeviceTree, parseRamBlocks, type RamBlockFacts } from './monitor-text.ts';
 import { type PciFunction, queryPci } from './pci.ts';
+import { gatherSharedMemory, type SharedMemory } from './shared-memory.ts';
 
 export interface DiskFacts {
   /** The guest device (QOM path) or the drive's name. */
@@ -38,6 +41,8 @@ export interface DiskFacts {
   readonly file: string;
   readonly driver: string;
   readonly readOnly: boolean;
+  /** See BlockMedium. */
+  readonly volatileBitmaps: readonly string[];
   /** Device and inode; null where this host cannot see the file. */
   readonly identity: string | null;
 }
@@ -58,6 +63,8 @@ export interface CpuFacts {
 export interface MachineDescription {
   readonly qmpPath: string;
   readonly pid: number | null;
+  /** Of its first vCPU, as its own host counts; null without one. */
+  readonly threadId: number | null;
   readonly name: string | null;
   readonly uuid: string;
   readonly version: { readonly major: number; readonly minor: number; readonly micro: number };
@@ -70,9 +77,13 @@ export interface MachineDescription {
   readonly parameters: ReadonlyMap<string, ParameterValue>;
   readonly cpu: CpuFacts;
   readonly ramBlocks: readonly RamBlockFacts[] | null;
+  readonly sharedMemory: SharedMemory;
   readonly pci: readonly PciFunction[] | null;
   readonly devices: readonly string[] | null;
   readonly disks: readonly DiskFacts[];
+  /** Removable drives with nothing in them. */
+  readonly emptyDrives: readonly string[];
+  readonly blockJobs: readonly BlockJob[];
   /** Null when libvirt does not run this VM. */
   readonly libvirtReason: string | null;
   /** QOM path of the guard of an encrypted guest; null without one. */
@@ -102,6 +113,7 @@ export async function gatherMachine(
     chardevs: await queryChardev(client),
     objects: await qomList(client, '/objects'),
   };
+  const cpus = await queryCpusFast(client);
   const machineType = await qomGet(client, '/machine', 'type');
   const guard = await orNull(qomGet(client, '/machine', 'confidential-guest-support'));
   const suppresses = await orNull(qomGet(client, '/machine', 'suppress-vmdesc'));
@@ -110,6 +122,7 @@ export async function gatherMachine(
   return {
     qmpPath,
     pid: owner?.pid ?? null,
+    threadId: cpus[0]?.threadId ?? null,
     name: await queryName(client),
     uuid: await queryUuid(client),
     version: client.greeting.version,
@@ -119,11 +132,13 @@ export async function gatherMachine(
     migration: await queryMigrate(client),
     capabilities: await queryMigrateCapabilities(client),
     parameters: await queryMigrateParameters(client),
-    cpu: await gatherCpu(client, await queryCpusFast(client)),
+    cpu: await gatherCpu(client, cpus),
     ramBlocks: ramText === null ? null : parseRamBlocks(ramText),
+    sharedMemory: await gatherSharedMemory(client, options.elsewhere === true),
     pci: await orNull(queryPci(client)),
     devices: treeText === null ? null : parseDeviceTree(treeText),
-    disks: await gatherDisks(client, owner),
+    ...(await gatherDisks(client, owner)),
+    blockJobs: (await orNull(queryBlockJobs(client))) ?? [],
     libvirtReason: libvirtReason(evidence),
     confidentialGuest: typeof guard === 'string' && guard !== '' ? guard : null,
     suppressesDescription: typeof suppresses === 'boolean' ? suppresses : null,
@@ -176,11 +191,15 @@ function featureWordsOf(value: unknown): ReadonlyMap<string, number> | null {
   return words;
 }
 
-async function gatherDisks(client: QmpClient, owner: HostProcess | null): Promise<readonly DiskFacts[]> {
+async function gatherDisks(
+  client: QmpClient,
+  owner: HostProcess | null,
+): Promise<Pick<MachineDescription, 'disks' | 'emptyDrives'>> {
   const disks: DiskFacts[] = [];
+  const emptyDrives: string[] = [];
   for (const { id, inserted } of await queryBlock(client)) {
-    if (inserted === null) continue;
-    disks.push({ id, ...inserted, identity: await fileIdentity(inserted.file, owner) });
+    if (inserted === null) emptyDrives.push(id);
+    else disks.push({ id, ...inserted, identity: await fileIdentity(inserted.file, owner) });
   }
-  return disks;
+  return { disks, emptyDrives };
 }

@@ -10,9 +10,12 @@ export interface RamBlockFacts {
   readonly totalBytes: number;
   /** As QEMU prints it: "4 KiB", "2 MiB". */
   readonly pageSize: string;
+  /** Where QEMU's process has it mapped; null before 8.1, which does not tell. */
+  readonly hostAddress: bigint | null;
 }
 
-const RAM_BLOCK_LINE = /^\s*(\S.*?)\s+(\d+ [KMGT]?i?B)\s+0x[0-9a-f]+\s+0x([0-9a-f]+)\s+0x([0-9a-f]+)(?:\s|$)/;
+const RAM_BLOCK_LINE =
+  /^\s*(\S.*?)\s+(\d+ [KMGT]?i?B)\s+0x[0-9a-f]+\s+0x([0-9a-f]+)\s+0x([0-9a-f]+)(?:\s+(0x[0-9a-f]+))?(?:\s|$)/;
 
 /** The blocks of `info ramblock`, sorted by id; null when the text is something else. */
 export function parseRamBlocks(text: string): readonly RamBlockFacts[] | null {
@@ -21,8 +24,14 @@ export function parseRamBlocks(text: string): readonly RamBlockFacts[] | null {
   for (const line of text.split(/\r?\n/)) {
     const match = RAM_BLOCK_LINE.exec(line);
     if (match === null) continue;
-    const [, id = '', pageSize = '', used = '', total = ''] = match;
-    blocks.push({ id, pageSize, usedBytes: parseInt(used, 16), totalBytes: parseInt(total, 16) });
+    const [, id = '', pageSize = '', used = '', total = '', address] = match;
+    blocks.push({
+      id,
+      pageSize,
+      usedBytes: parseInt(used, 16),
+      totalBytes: parseInt(total, 16),
+      hostAddress: address === undefined ? null : BigInt(address),
+    });
   }
   return blocks.sort((one, other) => (one.id < other.id ? -1 : 1));
 }

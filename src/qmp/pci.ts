@@ -9,8 +9,8 @@ import { ask } from './reply.ts';
 
 export interface PciFunction {
   /**
-   * Slot and function on the root bus, a device behind a bridge as BRIDGE/slot.function: bus numbers are the
-   * firmware's choice.
+   * Slot and function on the root bus (with its number where that is not the first one), a device behind a
+   * bridge as BRIDGE/slot.function: bus numbers are the firmware's choice.
    */
   readonly address: string;
   /** vendor:device and the subsystem's pair, hexadecimal. */
@@ -53,11 +53,16 @@ const functionSchema: z.ZodType<RawFunction> = z.lazy(() =>
   }),
 );
 
-const pciSchema = z.array(z.object({ devices: z.array(functionSchema) }));
+const pciSchema = z.array(z.object({ bus: z.number(), devices: z.array(functionSchema) }));
 
 export async function queryPci(qemu: QmpExecutor): Promise<readonly PciFunction[]> {
   const roots = await ask(qemu, pciSchema, 'query-pci');
-  return roots.flatMap((root) => root.devices.flatMap((device) => flatten(device, '')));
+  return roots.flatMap(({ bus, devices }) => devices.flatMap((device) => flatten(device, rootOf(bus))));
+}
+
+/** A further root bus (pxb, pxb-pcie, pxb-cxl) has the number that its command line gave it. */
+function rootOf(bus: number): string {
+  return bus === 0 ? '' : `${hex(bus, 2)}:`;
 }
 
 /** A device behind a bridge is placed by its bridge, not by the bus number. */

@@ -1,14 +1,11 @@
 /** Against a real QEMU with -accel tcg; skipped, with the reason, where there is none. */
 
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { spawn } from 'node:child_process';
+import { existsSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import test, { type TestContext } from 'node:test';
+import test from 'node:test';
 import { errorCode, sleep } from '../base/index.ts';
-import { findQemu } from '../lab/index.ts';
-import { qemuMissing } from '../lab/machine/qemu.testing.ts';
 import {
   compareMachines,
   connectQmp,
@@ -18,7 +15,6 @@ import {
   migrateIncoming,
   ParameterGuard,
   probeQemu,
-  type QmpClient,
   queryMigrate,
   queryMigrateCapabilities,
   queryMigrateParameters,
@@ -27,47 +23,7 @@ import {
   refusals,
   stop,
 } from './index.ts';
-
-const missing = qemuMissing();
-const QEMU = missing === false ? findQemu() : '';
-
-function folderOf(t: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'godwit-qmp-live-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
-
-const PLAIN = ['-accel', 'tcg', '-display', 'none', '-nodefaults'];
-
-/** Starts a QEMU in `folder` and returns its QMP path once that exists. */
-async function boot(t: TestContext, folder: string, name: string, args: readonly string[]): Promise<string> {
-  const path = join(folder, `${name}.qmp`);
-  const qmp = ['-qmp', `unix:${path},server=on,wait=off`];
-  const child: ChildProcess = spawn(QEMU, [...PLAIN, ...args, ...qmp], { cwd: folder, stdio: 'ignore' });
-  t.after(async () => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    const gone = new Promise((resolve) => child.once('exit', resolve));
-    child.kill('SIGKILL');
-    await gone;
-  });
-  for (let tries = 0; !existsSync(path); tries++) {
-    assert.ok(tries < 1000 && child.exitCode === null, `${QEMU} ${args.join(' ')} made no QMP socket`);
-    await sleep(20);
-  }
-  return path;
-}
-
-async function bootAndConnect(
-  t: TestContext,
-  folder: string,
-  name: string,
-  args: readonly string[],
-): Promise<QmpClient> {
-  const path = await boot(t, folder, name, args);
-  const client = await connectQmp({ path, timeoutMs: 20_000 });
-  t.after(() => client.close());
-  return client;
-}
+import { bootAndConnect, folderOf, missing, PLAIN, QEMU } from './qemu.testing.ts';
 
 test('a second and a third client learn that the socket is in use', { skip: missing }, async (t) => {
   const folder = folderOf(t);

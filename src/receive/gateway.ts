@@ -3,12 +3,14 @@
  * of them. It decides nothing and owns no VM. Not responsible for the channel: stdio.ts, listener.ts.
  */
 
-import path from 'node:path';
 import { errorMessage, GodwitError, systemClock } from '../base/index.ts';
 import { DestinationGateway, LOAD_TIMEOUT_MS } from '../gateway/index.ts';
 import { Link, type LinkEvent, type Transport } from '../link/index.ts';
+import { findSocketPlace, processOfThread, SocketFolder } from '../qmp/index.ts';
 import type { ReceiveEvent, ReceiveHello, ReceiveRequest } from '../remote/index.ts';
 import { linkTerms } from '../remote/index.ts';
+
+const INCOMING = 'incoming.sock';
 
 export interface ReceiveProgress {
   onState(text: string): void;
@@ -21,8 +23,10 @@ export interface DataListener {
 }
 
 export interface ReceiverOptions {
-  /** Private; for sockets. */
-  readonly folder: string;
+  /**
+   * The QMP socket of the destination QEMU, where this side was told it by hand; null: the source says it.
+   */
+  readonly qmpPath: string | null;
   readonly version: string;
   readonly say: (event: ReceiveEvent) => void;
   readonly progress: ReceiveProgress;
@@ -38,6 +42,7 @@ export class Receiver {
   readonly #end = Promise.withResolvers<void>();
   readonly #aborter = new AbortController();
   #begun = false;
+  #folder: SocketFolder | null = null;
   #listener: DataListener | null = null;
   #link: Link | null = null;
   #gateway: DestinationGateway | null = null;
@@ -69,13 +74,14 @@ export class Receiver {
 
   async begin(hello: ReceiveHello): Promise<void> {
     this.#begun = true;
-    const { folder, progress, say, version } = this.#options;
-    const incoming = `unix:${path.join(folder, 'incoming.sock')}`;
+    const { progress, say, version } = this.#options;
+    const folder = await this.#makeFolder(hello.qemu);
+    this.#folder = folder;
     const gateway = new DestinationGateway(
       {
         clock: systemClock,
         prepareTimeoutMs: LOAD_TIMEOUT_MS,
-        address: incoming,
+        address: `unix:${folder.here(INCOMING)}`,
       },
       (error) => this.fail(error),
     );
@@ -95,7 +101,19 @@ export class Receiver {
       (transport) => link.accept(transport),
       (error) => progress.onState(`refused: ${errorMessage(error)}`),
     );
-    say({ event: 'listening', version, port: this.#listener.port, incoming });
+    say({
+      event: 'listening',
+      version,
+      port: this.#listener.port,
+      incoming: `unix:${folder.there(INCOMING)}`,
+    });
+  }
+
+  /** Errors: SOCKET_FOLDER. */
+  async #makeFolder(qemu: ReceiveHello['qemu']): Promise<SocketFolder> {
+    const seen = qemu?.threadId == null ? null : await processOfThread(qemu.threadId);
+    const qmpPath = this.#options.qmpPath ?? qemu?.qmpPath ?? null;
+    return SocketFolder.make(await findSocketPlace({ role: 'listens', qemu: seen, qmpPath }));
   }
 
   async request(asked: ReceiveRequest): Promise<void> {
@@ -123,6 +141,7 @@ export class Receiver {
     this.#gateway?.close();
     await this.#link?.close().catch(() => undefined);
     await this.#listener?.close();
+    this.#folder?.remove();
   }
 
   #onLinkClosed(error: GodwitError | null): void {

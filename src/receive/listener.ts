@@ -6,10 +6,7 @@
  */
 
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
 import net from 'node:net';
-import os from 'node:os';
-import path from 'node:path';
 import { errorCode, errorMessage, GodwitError } from '../base/index.ts';
 import {
   type Listener,
@@ -76,8 +73,7 @@ export async function receiveListening(
   signal: AbortSignal,
 ): Promise<ReceiveEnd> {
   const runState = await runStateOf(options.qmpPath, signal);
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'godwit-receive-'));
-  const host = new ReceiveHost(options, progress, folder);
+  const host = new ReceiveHost(options, progress);
   const onAbort = () => host.fail(signal.reason);
   try {
     progress.onListening(await host.listen(), runState);
@@ -87,7 +83,6 @@ export async function receiveListening(
   } finally {
     signal.removeEventListener('abort', onAbort);
     await host.close();
-    rmSync(folder, { recursive: true, force: true });
   }
 }
 
@@ -100,7 +95,6 @@ async function runStateOf(qmpPath: string, signal: AbortSignal): Promise<string>
 class ReceiveHost {
   readonly #options: ReceiveListenOptions;
   readonly #progress: ListenProgress;
-  readonly #folder: string;
   readonly #end = Promise.withResolvers<ReceiveEnd>();
   readonly #closing = new AbortController();
   readonly #streams = new Set<LineStream>();
@@ -117,10 +111,9 @@ class ReceiveHost {
   #linger: NodeJS.Timeout | null = null;
   #pagesTimer: NodeJS.Timeout | null = null;
 
-  constructor(options: ReceiveListenOptions, progress: ListenProgress, folder: string) {
+  constructor(options: ReceiveListenOptions, progress: ListenProgress) {
     this.#options = options;
     this.#progress = progress;
-    this.#folder = folder;
     this.#end.promise.catch(() => undefined);
   }
 
@@ -249,7 +242,7 @@ class ReceiveHost {
     this.#session = hello.migrationId;
     this.#dropQmps(this.#session);
     const receiver = new Receiver({
-      folder: this.#folder,
+      qmpPath: this.#options.qmpPath,
       version: this.#options.version,
       say: (event) => stream.writeLine(event),
       progress: this.#progress,

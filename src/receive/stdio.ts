@@ -3,9 +3,6 @@
  * ssh. It lives as long as the channel that started it. Not responsible for the gateway itself: gateway.ts.
  */
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
 import { errorCode, errorMessage, GodwitError } from '../base/index.ts';
 import { tlsListen } from '../link/index.ts';
 import { LineCutter, parseLine, type ReceiveEvent, receiveHello, receiveRequest } from '../remote/index.ts';
@@ -24,8 +21,7 @@ export async function receive(
   signal: AbortSignal,
 ): Promise<void> {
   const say = (event: ReceiveEvent) => channel.write(`${JSON.stringify(event)}\n`);
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'godwit-receive-'));
-  const receiver = new Receiver({ folder, version, say, progress, listen: listenWithKey });
+  const receiver = new Receiver({ qmpPath: null, version, say, progress, listen: listenWithKey });
   const cutter = new LineCutter();
   channel.input.setEncoding('utf8');
   channel.input.on('data', (chunk) => receiver.guard(() => onLines(receiver, cutter.push(String(chunk)))));
@@ -38,7 +34,6 @@ export async function receive(
     throw error;
   } finally {
     await receiver.close();
-    rmSync(folder, { recursive: true, force: true });
   }
 }
 

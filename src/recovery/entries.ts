@@ -36,6 +36,19 @@ export const entrySchema = z.discriminatedUnion('step', [
     capabilities: z.record(z.string(), z.boolean()),
     parameters: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
   }),
+  /**
+   * Settings of the destination before we changed them; put back only where it is left to whoever started it.
+   */
+  z.object({
+    step: z.literal('destination-settings'),
+    capabilities: z.record(z.string(), z.boolean()),
+    parameters: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
+  }),
+  /**
+   * `asked`: written before the destination is told to listen: from here on it is ours to end. `refused`: it
+   * would not, and is not.
+   */
+  z.object({ step: z.literal('incoming'), answer: z.enum(['asked', 'refused']) }),
   /** The guest ended by itself: nothing is left to be started, on either side. */
   z.object({ step: z.literal('guest-ended'), text: z.string() }),
   /** Written before `stop` is sent to the source, or QEMU's own stop is taken on. */
@@ -67,6 +80,9 @@ type EntryOf<Step extends JournalEntry['step']> = Extract<JournalEntry, { step: 
 export interface JournalState {
   readonly begin: EntryOf<'begin'>;
   readonly settings: EntryOf<'settings'> | null;
+  readonly destinationSettings: EntryOf<'destination-settings'> | null;
+  /** Nobody but this migration has prepared the destination: only then is it ended with it. */
+  readonly destinationIsOurs: boolean;
   readonly guestEnded: EntryOf<'guest-ended'> | null;
   readonly stopSent: boolean;
   readonly postCopy: boolean;
@@ -92,6 +108,10 @@ export function foldJournal(entries: readonly JournalEntry[], name: string, isTo
   return {
     begin: identity === null ? begin : { ...begin, destination: { ...begin.destination, identity } },
     settings: find('settings'),
+    destinationSettings: find('destination-settings'),
+    // A version that did not write `incoming` wrote the later steps.
+    destinationIsOurs:
+      find('incoming')?.answer === 'asked' || entries.some(({ step }) => AFTER_INCOMING.has(step)),
     guestEnded: find('guest-ended'),
     stopSent: find('stop') !== null,
     postCopy: find('post-copy') !== null,
@@ -101,6 +121,14 @@ export function foldJournal(entries: readonly JournalEntry[], name: string, isTo
     end: find('end'),
   };
 }
+
+const AFTER_INCOMING: ReadonlySet<JournalEntry['step']> = new Set([
+  'stop',
+  'post-copy',
+  'prepared',
+  'commit',
+  'torn',
+]);
 
 /** Which steps COMMIT may come right after: pre-copy proves first, post-copy does not. */
 const BEFORE_COMMIT: ReadonlySet<JournalEntry['step']> = new Set(['prepared', 'post-copy']);

@@ -67,7 +67,7 @@ async function finishLocked(
     const outcome = await recover(state, { source, destination, journal });
     if (hasEnded(state)) return outcome;
     journal?.tryWrite({ step: 'end', outcome: outcome.outcome, text: `${by}: ${outcome.text}` });
-    await releaseClaims(outcome, source, destination);
+    await releaseClaims(outcome, state, source, destination);
     await announceEnd(state.begin.onEnd, state.begin.migrationId, outcome);
     await sayEnded(state.begin.destination.reach?.listener, outcome.outcome);
     return outcome;
@@ -78,9 +78,14 @@ async function finishLocked(
 }
 
 /** Where nothing is in doubt, nothing of ours stays in a QEMU. Best effort: an end may be gone. */
-async function releaseClaims({ outcome }: Outcome, source: Machine, destination: Machine): Promise<void> {
+async function releaseClaims(
+  { outcome }: Outcome,
+  { destinationIsOurs }: JournalState,
+  source: Machine,
+  destination: Machine,
+): Promise<void> {
   if (outcome === 'in-doubt') return;
-  const both = outcome === 'completed' ? [source, destination] : [source];
+  const both = outcome === 'completed' || !destinationIsOurs ? [source, destination] : [source];
   await Promise.all(both.map((machine) => machine.releaseClaim().catch(() => undefined)));
 }
 

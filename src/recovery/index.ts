@@ -17,4 +17,4 @@ export {
   stateDirectory,
 } from './journals.ts';
 export { type Lock, takeLock } from './lock.ts';
-export { deadlineMsOf, endActs, isRefusal } from './recover.ts';
+export { deadlineMsOf, endActs, isRefusal, type LeftDestination } from './recover.ts';

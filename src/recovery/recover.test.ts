@@ -10,7 +10,7 @@ import { FakeMachine, type FakeQemu, fakeQemu as model } from '../machines/fake.
 import { foldJournal, type JournalEntry, type JournalState } from './entries.ts';
 import { recover } from './recover.ts';
 
-type Step = 'settings' | 'stop' | 'post-copy' | 'prepared' | 'commit' | 'running';
+type Step = 'settings' | 'incoming' | 'stop' | 'post-copy' | 'prepared' | 'commit' | 'running';
 
 function journalOf(
   steps: readonly Step[],
@@ -34,7 +34,9 @@ function journalOf(
     (step): JournalEntry =>
       step === 'settings'
         ? { step, capabilities: { 'return-path': false }, parameters: { 'downtime-limit': 300 } }
-        : { step },
+        : step === 'incoming'
+          ? { step, answer: 'asked' }
+          : { step },
   );
   const ended: JournalEntry[] = changes.guestEnded
     ? [{ step: 'guest-ended', text: 'the guest shut down' }]
@@ -42,7 +44,7 @@ function journalOf(
   return foldJournal([begin, ...lines, ...ended], 'test');
 }
 
-const TO_STOP: readonly Step[] = ['settings', 'stop'];
+const TO_STOP: readonly Step[] = ['settings', 'incoming', 'stop'];
 const TO_PREPARED: readonly Step[] = [...TO_STOP, 'prepared'];
 const TO_COMMIT: readonly Step[] = [...TO_PREPARED, 'commit'];
 
@@ -80,6 +82,25 @@ test('before COMMIT the destination goes first, then the source runs with its se
     source.commands.filter((name) => name !== 'query-migrate'),
     ['migrate_cancel', 'migrate-set-parameters', 'cont'],
   );
+});
+
+test('a destination that nobody prepared is not ended, whatever it does', async () => {
+  for (const runState of ['inmigrate', 'paused', null] as const) {
+    const source = model('running', { migration: 'none' });
+    const destination = model(runState, { quits: false });
+    const { outcome } = await run(journalOf(['settings']), source, destination);
+    assert.deepEqual([outcome, source.runState, destination.runState], ['aborted', 'running', runState]);
+    assert.deepEqual(destination.commands, []);
+  }
+  const begin = journalOf(['settings']).begin;
+  const asked = { step: 'incoming', answer: 'asked' } as const;
+  const settings = { step: 'destination-settings', capabilities: {}, parameters: {} } as const;
+  const refused = foldJournal([begin, settings, asked, { step: 'incoming', answer: 'refused' }], 'test');
+  const destination = model('inmigrate');
+  await run(refused, model('running'), destination);
+  assert.deepEqual([destination.runState, destination.commands], ['inmigrate', ['migrate-set-parameters']]);
+  await run(foldJournal([begin, asked], 'test'), model('running'), destination);
+  assert.equal(destination.runState, null);
 });
 
 test('a destination that does not end keeps the source stopped, and the operator is told', async () => {
@@ -197,7 +218,7 @@ const behaviour = fc.record({
 } as const);
 const journals = fc
   .record({
-    length: fc.integer({ min: 0, max: 5 }),
+    length: fc.integer({ min: 0, max: 6 }),
     paused: fc.boolean(),
     quit: fc.boolean(),
     guestEnded: fc.boolean(),
@@ -235,7 +256,9 @@ test('whatever is found, no second VM is started, and none after another may hav
       if (outcome === 'completed') assert.notEqual(destination.runState, null);
       // An end that does not answer and has not loaded the VM is left behind.
       const isLeft = !destinationBehaviour.answers && !journal.prepared;
-      if (outcome === 'aborted' && !isLeft) assert.equal(destination.runState, null);
+      if (outcome === 'aborted' && !isLeft) {
+        assert.equal(destination.runState, journal.destinationIsOurs ? null : there);
+      }
       if (
         outcome !== 'in-doubt' &&
         journal.begin.guestWasRunning &&

@@ -18,6 +18,12 @@ import type { PreviousSettings } from '../qmp/index.ts';
 import { hasEnded, type JournalState, knownOf } from './entries.ts';
 import type { Journal } from './journal.ts';
 
+/** A destination that another has prepared, or nobody. */
+export interface LeftDestination {
+  /** null: nothing was changed. */
+  readonly settings: PreviousSettings | null;
+}
+
 export interface EndActsOptions {
   readonly source: Machine;
   readonly destination: Machine;
@@ -26,6 +32,8 @@ export interface EndActsOptions {
   /** null: nothing can be written any more; what is done does not wait for that. */
   readonly journal: Journal | null;
   readonly settings: () => PreviousSettings | null;
+  /** null: this migration has prepared the destination. Else it is left as it was, and these are put back. */
+  readonly leaveDestination: () => LeftDestination | null;
   /** What a third party was seen to do since the stop. */
   readonly touched: () => string | null;
   /** How long an end may be silent before that is believed. */
@@ -65,6 +73,12 @@ export function endActs(options: EndActsOptions): Omit<Acts, 'hurry' | 'drain' |
     'end-source': async () => void (await source.end(QUIT_MS)),
     'take-back': () => destination.stop(),
     'end-destination': async () => {
+      const left = options.leaveDestination();
+      if (left !== null) {
+        if (left.settings !== null) await destination.restoreSettings(left.settings).catch(() => undefined);
+        // It never held anything of this VM.
+        return 'gone';
+      }
       const silentMs = silenceMs('destination');
       return destination.end(
         silentMs < QUIT_MS && (await destination.status(silentMs)).state === 'silent' ? silentMs : QUIT_MS,
@@ -119,6 +133,7 @@ export async function recover(state: JournalState, options: RecoverOptions): Pro
     ...options,
     linkTimeoutMs,
     settings: () => state.settings,
+    leaveDestination: () => (state.destinationIsOurs ? null : { settings: state.destinationSettings }),
     touched: () => null,
     silenceMs: () => STATUS_MS,
     wait: options.wait ?? ((ms) => sleep(ms)),

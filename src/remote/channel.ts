@@ -98,14 +98,23 @@ export class FarEvents {
     return this.#failed.promise;
   }
 
-  async wait<Name extends ReceiveEvent['event']>(name: Name, signal: AbortSignal) {
+  /** Errors: REACH_FAILED, also after `timeoutMs`; RECEIVE_PROTOCOL; the far side's own. */
+  async wait<Name extends ReceiveEvent['event']>(name: Name, signal: AbortSignal, timeoutMs: number) {
+    const late = setTimeout(
+      () => this.#fail(reachError(`the far side has not said "${name}" within ${timeoutMs} ms`, MUST_RUN)),
+      timeoutMs,
+    );
     const early = this.#early.get(name);
     const arrived = new Promise<ReceiveEvent>((resolve, reject) => {
       if (early) resolve(early);
       this.#waiting.set(name, resolve);
       signal.addEventListener('abort', () => reject(signal.reason), { once: true });
     });
-    return (await Promise.race([arrived, this.#failed.promise])) as Extract<ReceiveEvent, { event: Name }>;
+    try {
+      return (await Promise.race([arrived, this.#failed.promise])) as Extract<ReceiveEvent, { event: Name }>;
+    } finally {
+      clearTimeout(late);
+    }
   }
 
   close(): void {

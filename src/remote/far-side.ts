@@ -31,6 +31,8 @@ export interface FarSideOptions {
   readonly dataAddress: string | null;
   readonly connections: number;
   readonly linkTimeoutMs: number;
+  /** The destination QEMU, as its own host names it. */
+  readonly qemu: ReceiveHello['qemu'];
   readonly onEvent: (event: LinkEvent) => void;
   readonly onNote: (text: string) => void;
 }
@@ -39,6 +41,9 @@ export interface FarSideOptions {
 const DIAL_TIMEOUT_MS = 4_000;
 /** The data address is tried this long before data goes through ssh itself. */
 const DIRECT_TIMEOUT_MS = 3_000;
+
+/** ssh's login, as long as a password takes, and godwit's start on a busy host. */
+const FAR_TIMEOUT_MS = 90_000;
 
 export class FarSide {
   readonly link: Link;
@@ -77,7 +82,7 @@ export class FarSide {
     const events = new FarEvents(channel);
     const undo: (() => void)[] = [() => channel.kill()];
     try {
-      const listening = await events.wait('listening', signal);
+      const listening = await events.wait('listening', signal, FAR_TIMEOUT_MS);
       const { dial, forward } =
         listener == null
           ? await keyedDataPath(options, listening.port, key!, signal)
@@ -111,7 +116,7 @@ export class FarSide {
   /** The destination QEMU listens: the far gateway connects to it. */
   async feed(signal: AbortSignal): Promise<void> {
     this.#channel.send({ do: 'feed' });
-    await this.#events.wait('feeding', signal);
+    await this.#events.wait('feeding', signal, FAR_TIMEOUT_MS);
   }
 
   /** Rejects when the far gateway reports a failure or its channel ends early. */
@@ -159,6 +164,7 @@ function helloOf(options: FarSideOptions, migrationId: Buffer, key: Buffer | nul
     key: key?.toString('hex') ?? null,
     lanes: options.connections,
     linkTimeoutMs: options.linkTimeoutMs,
+    qemu: options.qemu,
     listen: { host: null, port: parseDataAddress(options.dataAddress)?.port ?? 0 },
   };
 }

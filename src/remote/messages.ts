@@ -18,6 +18,10 @@ export const receiveHello = z.object({
   key: hex(PSK_BYTES).nullable(),
   lanes: z.int().min(1).max(LANES_MAX),
   linkTimeoutMs: z.number().positive(),
+  /**
+   * The destination QEMU there: by its QMP socket and a thread of it the far side finds where it can meet it.
+   */
+  qemu: z.object({ qmpPath: z.string(), threadId: z.int().nullable() }).nullable().default(null),
   /** Where to listen for data; null: every address, any port. */
   listen: z.object({ host: z.string().nullable(), port: z.int().min(0).max(65535) }),
 });

@@ -34,6 +34,7 @@ function recorder(): Seen & StreamSink {
     onCommand: (command) => seen.events.push(`command ${command}`),
     onRamSetup: () => seen.events.push('setup'),
     onEarlySection: ({ name }) => seen.events.push(name),
+    onDirtyBitmaps: (raw) => seen.events.push(`bitmaps ${raw.length}`),
     onPage: (page, buffer, offset) => seen.events.push(`page ${page} ${buffer[offset]}`),
     onZeroPage: (page) => seen.events.push(`zero ${page}`),
     onRamSectionEnd: (kind) => seen.events.push(kind),
@@ -91,6 +92,49 @@ test('section 3: the configuration waits for the byte behind it, and unknown sub
     hex('00000001 0000000e'),
   ]);
   assert.equal(decode([HEADER, MACHINE, bits]).passThrough?.reason, 'page-size');
+});
+
+const bitmaps = (kind: string, chunks: string) =>
+  Buffer.concat([
+    hex(`${kind} 00000003`),
+    ...(kind === '01' ? [BITMAPS_NAME] : []),
+    hex(`${chunks} 7e 00000003`),
+  ]);
+const BITMAPS_NAME = Buffer.concat([hex('0c'), Buffer.from('dirty-bitmap'), hex('00000000 00000001')]);
+
+test('section 5: dirty bitmaps are handed on section by section, whole, before, between and after pages', () => {
+  // Two bitmaps of one node are announced; bits follow with and without a buffer; then both are complete.
+  const start = bitmaps('01', '1c 01 6e 01 62 00010000 01 14 01 63 00010000 00 01');
+  const bits = bitmaps(
+    '02',
+    '4c 01 6e 01 62 0000000000000000 00000080 0000000000000002 ffff 42 0000000000000000 00000080 01',
+  );
+  const end = bitmaps('03', '20 24 01 63 01');
+  const parts = [HEADER, MACHINE, start, START, bits, PART, EOS, bits, end, RAM_END];
+  const sizes = [start, bits, bits, end].map(({ length }) => `bitmaps ${length}`);
+  const { events, passThrough } = decode(parts);
+  assert.equal(passThrough, null);
+  assert.deepEqual(
+    events.filter((one) => one.startsWith('bitmaps')),
+    sizes,
+  );
+  assert.deepEqual(events.slice(-2), [`bitmaps ${end.length}`, 'end']);
+  const whole = Buffer.concat(parts);
+  const seen = recorder();
+  const decoder = new StreamDecoder({ capabilities: new Set() }, seen);
+  for (const byte of whole) decoder.write(Uint8Array.of(byte));
+  assert.deepEqual(seen.events, events, 'byte by byte');
+});
+
+test('section 5: bitmaps of another version, with more flags or without a start are not guessed', () => {
+  const version = Buffer.concat([
+    hex('01 00000003 0c'),
+    Buffer.from('dirty-bitmap'),
+    hex('00000000 00000002'),
+  ]);
+  assert.equal(decode([HEADER, MACHINE, version]).passThrough?.reason, 'iterable');
+  assert.equal(decode([HEADER, MACHINE, bitmaps('01', '81 00 01')]).passThrough?.reason, 'iterable');
+  refuses([...SETUP, bitmaps('02', '01')], 'STREAM_SECTION', 6);
 });
 
 test('section 4: announcements pass, everything that changes the stream ends decoding at its first byte', () => {

@@ -7,9 +7,11 @@
  */
 
 import { assert } from '../base/index.ts';
+import { DIRTY_BITMAPS, skipDirtyBitmaps } from './dirty-bitmaps.ts';
 import { ElementReader, NEED_MORE } from './element-reader.ts';
 import { streamError } from './errors.ts';
 import { RamRecords } from './ram-records.ts';
+import { PLAIN_COMMANDS, REFUSED_CAPABILITIES } from './refused.ts';
 import {
   parseBlockList,
   parseConfiguration,
@@ -40,24 +42,6 @@ import {
   VERSION,
 } from './wire.ts';
 
-/** Section 9: with one of these enabled nothing is decoded at all. */
-const REFUSED_CAPABILITIES: readonly (readonly [string, PassThroughReason])[] = [
-  ['multifd', 'multifd'],
-  ['xbzrle', 'xbzrle'],
-  ['compress', 'compress'],
-  ['mapped-ram', 'mapped-ram'],
-  ['x-colo', 'colo'],
-  ['background-snapshot', 'background-snapshot'],
-];
-
-/** Section 4. Commands that only announce something; all others change what the bytes after them mean. */
-const PLAIN_COMMANDS: ReadonlySet<number> = new Set([
-  COMMAND.openReturnPath,
-  COMMAND.ping,
-  COMMAND.postcopyAdvise,
-  COMMAND.switchoverStart,
-]);
-
 export class StreamDecoder {
   readonly #sink: StreamSink;
   readonly #limits: StreamLimits;
@@ -68,6 +52,8 @@ export class StreamDecoder {
   /** Null until RAM's START was read. */
   #ram: RamRecords | null = null;
   #ramSectionId = -1;
+  #bitmapsSectionId = -1;
+  #bitmapsVersion = 0;
   #footers = false;
   #section: RamSectionKind = 'start';
   #earlySections = 0;
@@ -292,6 +278,11 @@ export class StreamDecoder {
       this.#sink.onEarlySection(header, bytes.slice(at, cursor.at));
       return cursor.at;
     }
+    if (header.name === DIRTY_BITMAPS) {
+      this.#bitmapsSectionId = header.sectionId;
+      this.#bitmapsVersion = header.version;
+      return this.#bitmaps(cursor, at, end, header.sectionId);
+    }
     if (header.name !== 'ram') return this.#passThrough(at, 'iterable', header.name);
     if (this.#ram) throw streamError('STREAM_SECTION', 'RAM starts twice', this.#elements.base + at, 5);
     if (header.version !== 4) return this.#passThrough(at, 'ram-version', `version ${header.version}`);
@@ -308,6 +299,18 @@ export class StreamDecoder {
     this.#sink.onRamSetup(setup, bytes.slice(at, cursor.at));
     this.#section = 'start';
     this.#endRamSection(cursor.at);
+    return cursor.at;
+  }
+
+  /**
+   * Section 5: START, PART and END of dirty bitmaps, each handed on whole. The cursor stands
+   * behind the section header.
+   */
+  #bitmaps(cursor: Cursor, at: number, end: number, sectionId: number): number {
+    const unreadable = skipDirtyBitmaps(cursor, this.#bitmapsVersion);
+    if (unreadable) return this.#passThrough(at, unreadable.reason, unreadable.detail);
+    if (cursor.short || !this.#sectionFooter(cursor, sectionId)) return this.#needMore(at, end);
+    this.#sink.onDirtyBitmaps(cursor.bytes.slice(at, cursor.at));
     return cursor.at;
   }
 
@@ -331,6 +334,9 @@ export class StreamDecoder {
   #ramSection(bytes: Uint8Array, at: number, end: number): number {
     if (at + 5 > end) return NEED_MORE;
     const sectionId = readBe32(bytes, at + 1);
+    if (sectionId === this.#bitmapsSectionId) {
+      return this.#bitmaps(new Cursor(bytes, at + 5, end), at, end, sectionId);
+    }
     if (sectionId !== this.#ramSectionId) {
       throw streamError(
         'STREAM_SECTION',

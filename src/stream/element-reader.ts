@@ -1,6 +1,7 @@
 /**
- * Hands a stream that comes in chunks to a step function, element by element: read in place where a chunk holds
- * the whole element, put together where it was cut. Not responsible for what an element is (decoder.ts).
+ * Hands a stream that comes in chunks to a step function, element by element: read in place where a chunk
+ * holds the whole element, put together where it was cut. Not responsible for what an element is
+ * (decoder.ts).
  */
 
 import { assert } from '../base/index.ts';
@@ -61,7 +62,7 @@ export class ElementReader {
     }
   }
 
-  /** An element that began in an earlier chunk; what follows it is read in place. Returns where that begins. */
+  /** Completes an element that began in an earlier chunk; returns where the next one begins. */
   #completeCarried(chunk: Uint8Array, chunkBase: number): number {
     const carry = this.#carry;
     let at = 0;

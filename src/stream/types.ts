@@ -24,7 +24,7 @@ export type PassThroughReason =
   | 'mapped-ram'
   /** A FULL section during setup whose fields we do not know. */
   | 'early-section'
-  /** An iterating section other than RAM: VFIO, dirty bitmaps, block migration. */
+  /** An iterating section other than RAM and dirty bitmaps: VFIO, block migration. */
   | 'iterable'
   | 'xbzrle'
   | 'rdma'
@@ -103,6 +103,11 @@ export interface StreamSink {
   onRamSetup(setup: RamSetup, raw: Uint8Array): void;
   /** A device section before the first page (virtio-mem): forward it before any page. */
   onEarlySection(section: SectionHeader, raw: Uint8Array): void;
+  /**
+   * A section of dirty bitmaps, at any time before the tail: in order among
+   * themselves, anywhere against pages.
+   */
+  onDirtyBitmaps(raw: Uint8Array): void;
   /** 4,096 bytes at buffer[offset]. */
   onPage(pageIndex: number, buffer: Uint8Array, offset: number): void;
   onZeroPage(pageIndex: number): void;

@@ -54,6 +54,10 @@ export class Recorder implements StreamSink {
     this.raw.push(Buffer.from(raw));
     this.events.push(`early ${section.name}`);
   }
+  onDirtyBitmaps(raw: Uint8Array): void {
+    this.raw.push(Buffer.from(raw));
+    this.events.push(`bitmaps ${raw.length}`);
+  }
   onPage(pageIndex: number, buffer: Uint8Array, offset: number): void {
     const page = Buffer.from(buffer.subarray(offset, offset + PAGE_SIZE_BYTES));
     this.memory.set(pageIndex, page);

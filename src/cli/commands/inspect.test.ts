@@ -4,7 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after } from 'node:test';
 import { zstdDecompressSync } from 'node:zlib';
+import { StreamDecoder } from '../../stream/index.ts';
 import type { Output } from '../command.ts';
+import { InspectCollector } from '../inspect/collector.ts';
+import { describe } from '../inspect/report.ts';
 import { runInspect } from './inspect.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'godwit-inspect-'));
@@ -53,9 +56,14 @@ test('inspect --json: machine, blocks, pages, duplicates and wholeness of a stre
   assert.ok(found.sections.some((section: { name: string }) => section.name === 'globalstate'));
 });
 
-test('inspect: a stream that is cut short is an answer, with the place', async () => {
+test('inspect: a stream that is cut short, empty or doubled is not whole, and the exit code says so', async () => {
   const found = await report(golden('qemu10.0-pc-cut'));
-  assert.equal(found.code, 0);
+  assert.equal(found.code, 1);
+  const empty = await report(Buffer.alloc(0));
+  assert.deepEqual([empty.code, empty.complete], [1, false]);
+  const whole = golden('qemu10.0-pc');
+  const doubled = await report(Buffer.concat([whole, whole]));
+  assert.deepEqual([doubled.code, doubled.complete, doubled.error], [1, false, 'STREAM_AFTER_END']);
   assert.equal(found.complete, false);
   assert.match(found.reason, /device state/);
   assert.equal((await report(golden('qemu5.2-pc').subarray(0, 8000))).complete, false);
@@ -63,9 +71,23 @@ test('inspect: a stream that is cut short is an answer, with the place', async (
 
 test('inspect: what cannot be decoded is named, and wholeness is then not known', async () => {
   const found = await report(golden('qemu7.2-pc-compress'));
-  assert.equal(found.complete, null);
+  assert.deepEqual([found.code, found.complete], [1, null]);
   assert.equal(found.passThrough.reason, 'compress');
   assert.equal(found.passThrough.streamOffset + found.passThrough.sizeBytes, found.sizeBytes);
+});
+
+test('inspect: with x-ignore-shared memory that is elsewhere leaves open whether the stream is whole', async () => {
+  const bytes = golden('qemu10.0-pc-ignoreshared');
+  assert.deepEqual([(await report(bytes)).code, (await report(bytes)).complete], [0, true]);
+  // As where all memory is shared: no page arrives.
+  const collector = new InspectCollector();
+  collector.onPage = () => undefined;
+  collector.onZeroPage = () => undefined;
+  const decoder = new StreamDecoder({ capabilities: 'unknown' }, collector);
+  decoder.write(bytes);
+  const without = describe(collector, bytes.length, decoder.end(), null);
+  assert.equal(without.complete, null);
+  assert.match(without.reason ?? '', /x-ignore-shared: 0 of \d+ pages/);
 });
 
 test('inspect: damage is reported with its code, what came before it is shown', async () => {

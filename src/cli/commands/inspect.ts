@@ -27,8 +27,8 @@ export const command: CommandDefinition = {
 };
 
 /**
- * Shows the stream and resolves with the exit code: a stream that is cut short is an answer (0), a damaged
- * one a failure (1). Errors: STREAM_MAGIC and STREAM_VERSION when the input is no stream at all.
+ * Shows the stream and resolves with the exit code: 0 for a whole one, 1 for one that is cut short, damaged,
+ * or of which nobody can tell. Errors: STREAM_MAGIC and STREAM_VERSION when the input is no stream at all.
  */
 export async function runInspect(file: string, options: { json: boolean }, out: Output): Promise<number> {
   const collector = new InspectCollector();
@@ -51,7 +51,7 @@ export async function runInspect(file: string, options: { json: boolean }, out: 
   const report = describe(collector, decoder.facts.bytesWritten, end, damage?.code ?? null);
   if (options.json) out.write(`${JSON.stringify(report)}\n`);
   else out.write(`${render(file, report, painter(wantsColour(out))).join('\n')}\n`);
-  return damage ? EXIT.failed : EXIT.ok;
+  return report.complete === true ? EXIT.ok : EXIT.failed;
 }
 
 /** One buffer for the whole file: the decoder keeps nothing of it. */

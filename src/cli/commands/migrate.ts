@@ -26,7 +26,7 @@ import {
   summaryLines,
 } from '../migrate/text.ts';
 import { liveView } from '../screen/live.ts';
-import { painter, printable, wantsColour } from '../screen/output.ts';
+import { columnsOf, painter, printable, wantsColour } from '../screen/output.ts';
 import { type Canvas, iterationHeader, iterationRow, migrationPanel } from '../screen/progress-panel.ts';
 
 export const command: CommandDefinition = {
@@ -157,7 +157,7 @@ class MoveScreen {
   constructor(output: Output, options: MigrateOptions) {
     this.#output = output;
     this.#options = options;
-    const columns = output.isTTY === true ? (output.columns ?? COLUMNS_DEFAULT) - 1 : COLUMNS_DEFAULT;
+    const columns = output.isTTY === true ? columnsOf(output, COLUMNS_DEFAULT) - 1 : COLUMNS_DEFAULT;
     this.#canvas = { columns, paint: painter(wantsColour(output)) };
     this.#live = liveView(output, systemClock);
   }

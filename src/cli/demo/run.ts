@@ -7,6 +7,7 @@ import { sleep } from '../../base/index.ts';
 import { findQemu, openNetwork, pinSelf, runCommand } from '../../lab/index.ts';
 import type { CommandContext } from '../command.ts';
 import { EXIT } from '../exit.ts';
+import { columnsOf } from '../screen/output.ts';
 import { wrap } from '../screen/progress-panel.ts';
 import type { DemoOptions } from './options.ts';
 import { closingSentence, comparison, type DemoOutcome, demoReport } from './report.ts';
@@ -71,7 +72,7 @@ function show(outcome: DemoOutcome, { out }: CommandContext): void {
     out.write(`${JSON.stringify(demoReport(outcome))}\n`);
     return;
   }
-  const columns = out.isTTY === true ? (out.columns ?? COLUMNS_DEFAULT) - 1 : COLUMNS_DEFAULT;
+  const columns = out.isTTY === true ? columnsOf(out, COLUMNS_DEFAULT) - 1 : COLUMNS_DEFAULT;
   const lines = ['', ...comparison(outcome), '', ...wrap(closingSentence(outcome), columns)];
   out.write(`${lines.join('\n')}\n`);
 }

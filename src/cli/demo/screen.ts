@@ -14,7 +14,7 @@ import {
 } from '../../lab/index.ts';
 import type { Output } from '../command.ts';
 import { type LiveView, liveView } from '../screen/live.ts';
-import { painter, printable, wantsColour } from '../screen/output.ts';
+import { columnsOf, painter, printable, wantsColour } from '../screen/output.ts';
 import {
   type BaselineContext,
   baselinePanel,
@@ -62,7 +62,7 @@ export class DemoScreen {
 
 /** Read each time, because a terminal may be resized. */
 function canvasOf(output: Output): Canvas {
-  const columns = output.isTTY === true ? (output.columns ?? COLUMNS_DEFAULT) - 1 : COLUMNS_DEFAULT;
+  const columns = output.isTTY === true ? columnsOf(output, COLUMNS_DEFAULT) - 1 : COLUMNS_DEFAULT;
   return { columns, paint: painter(wantsColour(output)) };
 }
 

@@ -69,6 +69,10 @@ export class InspectCollector implements StreamSink {
       this.blocks.push({ pages: 0, zeroPages: 0 });
   }
 
+  onDirtyBitmaps(raw: Uint8Array): void {
+    this.setupBytes += raw.length;
+  }
+
   onEarlySection(section: SectionHeader, raw: Uint8Array): void {
     this.setupBytes += raw.length;
     if (this.earlySections.length < LISTED_MAX) {

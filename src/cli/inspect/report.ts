@@ -17,14 +17,17 @@ export function describe(
     sizeBytes: blockBytes,
     ...collector.blocks[index]!,
   }));
+  const duplicates = duplicatesOf(collector);
+  const missing = missingMemory(collector, duplicates?.distinctPages ?? null);
+  const whole = end.complete === true && missing !== null ? { complete: null, reason: missing } : end;
   const tailBytes = tail ? tail.devices.length + tail.end.length : 0;
   return {
     machine: configuration?.machine ?? null,
     /** The QEMU version that introduced this machine type. */
     qemuVersionAtLeast: /^pc-(?:i440fx|q35)-(\d+\.\d+)/.exec(configuration?.machine ?? '')?.[1] ?? null,
     capabilities: configuration?.capabilities ?? null,
-    complete: end.complete,
-    reason: end.reason,
+    complete: whole.complete,
+    reason: whole.reason,
     error: errorCode,
     passThrough: passThrough && { ...passThrough, sizeBytes: collector.passedBytes },
     sizeBytes,
@@ -36,7 +39,7 @@ export function describe(
     /** Counts records, so a page sent three times counts three times. */
     pages: sum(blocks.map(({ pages }) => pages)),
     zeroPages: sum(blocks.map(({ zeroPages }) => zeroPages)),
-    duplicates: duplicatesOf(collector),
+    duplicates,
     footers: setup?.footers ?? null,
     blocks,
     commandCount: collector.commandCount,
@@ -45,6 +48,21 @@ export function describe(
     earlySections: collector.earlySections,
     sections: tail?.sections ?? null,
   };
+}
+
+/**
+ * With x-ignore-shared shared memory is elsewhere, and whether that is whole nobody can tell from here; null:
+ * all of it is here.
+ */
+function missingMemory(
+  { configuration, setup }: InspectCollector,
+  distinctPages: number | null,
+): string | null {
+  if (setup === null || configuration?.capabilities?.includes('x-ignore-shared') !== true) return null;
+  const { pageCount } = setup.layout;
+  if (distinctPages === pageCount) return null;
+  const sent = distinctPages === null ? 'perhaps not all' : String(distinctPages);
+  return `x-ignore-shared: ${sent} of ${pageCount} pages are in the stream, the others in shared memory`;
 }
 
 function duplicatesOf(collector: InspectCollector) {

@@ -5,13 +5,13 @@
 
 import type { Clock } from '../../base/index.ts';
 import type { Output } from '../command.ts';
+import { columnsOf } from './output.ts';
 import { truncate } from './table.ts';
 
 /** A faster redraw than the eye can read only costs the terminal time. */
 const REDRAW_EVERY_MS = 100;
 /** Without a terminal the first line is written at this interval, as a sign of life. */
 const PLAIN_EVERY_MS = 5000;
-const COLUMNS_DEFAULT = 80;
 
 export interface LiveView {
   /** Replaces the block; without a terminal its first line is written now and then. */
@@ -58,7 +58,7 @@ class TerminalView implements LiveView {
   // One write a frame, so that the terminal never shows half of one. A line that wraps would break the count
   // of lines to go up, so each is cut to the width.
   #draw(above: string, lines: readonly string[]): void {
-    const columns = this.#output.columns ?? COLUMNS_DEFAULT;
+    const columns = columnsOf(this.#output);
     const block = lines.map((line) => `${truncate(line, columns - 1)}\n`).join('');
     const up = this.#drawnLines === 0 ? '' : `\u001b[${this.#drawnLines}A`;
     this.#output.write(`${up}\r\u001b[0J${above}${block}`);

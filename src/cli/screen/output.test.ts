@@ -3,7 +3,7 @@ import test from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
 import { GodwitError } from '../../base/index.ts';
 import { EXIT, exitCodeOf } from '../exit.ts';
-import { describeError, painter, printable, renderError, wantsColour } from './output.ts';
+import { columnsOf, describeError, painter, printable, renderError, wantsColour } from './output.ts';
 
 function sink(isTTY = false) {
   let text = '';
@@ -15,6 +15,17 @@ const lost = new GodwitError('GATE_LOST', 'QEMU stopped uninvited', {
   hint: 'try again later',
   fields: { backlogBytes: 7 },
   cause: new Error('socket closed', { cause: 'reset' }),
+});
+
+test('a terminal that does not know its width has 80 columns', () => {
+  assert.deepEqual(
+    [0, undefined, 60].map((columns) => columnsOf({ ...sink(), columns: columns as number })),
+    [80, 80, 60],
+  );
+  assert.deepEqual(
+    [columnsOf({ write: () => undefined }, 100), columnsOf({ ...sink(), columns: 0 }, 100)],
+    [100, 80],
+  );
 });
 
 test('an error says what happened, why, what is safe and what to do', () => {

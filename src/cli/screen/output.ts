@@ -14,6 +14,17 @@ export function wantsColour(output: Output, env: NodeJS.ProcessEnv = process.env
   return output.isTTY === true && !env['NO_COLOR'] && env['TERM'] !== 'dumb';
 }
 
+const TERMINAL_COLUMNS_DEFAULT = 80;
+
+/**
+ * A terminal that does not know its width says 0 (script(1), some CI). `elsewhere`: where
+ * there is no terminal.
+ */
+export function columnsOf({ columns }: Output, elsewhere = TERMINAL_COLUMNS_DEFAULT): number {
+  if (columns === undefined) return elsewhere;
+  return columns > 0 ? columns : TERMINAL_COLUMNS_DEFAULT;
+}
+
 const STYLES = {
   bold: [1, 22],
   dim: [2, 22],

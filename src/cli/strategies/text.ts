@@ -3,7 +3,7 @@
 import { strategies } from '../../strategy/index.ts';
 import type { Mechanism, Strategy, StrategyLabel } from '../../vm/index.ts';
 import type { Output } from '../command.ts';
-import { painter, wantsColour } from '../screen/output.ts';
+import { columnsOf, painter, wantsColour } from '../screen/output.ts';
 import { displayWidth, formatTable } from '../screen/table.ts';
 
 const LABELS: Readonly<Record<StrategyLabel, string>> = {
@@ -31,7 +31,7 @@ export function list(out: Output): string {
     const widths = fixed.map((row) => displayWidth(row[column]!));
     return sum + Math.max(columns[column]!.title.length, ...widths) + 2;
   }, 0);
-  const width = Math.max(NARROWEST_IDEA, (out.columns ?? WIDTH_WITHOUT_TERMINAL) - used);
+  const width = Math.max(NARROWEST_IDEA, columnsOf(out, WIDTH_WITHOUT_TERMINAL) - used);
   const rows = strategies.flatMap((strategy, index) =>
     wrap(strategy.idea, width).map((line, at) => (at === 0 ? [...fixed[index]!, line] : ['', '', '', line])),
   );
@@ -46,7 +46,7 @@ export function list(out: Output): string {
 
 export function detail(strategy: Strategy, out: Output): string {
   const paint = painter(wantsColour(out));
-  const width = Math.max(NARROWEST_IDEA, (out.columns ?? WIDTH_WITHOUT_TERMINAL) - 12);
+  const width = Math.max(NARROWEST_IDEA, columnsOf(out, WIDTH_WITHOUT_TERMINAL) - 12);
   const facts: readonly (readonly [string, string])[] = [
     ['rule', strategy.idea],
     ['source', strategy.source],

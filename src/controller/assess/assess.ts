@@ -5,9 +5,6 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
 import { formatBytes, formatMs, GIB, GodwitError, MIB, sleep, systemClock } from '../../base/index.ts';
 import { NullOutput, SourceGateway } from '../../gateway/index.ts';
 import {
@@ -30,6 +27,7 @@ import { readRecording, type Recording as Trace } from '../../trace/index.ts';
 import { Custody } from '../custody.ts';
 import { asGodwitError, qmpLost } from '../handover/failures.ts';
 import { sourceSettings } from '../preflight/settings.ts';
+import { StreamSocket } from '../sockets.ts';
 import { spacePass } from './pacing.ts';
 import { openRecording } from './recording.ts';
 import { refuseIdle, refuseQuiet } from './refusals.ts';
@@ -72,7 +70,12 @@ export async function assess(
     const features = await probeQemu(source);
     const ackGate = features.ackOwed === 'yes' && options.ackGate === 'auto';
     if (!ackGate) await refuseQuiet(source, features, options.acceptPause, signal);
-    return await new Measurement(options, hooks, source, features, ackGate).run(signal);
+    const socket = await StreamSocket.of(options.sourceQmpPath, source);
+    try {
+      return await new Measurement(options, hooks, source, features, ackGate, socket).run(signal);
+    } finally {
+      socket.remove();
+    }
   } finally {
     await source.close();
   }
@@ -85,7 +88,7 @@ class Measurement {
   readonly #features: QemuFeatures;
   readonly #ackGate: boolean;
   readonly #id = randomUUID();
-  readonly #folder = mkdtempSync(path.join(os.tmpdir(), 'godwit-'));
+  readonly #socket: StreamSocket;
   readonly #output = new NullOutput();
   readonly #chunks: Uint8Array[] = [];
   readonly #over = Promise.withResolvers<Assessment['endedBy']>();
@@ -102,7 +105,9 @@ class Measurement {
     source: QmpClient,
     features: QemuFeatures,
     ackGate: boolean,
+    socket: StreamSocket,
   ) {
+    this.#socket = socket;
     this.#options = options;
     this.#hooks = hooks;
     this.#source = source;
@@ -128,7 +133,6 @@ class Measurement {
       signal.removeEventListener('abort', onAbort);
       await this.#undo(guard, custody);
       await file?.close();
-      rmSync(this.#folder, { recursive: true, force: true });
     }
   }
 
@@ -142,7 +146,7 @@ class Measurement {
         source: { qmpPath: sourceQmpPath, identity: await qemuIdentity(this.#source), claim, reach: null },
         // There is no destination: recovery finds nobody there, cancels, and puts the settings back.
         destination: {
-          qmpPath: path.join(this.#folder, 'no-destination'),
+          qmpPath: `${this.#socket.listenPath}.no-destination`,
           ...{ identity: null, claim: null, reach: null },
         },
       },
@@ -166,12 +170,12 @@ class Measurement {
     const enabled = [...(await queryMigrateCapabilities(this.#source))].flatMap(([name, on]) =>
       on ? [name] : [],
     );
-    const listenPath = path.join(this.#folder, 'stream.sock');
+    const { listenPath, admitQemu, uri } = this.#socket;
     const gateway = new SourceGateway(
       this.#output,
       {
         listenPath,
-        ownerOf: this.#options.sourceQmpPath,
+        admitQemu,
         capabilities: new Set(enabled),
         clock: systemClock,
         memoryBytesMax: GATEWAY_MEMORY_BYTES_MAX,
@@ -194,7 +198,7 @@ class Measurement {
     this.#source.on((event) => this.#onEvent(event));
     void this.#source.closed.then((cause) => this.#over.reject(qmpLost('source', cause)));
     const startMs = systemClock.nowMs();
-    await migrate(this.#source, `unix:${listenPath}`);
+    await migrate(this.#source, uri);
     const endedBy = await this.#untilOver(startMs);
     const durationMs = systemClock.nowMs() - startMs;
     await this.#cancel();

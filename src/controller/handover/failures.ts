@@ -34,12 +34,19 @@ export function asGodwitError(error: unknown): GodwitError {
   return new GodwitError(errorCode(error), errorMessage(error), { cause: error });
 }
 
-/** A destination that was told not to exit on a failed load says why it failed. */
+/**
+ * Each QEMU may know more: a destination that was told not to exit on a failed load, a source
+ * that closed its connection.
+ */
 export async function withLoadError(
   error: GodwitError,
-  destination: QmpExecutor,
+  { source, destination }: { source: QmpExecutor; destination: QmpExecutor },
   { destinationTellsWhy, findings }: Preflight,
 ): Promise<GodwitError> {
+  if (error.code === 'SOURCE_CLOSED') {
+    const why = await queryMigrate(source, { timeoutMs: LOAD_ERROR_TIMEOUT_MS }).catch(() => null);
+    return withReasons(error, why?.errorDesc ?? null, []);
+  }
   if (!destinationTellsWhy || !LOAD_FAILURES.has(error.code)) return error;
   const why = await queryMigrate(destination, { timeoutMs: LOAD_ERROR_TIMEOUT_MS }).catch(() => null);
   const overridden = findings.filter(({ forced }) => forced).map(({ text }) => text);

@@ -19,7 +19,13 @@ import {
 } from '../../handover/index.ts';
 import type { Machine } from '../../machines/index.ts';
 import type { PreviousSettings, QmpClient } from '../../qmp/index.ts';
-import { deadlineMsOf, endActs, isRefusal, type Journal } from '../../recovery/index.ts';
+import {
+  deadlineMsOf,
+  endActs,
+  isRefusal,
+  type Journal,
+  type LeftDestination,
+} from '../../recovery/index.ts';
 import type { MigrateStep } from '../steps.ts';
 import { asGodwitError } from './failures.ts';
 import { SILENCE_MS_MIN } from './link-watch.ts';
@@ -32,6 +38,8 @@ export interface EndingOptions {
   readonly destinationMachine: Machine;
   readonly journal: Journal;
   readonly settings: () => PreviousSettings | null;
+  /** null: the destination is this migration's to end. */
+  readonly leaveDestination: () => LeftDestination | null;
   readonly linkTimeoutMs: number;
   readonly downtimeMsMax: () => number;
   /** Nothing more is sent or read: the source QEMU's migration fails. */
@@ -201,6 +209,7 @@ function endingActs(options: EndingOptions, touched: () => string | null) {
     linkTimeoutMs: options.linkTimeoutMs,
     journal: options.journal,
     settings: options.settings,
+    leaveDestination: options.leaveDestination,
     wait: (ms) => sleep(ms),
     touched,
     silenceMs: (end) => (silent[end] ? SILENT_AGAIN_MS : Math.max(SILENCE_MS_MIN, options.downtimeMsMax())),

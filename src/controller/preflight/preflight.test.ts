@@ -30,6 +30,7 @@ const idle = {
 const source: MachineDescription = {
   qmpPath: '/run/a.qmp',
   pid: 10,
+  threadId: 12,
   name: 'guest',
   uuid: 'u',
   version: { major: 10, minor: 0, micro: 2 },
@@ -48,10 +49,13 @@ const source: MachineDescription = {
     ['max-bandwidth', 128 * MIB],
   ]),
   cpu: { model: 'qemu64', count: 1, topology: ['[0]'], featureWords: null, migratable: null },
-  ramBlocks: [{ id: 'pc.ram', usedBytes: GIB, totalBytes: GIB, pageSize: '4 KiB' }],
+  ramBlocks: [{ id: 'pc.ram', usedBytes: GIB, totalBytes: GIB, pageSize: '4 KiB', hostAddress: null }],
+  sharedMemory: { pid: 10, mapped: [], backends: [] },
   pci: [],
   devices: [],
   disks: [],
+  emptyDrives: [],
+  blockJobs: [],
   libvirtReason: null,
   confidentialGuest: null,
   suppressesDescription: false,
@@ -84,10 +88,15 @@ const options: PreflightOptions = {
   force: [],
 };
 
+const sockets: Ends['sockets'] = {
+  source: { here: '/tmp', there: '/tmp', owner: null, byGroup: false },
+  destination: null,
+};
+
 function judge(changes: Partial<PreflightOptions> = {}, ends: Partial<Ends> = {}) {
   return judgeEnds(
     { ...options, ...changes },
-    { source, destination, features, destinationTellsWhy: true, freeBytes: 8 * GIB, ...ends },
+    { source, destination, features, destinationTellsWhy: true, freeBytes: 8 * GIB, sockets, ...ends },
   );
 }
 
@@ -145,6 +154,14 @@ test('what godwit cannot do at all cannot be forced', () => {
   assert.deepEqual(readForce([...FORCEABLE]), [...FORCEABLE]);
 });
 
+test('a QEMU that cannot be given a socket is refused, with its end and the reason', () => {
+  const refusal = 'QEMU runs as user 7 and godwit as user 8';
+  const refused = judge({}, { sockets: { ...sockets, destination: { refusal } } });
+  assert.deepEqual(codes(refused), ['SOCKET_FOLDER']);
+  assert.throws(() => refuseUnready(refused.findings), { message: /the destination .* user 7/ });
+  assert.throws(() => readForce(['SOCKET_FOLDER']), { code: 'USAGE_FORCE' });
+});
+
 test('memory: too little for the bookkeeping is refused, more than the host has is a warning', () => {
   assert.deepEqual(codes(judge({ gatewayMemoryBytesMax: 2 * MIB })), ['GATEWAY_MEMORY']);
   const scarce = judge({}, { freeBytes: 512 * MIB });
@@ -169,6 +186,13 @@ test('strategies that need another mechanism, and ends without a return path, ar
   assert.deepEqual(refused({ strategy: postcopy }, both), []);
   const told = judge({ strategy: postcopy }, both).findings.map(({ code }) => code);
   assert.ok(told.includes('POST_COPY'), 'what it risks is said before');
+  const bitmaps = {
+    ...both.source,
+    capabilities: new Map([...both.source.capabilities, ['dirty-bitmaps', true] as const]),
+  };
+  assert.deepEqual(refused({ strategy: postcopy }, { ...both, source: bitmaps }), ['STRATEGY_MECHANISM']);
+  const huge = { ...both.source, ramBlocks: [{ ...source.ramBlocks![0]!, pageSize: '2 MiB' }] };
+  assert.deepEqual(refused({ strategy: postcopy }, { ...both, source: huge }), ['STRATEGY_MECHANISM']);
   const far = { reach: { command: [], host: 'far' } } as unknown as FarOptions;
   assert.deepEqual(refused({ strategy: postcopy, far }, both), ['STRATEGY_MECHANISM']);
   const old = { ...source, capabilities: new Map<string, boolean>() };

@@ -21,6 +21,7 @@ import {
 import type { AnyStrategy } from '../../strategy/index.ts';
 import { type Mechanism, PAGE_SIZE_BYTES } from '../../vm/index.ts';
 import { type MigrateOptions, storeBytesMax } from '../options.ts';
+import { findSocketPlaces, type SocketPlaces, type SocketsAsked } from '../sockets.ts';
 import { mechanismCapabilities, type SettingChange, sharedCapabilities, sourceSettings } from './settings.ts';
 
 export type PreflightCode =
@@ -29,6 +30,7 @@ export type PreflightCode =
   | 'POST_COPY'
   | 'GATEWAY_MEMORY'
   | 'RETURN_PATH'
+  | 'SOCKET_FOLDER'
   | 'GATE';
 
 export interface PreflightFinding extends Omit<Finding, 'code'> {
@@ -52,6 +54,7 @@ export const FORCEABLE: ReadonlySet<PreflightCode> = new Set([
   'DEVICES',
   'DISK_NOT_SHARED',
   'DISK_FORMAT',
+  'BLOCK_JOB',
 ]);
 
 export interface PreflightOptions {
@@ -82,6 +85,8 @@ export interface Preflight {
   readonly memory: GatewayMemory;
   /** The destination can keep its QEMU alive after a failed load, and so say why it failed. */
   readonly destinationTellsWhy: boolean;
+  /** Where each QEMU of this host can meet this process. */
+  readonly sockets: SocketPlaces;
 }
 
 export interface GatewayMemory {
@@ -93,7 +98,7 @@ export interface GatewayMemory {
 }
 
 export async function checkEnds(
-  options: PreflightOptions & Pick<MigrateOptions, 'destinationQmpPath'>,
+  options: PreflightOptions & SocketsAsked,
   source: QmpClient,
   destination: QmpClient,
 ): Promise<Preflight> {
@@ -107,17 +112,20 @@ export async function checkEnds(
     features: await probeQemu(source),
     destinationTellsWhy: schema.argumentNames('migrate-incoming').has('exit-on-error'),
     freeBytes: process.availableMemory(),
+    sockets: await findSocketPlaces(options, source, destination),
   });
 }
 
-export interface Ends extends Pick<Preflight, 'source' | 'destination' | 'features' | 'destinationTellsWhy'> {
+type FactNames = 'source' | 'destination' | 'features' | 'destinationTellsWhy' | 'sockets';
+
+export interface Ends extends Pick<Preflight, FactNames> {
   /** Memory that this host has left. */
   readonly freeBytes: number;
 }
 
 /** Pure. */
 export function judgeEnds(options: PreflightOptions, ends: Ends): Preflight {
-  const { source, destination, features, destinationTellsWhy, freeBytes } = ends;
+  const { source, destination, features, destinationTellsWhy, freeBytes, sockets } = ends;
   const gate = chooseGate(features, destination, options.ackGate);
   const memory = gatewayMemory(source, storeBytesMax({ ...options, far: options.far ?? null }));
   const findings = [
@@ -126,6 +134,7 @@ export function judgeEnds(options: PreflightOptions, ends: Ends): Preflight {
     }).map((one) => ({ ...one, forced: isForced(one, options.force) })),
     ...strategyFindings(options, source, destination),
     ...returnPathFindings(source, destination),
+    ...socketFindings(sockets),
     ...memoryFindings(options.strategy, memory, freeBytes),
     ...gateFindings(gate),
   ];
@@ -139,6 +148,7 @@ export function judgeEnds(options: PreflightOptions, ends: Ends): Preflight {
     settings: settingChanges(source, destination, features, gate, options.strategy.mechanism),
     memory,
     destinationTellsWhy,
+    sockets,
   };
 }
 
@@ -231,6 +241,16 @@ function* strategyFindings(
     const text = `strategy ${name}: post-copy runs without a gateway at the far side (qmp: or --destination-address)`;
     yield own('refuse', 'STRATEGY_MECHANISM', text);
   }
+  if (source.capabilities.get('dirty-bitmaps') === true) {
+    const text = `strategy ${name}: in post-copy dirty bitmaps follow the VM, and only pre-copy carries them here`;
+    yield own('refuse', 'STRATEGY_MECHANISM', text);
+  }
+  for (const block of source.ramBlocks ?? []) {
+    const twin = destination.ramBlocks?.find(({ id }) => id === block.id);
+    if (twin === undefined || twin.pageSize === block.pageSize) continue;
+    const text = `strategy ${name}: post-copy places whole pages, and those of RAM block ${block.id} have ${block.pageSize} here and ${twin.pageSize} there`;
+    yield own('refuse', 'STRATEGY_MECHANISM', text);
+  }
   const text =
     'post-copy: the VM starts at the destination before its memory is there; a failure in that phase loses it';
   yield own('warn', 'POST_COPY', text);
@@ -247,6 +267,13 @@ function* returnPathFindings(
       'RETURN_PATH',
       `the ${end} QEMU has no return path, so nothing proves that it loaded`,
     );
+  }
+}
+
+function* socketFindings(sockets: SocketPlaces): Generator<PreflightFinding> {
+  for (const [end, place] of Object.entries(sockets)) {
+    if (place === null || !('refusal' in place)) continue;
+    yield own('refuse', 'SOCKET_FOLDER', `the ${end} cannot be given a socket: ${place.refusal}`);
   }
 }
 

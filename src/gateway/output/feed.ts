@@ -24,6 +24,11 @@ import type { OutputEvents, StateTail } from './types.ts';
 const NONCE_FIRST = 0x6f_00_00_00;
 /** The destination must load the device state within this time once it has everything. */
 export const LOAD_TIMEOUT_MS = 30_000;
+/**
+ * Without it a firewall that drops what comes would be waited for as long as the system repeats
+ * a SYN: two minutes.
+ */
+const CONNECT_TIMEOUT_MS = 15_000;
 const FEED_BATCH_PAGES_MAX = 1024;
 const BATCH_BYTES_MAX = FEED_BATCH_PAGES_MAX * RAM_RECORD_BYTES_MAX + 2 * SECTION_BYTES_MAX;
 const WRITE_PENDING_BYTES_MAX = 4 * 1024 * 1024;
@@ -73,12 +78,18 @@ export class QemuFeed {
       const socket = net.connect(connectOptions(this.#options.address));
       const abort = () => socket.destroy(signal.reason);
       signal.addEventListener('abort', abort, { once: true });
+      const late = setTimeout(
+        () => socket.destroy(new Error(`no answer within ${CONNECT_TIMEOUT_MS} ms`)),
+        CONNECT_TIMEOUT_MS,
+      );
       const refuse = (cause: unknown) => {
+        clearTimeout(late);
         signal.removeEventListener('abort', abort);
         reject(gatewayErrors.destinationUnreachable(this.#options.address, cause));
       };
       socket.once('error', refuse);
       socket.once('connect', () => {
+        clearTimeout(late);
         signal.removeEventListener('abort', abort);
         socket.off('error', refuse);
         this.#attach(socket);

@@ -10,6 +10,7 @@ import { COMMAND, type RamSetup, StreamDecoder, type StreamSink, type Tail } fro
 import { PassRecorder } from '../../trace/index.ts';
 import type { PageOutput, StateTail } from '../output/types.ts';
 import { DeltaSample } from './delta-sample.ts';
+import { KeptBitmaps } from './kept-bitmaps.ts';
 import { PostCopyStage } from './post-copy-stage.ts';
 
 export interface IntakeOptions {
@@ -39,6 +40,7 @@ export class Intake {
   readonly #events: IntakeEvents;
   readonly #decoder: StreamDecoder;
   readonly #lateCommands: Uint8Array[] = [];
+  readonly #bitmaps = new KeptBitmaps();
   #store: PageStore | null = null;
   #tail: Tail | null = null;
   /** Read once a chunk, not once a page. */
@@ -71,7 +73,11 @@ export class Intake {
   /** All that follows RAM; it must have arrived. */
   get tail(): StateTail {
     assert(this.#tail, 'the device sections have arrived');
-    return { ...this.#tail, lateCommands: this.#lateCommands };
+    return {
+      ...this.#tail,
+      devices: this.#bitmaps.before(this.#tail.devices),
+      lateCommands: this.#lateCommands,
+    };
   }
 
   /** A chunk of QEMU's stream; its memory is freed. Errors: STREAM_*, GATEWAY_MEMORY. */
@@ -107,6 +113,7 @@ export class Intake {
       },
       onRamSetup: (setup, raw) => this.#onRamSetup(setup, raw),
       onEarlySection: (_section, raw) => this.#forward(raw),
+      onDirtyBitmaps: (raw) => this.#bitmaps.keep(raw),
       onPage: (pageIndex, buffer, offset) => {
         this.#recorder?.page(pageIndex);
         this.#deltas?.look(this.#store!, pageIndex, buffer, offset);

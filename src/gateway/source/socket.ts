@@ -3,7 +3,6 @@
  * what comes over it.
  */
 
-import { chmod, chown, stat } from 'node:fs/promises';
 import net from 'node:net';
 
 /**
@@ -31,15 +30,13 @@ export class SourceSocket {
     this.#server = net.createServer({ pauseOnConnect: true }, (socket) => this.#accept(socket));
   }
 
-  /** Listens on `path` with the rights of the owner of `ownerOf`. Errors: the system's. */
-  async listen(path: string, ownerOf: string): Promise<void> {
+  /** Errors: the system's, those of `admitQemu`. */
+  async listen(path: string, admitQemu: () => void): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject);
       this.#server.listen(path, () => resolve());
     });
-    await chmod(path, 0o600);
-    const owner = await stat(ownerOf);
-    if (owner.uid !== process.getuid?.()) await chown(path, owner.uid, owner.gid);
+    admitQemu();
   }
 
   #accept(socket: net.Socket): void {

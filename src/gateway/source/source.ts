@@ -27,8 +27,8 @@ import { SourceSocket } from './socket.ts';
 export interface SourceGatewayOptions {
   /** Where the source QEMU connects: a unix socket in a private folder. */
   readonly listenPath: string;
-  /** The file whose owner QEMU runs as (its QMP socket): the listening socket is given to that owner. */
-  readonly ownerOf: string;
+  /** Lets QEMU, and nobody else, connect there; called once the socket exists. */
+  readonly admitQemu: () => void;
   readonly capabilities: ReadonlySet<string>;
   readonly clock: Clock;
   readonly memoryBytesMax: number;
@@ -109,7 +109,7 @@ export class SourceGateway {
   }
 
   async listen(): Promise<void> {
-    await this.#socket.listen(this.#options.listenPath, this.#options.ownerOf);
+    await this.#socket.listen(this.#options.listenPath, this.#options.admitQemu);
     this.#startMs = this.#options.clock.nowMs();
   }
 

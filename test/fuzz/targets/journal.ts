@@ -30,6 +30,8 @@ const BEGIN = {
 } as const;
 const LATER: readonly JournalEntry[] = [
   { step: 'settings', capabilities: { xbzrle: false }, parameters: { 'downtime-limit': 300 } },
+  { step: 'destination-settings', capabilities: { events: false }, parameters: {} },
+  { step: 'incoming', answer: 'asked' },
   { step: 'recognised', destinationIdentity: '5@6@x' },
   { step: 'stop' },
   { step: 'prepared' },

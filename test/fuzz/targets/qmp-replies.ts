@@ -76,7 +76,12 @@ const REPLIES: Readonly<Record<string, unknown>> = {
     { name: '1', 'meta-type': 'object', members: [{ name: 'blocked-reasons', type: '[2]' }] },
     { name: '2', 'meta-type': 'enum', values: ['a'], members: [{ name: 'a' }] },
   ],
-  'qom-list': [{ name: 'ram', type: 'child<memory-backend-ram>' }],
+  'qom-list': [
+    { name: 'ram', type: 'child<memory-backend-ram>' },
+    { name: 'file', type: 'child<memory-backend-file>' },
+  ],
+  'qom-get share': true,
+  'qom-get mem-path': '/dev/shm/x',
   'device-list-properties': [{ name: 'switchover-ack-legacy' }],
   'qom-get type': 'pc-i440fx-10.0-machine',
   'qom-get feature-words': [{ 'cpuid-input-eax': 1, 'cpuid-register': 'ECX', features: 7 }],
