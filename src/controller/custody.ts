@@ -19,12 +19,14 @@ import {
   queryUuid,
   readClaim,
   releaseClaim,
+  sweepPrivateFolders,
 } from '../qmp/index.ts';
 import {
   announceEnd,
   type Endpoints,
   type Guardian,
   hasEnded,
+  isClaimOver,
   Journal,
   type JournalState,
   journalPathOf,
@@ -34,6 +36,7 @@ import {
   makeFolder,
   pruneJournals,
   startGuardian,
+  sweepLeftovers,
   takeLock,
 } from '../recovery/index.ts';
 
@@ -94,6 +97,7 @@ export class Custody {
     }
     try {
       pruneJournals(stateDirectory, begin.startedAtMs);
+      await sweepLeftovers(stateDirectory);
       await custody.#claimBoth();
       return custody;
     } catch (error) {
@@ -134,8 +138,11 @@ export class Custody {
     if (outcome.outcome !== 'in-doubt') {
       await Promise.all(ends.map((end) => end.releaseClaim().catch(() => undefined)));
     }
-    this.guardian.dismiss();
+    // The guardian is there until it is told: it is told twice rather than never.
     const untold = await announceEnd(this.#options.onEnd, this.#options.migrationId, outcome);
+    this.guardian.dismiss();
+    // A far side that was killed on this host leaves its own.
+    sweepPrivateFolders();
     this.journal.close();
     this.#lock.release();
     return [unwritten, untold].filter((text) => text !== null);
@@ -149,7 +156,9 @@ async function vmOf(source: QmpExecutor): Promise<string | null> {
 
 async function refuseClaimed(end: QmpExecutor | null): Promise<void> {
   const held = end === null ? null : await readClaim(end);
-  if (held !== null) throw claimedError(held);
+  if (end === null || held === null) return;
+  if (!isClaimOver(held)) throw claimedError(held);
+  await releaseClaim(end, held.migrationId);
 }
 
 /**

@@ -2,6 +2,7 @@
 
 import { GodwitError } from '../base/index.ts';
 import type { EndedHow } from '../handover/index.ts';
+import type { PreviousSettings } from '../qmp/index.ts';
 import type { Machine, MachineStatus } from './types.ts';
 
 export interface FakeQemu {
@@ -14,6 +15,9 @@ export interface FakeQemu {
   migration: string;
   /** It was `running` at some moment, so its disks may have changed. */
   ran: boolean;
+  /** The migration whose mark it carries. */
+  claim: string | null;
+  downtimeLimitMs: number;
   readonly commands: string[];
 }
 
@@ -24,6 +28,8 @@ export function fakeQemu(runState: string | null, changes: Partial<FakeQemu> = {
     onCont: 'runs',
     quits: true,
     migration: 'failed',
+    claim: null,
+    downtimeLimitMs: 300,
     ran: runState === 'running',
     commands: [],
     ...changes,
@@ -32,9 +38,11 @@ export function fakeQemu(runState: string | null, changes: Partial<FakeQemu> = {
 
 export class FakeMachine implements Machine {
   readonly qemu: FakeQemu;
+  readonly #migrationId: string;
 
-  constructor(qemu: FakeQemu) {
+  constructor(qemu: FakeQemu, migrationId = 'm') {
     this.qemu = qemu;
+    this.#migrationId = migrationId;
   }
 
   async status(): Promise<MachineStatus> {
@@ -47,7 +55,8 @@ export class FakeMachine implements Machine {
   async start(): Promise<void> {
     this.#ask('cont');
     if (this.qemu.onCont === 'refused') throw new GodwitError('QMP_COMMAND', 'Failed to get "write" lock');
-    if (this.qemu.onCont === 'ignored') return;
+    // One that waits for its VM only notes it down.
+    if (this.qemu.onCont === 'ignored' || this.qemu.runState === 'inmigrate') return;
     this.qemu.runState = 'running';
     this.qemu.ran = true;
   }
@@ -73,15 +82,17 @@ export class FakeMachine implements Machine {
 
   async cancelMigration(): Promise<void> {
     this.#ask('migrate_cancel');
-    this.qemu.migration = 'cancelled';
+    if (this.qemu.migration !== 'none') this.qemu.migration = 'cancelled';
   }
 
-  async restoreSettings(): Promise<void> {
+  async restoreSettings({ parameters }: PreviousSettings): Promise<void> {
     this.#ask('migrate-set-parameters');
+    this.qemu.downtimeLimitMs = Number(parameters['downtime-limit'] ?? this.qemu.downtimeLimitMs);
   }
 
   async releaseClaim(): Promise<void> {
     this.#ask('object-del');
+    if (this.qemu.claim === this.#migrationId) this.qemu.claim = null;
   }
 
   async close(): Promise<void> {

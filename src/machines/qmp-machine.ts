@@ -39,6 +39,11 @@ function isRefused(error: unknown): boolean {
   return code === 'ECONNREFUSED' || code === 'ENOENT';
 }
 
+/** A time that is left over has fractions, which the platform refuses. */
+function timeoutSignal(ms: number): AbortSignal {
+  return AbortSignal.timeout(Math.ceil(ms));
+}
+
 export class QmpMachine implements Machine, QmpExecutor {
   readonly #endpoint: Endpoint;
   #client: QmpClient | null;
@@ -151,27 +156,34 @@ export class QmpMachine implements Machine, QmpExecutor {
     const { qmpPath, reach } = this.#endpoint;
     const waitMs = Math.min(FORWARD_TIMEOUT_MS, timeoutMs ?? FORWARD_TIMEOUT_MS);
     if (this.#forward?.alive === false) this.#closeForward();
-    this.#forward ??=
-      reach === null ? null : await forwardSocket(reach, qmpPath, AbortSignal.timeout(waitMs));
+    this.#forward ??= reach === null ? null : await forwardSocket(reach, qmpPath, timeoutSignal(waitMs));
     this.#refusalsSeen = this.#forward?.refusals ?? 0;
     const opened = await connectQmp({ path: this.#forward?.path ?? qmpPath, timeoutMs: waitMs });
-    if (!(await this.#recognises(opened))) {
+    try {
+      if (!(await this.#recognises(opened, waitMs))) {
+        throw new GodwitError('QEMU_REPLACED', `another QEMU listens on ${qmpPath} now`, {
+          safe: 'nothing was asked of it',
+        });
+      }
+    } catch (error) {
+      // QEMU serves one client: an unused one would keep all later ones out.
       await opened.close();
-      throw new GodwitError('QEMU_REPLACED', `another QEMU listens on ${qmpPath} now`, {
-        safe: 'nothing was asked of it',
-      });
+      throw error;
     }
     this.#client = opened;
     return opened;
   }
 
   /** By its process where that can be seen, else by the claim that the migration put into it. */
-  async #recognises(opened: QmpClient): Promise<boolean> {
+  async #recognises(opened: QmpClient, timeoutMs: number): Promise<boolean> {
     const { identity, claim } = this.#endpoint;
-    const found = identity === null || this.#isFar ? null : await qemuIdentity(opened);
+    const hasty: QmpExecutor = {
+      execute: (command, args) => opened.execute(command, args, { timeoutMs }),
+    };
+    const found = identity === null || this.#isFar ? null : await qemuIdentity(hasty);
     if (found !== null) return found === identity;
     if (claim === null) return true;
-    return (await readClaim(opened))?.migrationId === claim;
+    return (await readClaim(hasty))?.migrationId === claim;
   }
 
   async #drop(): Promise<void> {
@@ -194,7 +206,7 @@ export class QmpMachine implements Machine, QmpExecutor {
     if (identity === null || reach === null || reach.host === null) return false;
     const leftMs = Math.min(PROOF_TIMEOUT_MS, deadlineMs - systemClock.nowMs());
     if (leftMs < PROOF_MS_MIN) return false;
-    return (await isFarProcessAlive(reach, identity, AbortSignal.timeout(leftMs))) === false;
+    return (await isFarProcessAlive(reach, identity, timeoutSignal(leftMs))) === false;
   }
 
   /**

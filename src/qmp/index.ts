@@ -1,4 +1,4 @@
-export { claimedError, claimQemu, readClaim, releaseClaim } from './claim.ts';
+export { type Claim, claimedError, claimQemu, readClaim, releaseClaim } from './claim.ts';
 export {
   COMMAND_TIMEOUT_MS,
   type ExecuteOptions,
@@ -20,6 +20,7 @@ export {
   gatherMachine,
   type MachineDescription,
 } from './machine.ts';
+export { makePrivateFolder, removePrivateFolder, sweepPrivateFolders } from './private-folder.ts';
 export { probeQemu, type QemuFeatures } from './probe.ts';
 export { isAlive, processIdentity, processNamespace, qemuIdentity } from './process-identity.ts';
 export { queryQmpSchema } from './schema.ts';

@@ -3,12 +3,11 @@
  * it may be (socket-place.ts).
  */
 
-import { chmodSync, chownSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { errorMessage, GodwitError } from '../base/index.ts';
+import { makePrivateFolder, removePrivateFolder } from './private-folder.ts';
 import type { NoSocketPlace, SocketPlace } from './socket-place.ts';
-
-const FOLDER_PREFIX = 'godwit-';
 
 export class SocketFolder {
   readonly #place: SocketPlace;
@@ -24,14 +23,14 @@ export class SocketFolder {
     if ('refusal' in place) throw folderError(place.refusal);
     let made: string | null = null;
     try {
-      made = mkdtempSync(join(place.here, FOLDER_PREFIX));
+      made = makePrivateFolder(place.here);
       if (place.owner !== null) {
         if (place.byGroup) chmodSync(made, 0o710);
         chownSync(made, place.owner.userId, place.owner.groupId);
       }
       return new SocketFolder(place, basename(made));
     } catch (cause) {
-      if (made !== null) rmSync(made, { recursive: true, force: true });
+      if (made !== null) removePrivateFolder(made);
       throw folderError(`no private folder in ${place.here}: ${errorMessage(cause)}`, cause);
     }
   }
@@ -64,11 +63,7 @@ export class SocketFolder {
 
   /** Best effort: with QEMU its mounts may be gone, with a full disk the right to remove. */
   remove(): void {
-    try {
-      rmSync(join(this.#place.here, this.#name), { recursive: true, force: true });
-    } catch {
-      // The system's own cleaning takes it.
-    }
+    removePrivateFolder(join(this.#place.here, this.#name));
   }
 }
 

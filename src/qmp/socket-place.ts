@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { errorCode } from '../base/index.ts';
 import type { HostProcess } from './host.ts';
+import { FOLDER_NAME_BYTES_MAX, SYSTEM_FOLDERS } from './private-folder.ts';
 
 /** Whom a socket is given to. */
 export interface SocketOwner {
@@ -50,9 +51,8 @@ export interface PlaceOptions {
 
 /** Of sun_path in sockaddr_un, without the byte that ends it (unix(7)). */
 export const SOCKET_PATH_BYTES_MAX = 107;
-/** What socket-folder.ts appends to a place. */
-const OWN_NAME = '/godwit-XXXXXX/incoming.sock';
-const SYSTEM_FOLDERS = ['/tmp', '/run', '/dev/shm'];
+/** What is appended to a place: a private folder, and the longest name in it. */
+const OWN_NAME = `/${'x'.repeat(FOLDER_NAME_BYTES_MAX)}/incoming.sock`;
 
 export async function findSocketPlace(options: PlaceOptions): Promise<SocketPlace | NoSocketPlace> {
   const { role, qemu, qmpPath } = options;

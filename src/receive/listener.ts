@@ -15,7 +15,7 @@ import {
   tcpListen,
   tlsListen,
 } from '../link/index.ts';
-import { connectQmp, queryStatus, refuseLibvirtSocket } from '../qmp/index.ts';
+import { connectQmp, queryStatus, refuseLibvirtSocket, sweepPrivateFolders } from '../qmp/index.ts';
 import {
   joinSocket,
   LineStream,
@@ -73,6 +73,7 @@ export async function receiveListening(
   signal: AbortSignal,
 ): Promise<ReceiveEnd> {
   const runState = await runStateOf(options.qmpPath, signal);
+  sweepPrivateFolders();
   const host = new ReceiveHost(options, progress);
   const onAbort = () => host.fail(signal.reason);
   try {

@@ -5,6 +5,7 @@
 
 import { errorCode, errorMessage, GodwitError } from '../base/index.ts';
 import { tlsListen } from '../link/index.ts';
+import { sweepPrivateFolders } from '../qmp/index.ts';
 import { LineCutter, parseLine, type ReceiveEvent, receiveHello, receiveRequest } from '../remote/index.ts';
 import { type ReceiveProgress, Receiver, type ReceiverOptions } from './gateway.ts';
 
@@ -21,6 +22,8 @@ export async function receive(
   signal: AbortSignal,
 ): Promise<void> {
   const say = (event: ReceiveEvent) => channel.write(`${JSON.stringify(event)}\n`);
+  // What the one before left behind that was killed.
+  sweepPrivateFolders();
   const receiver = new Receiver({ qmpPath: null, version, say, progress, listen: listenWithKey });
   const cutter = new LineCutter();
   channel.input.setEncoding('utf8');

@@ -8,10 +8,13 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { errorMessage, GodwitError } from '../base/index.ts';
+import type { Outcome } from '../handover/index.ts';
 import { sayEnded } from '../remote/index.ts';
-import { hasEnded } from './entries.ts';
-import { finishOpen, lockPathOf, log } from './finish.ts';
+import { releaseClaimsOf } from './claims.ts';
+import { hasEnded, type JournalState } from './entries.ts';
+import { announceEnd, finishOpen, lockPathOf, log } from './finish.ts';
 import { Journal, readOpenJournal } from './journal.ts';
+import { removeLeftovers } from './leftovers.ts';
 import { takeLock } from './lock.ts';
 
 export interface Guardian {
@@ -23,7 +26,8 @@ export interface Guardian {
   dismiss(): void;
 }
 
-const START_TIMEOUT_MS = 10_000;
+/** The VM runs meanwhile; on a busy machine a process takes long to start. */
+const START_TIMEOUT_MS = 60_000;
 const WATCHING = 'watching';
 const DISMISSED = 'done';
 const JOURNAL_DESCRIPTOR = 3;
@@ -78,7 +82,9 @@ async function watch(journalPath: string): Promise<void> {
   for await (const chunk of process.stdin) {
     if (String(chunk).includes(DISMISSED)) dismissed = true;
   }
-  if (!dismissed) await end(journalPath);
+  if (dismissed) return;
+  await end(journalPath);
+  removeLeftovers(journalPath);
 }
 
 /** What cannot be ended here stays for `godwit resolve`; it is told all the same. */
@@ -87,9 +93,8 @@ async function end(journalPath: string): Promise<void> {
   try {
     const state = readOpenJournal(JOURNAL_DESCRIPTOR, journalPath);
     if (hasEnded(state)) {
-      // The controller died between the end and saying so.
       if (state.end.outcome === 'forgotten') return;
-      return await sayEnded(state.begin.destination.reach?.listener, state.end.outcome);
+      return await tellEnd(state, { ...state.end, outcome: state.end.outcome });
     }
     // Its folder may be gone: then nobody else finds the journal either.
     const lock = await takeLock(lockPathOf(journalPath)).catch((error: unknown) => {
@@ -104,6 +109,13 @@ async function end(journalPath: string): Promise<void> {
   }
   process.stderr.write(`godwit guardian: the controller of this migration is gone; ${verdict}\n`);
   await log(`guardian of ${journalPath}: ${verdict}`);
+}
+
+/** The controller died between the end and saying so. */
+async function tellEnd(state: JournalState, end: Outcome): Promise<void> {
+  await releaseClaimsOf(state);
+  await announceEnd(state.begin.onEnd, state.begin.migrationId, end);
+  await sayEnded(state.begin.destination.reach?.listener, end.outcome);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -1,3 +1,4 @@
+export { forgottenPathOf, isClaimOver, releaseClaimsOf } from './claims.ts';
 export { type Endpoints, endpointsOf } from './endpoints.ts';
 export {
   hasEnded,
@@ -16,5 +17,6 @@ export {
   pruneJournals,
   stateDirectory,
 } from './journals.ts';
+export { CONTROL_SOCKET, removeLeftovers, sweepLeftovers } from './leftovers.ts';
 export { type Lock, takeLock } from './lock.ts';
 export { deadlineMsOf, endActs, isRefusal, type LeftDestination } from './recover.ts';

@@ -5,13 +5,12 @@
  */
 
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
 import net from 'node:net';
-import os from 'node:os';
 import path from 'node:path';
 import tls from 'node:tls';
 import { errorCode, errorMessage, GodwitError } from '../base/index.ts';
 import { FrameDecoder, type StreamDial, tcpDial, throwRefusal, tlsDial } from '../link/index.ts';
+import { makePrivateFolder, removePrivateFolder } from '../qmp/index.ts';
 import type { Forward } from './forward.ts';
 import { joinSocket, LineStream, NoLine } from './line-stream.ts';
 import { parseLine, type ReceiveEvent, type ReceiveOpening, receiveEvent } from './messages.ts';
@@ -164,7 +163,7 @@ function tlsMismatch(name: string, text: string, cause: unknown): GodwitError {
 
 /** The QMP socket behind the listener, as a unix socket here: each connection to it becomes one to there. */
 export async function forwardListener(listener: ListenerReach): Promise<Forward> {
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'godwit-reach-'));
+  const folder = makePrivateFolder();
   const forward = new ListenerForward(listener, folder);
   await forward.listen();
   return forward;
@@ -208,7 +207,7 @@ class ListenerForward implements Forward {
   close(): void {
     this.#closing.abort();
     this.#server.close();
-    rmSync(this.#folder, { recursive: true, force: true });
+    removePrivateFolder(this.#folder);
   }
 
   async #join(socket: net.Socket): Promise<void> {

@@ -5,10 +5,10 @@
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import os from 'node:os';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { GodwitError, sleep, systemClock } from '../base/index.ts';
+import { makePrivateFolder, removePrivateFolder } from '../qmp/index.ts';
 import type { Forward } from './forward.ts';
 import { forwardListener, type ListenerReach } from './listener.ts';
 
@@ -75,7 +75,7 @@ function shellQuote(word: string): string {
 export async function forwardSocket(reach: ReachSpec, target: string, signal: AbortSignal): Promise<Forward> {
   if (reach.listener != null) return forwardListener(reach.listener);
   if (reach.host === null) return nearSocket(target);
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'godwit-reach-'));
+  const folder = makePrivateFolder();
   const local = path.join(folder, 'forward.sock');
   const options = [
     '-o',
@@ -158,7 +158,7 @@ class SshForward implements Forward {
     this.#child.stdin?.end();
     this.#child.kill();
     this.#child.unref();
-    rmSync(this.#folder, { recursive: true, force: true });
+    removePrivateFolder(this.#folder);
   }
 }
 

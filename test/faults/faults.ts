@@ -4,11 +4,14 @@
  *   -- --from K             begin with the Kth
  *   -- --only WORDS         only kinds whose name contains them
  *   -- --parallel P         so many at once, default 2
+ *   -- --lines FILE         append each result to FILE, one JSON object a line, as it comes
  *   -- --json               one JSON object at the end; progress on standard error
  *   -- --list               the kinds, and nothing is run
  */
 
+import { appendFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { commitOf } from '../../src/cli/commit.ts';
 import { drawFaults } from './draw.ts';
 import { COUNTERS } from './judge.ts';
 import { KINDS } from './kinds/table.ts';
@@ -17,6 +20,8 @@ import { openSlot, type Slot } from './slot.ts';
 import type { Fault } from './types.ts';
 
 const SCHEMA = 'godwit.faults/1';
+const LINE_SCHEMA = 'godwit.fault/1';
+const COMMIT = commitOf();
 
 const { values } = parseArgs({
   options: {
@@ -25,6 +30,7 @@ const { values } = parseArgs({
     from: { type: 'string', default: '0' },
     only: { type: 'string', default: '' },
     parallel: { type: 'string', default: '2' },
+    lines: { type: 'string' },
     json: { type: 'boolean', default: false },
     list: { type: 'boolean', default: false },
   },
@@ -62,6 +68,7 @@ async function runAll(drawn: readonly Fault[], parallel: number): Promise<FaultR
         const result = await runFault(kind, fault, slot);
         done.push(result);
         say(result);
+        keep(result);
       }
     } finally {
       await slot.close();
@@ -84,6 +91,11 @@ function say(result: FaultResult): void {
   }
   const output = values.json ? process.stderr : process.stdout;
   output.write(`${lines.filter((line) => line.trim() !== '').join('\n')}\n`);
+}
+
+function keep(result: FaultResult): void {
+  if (values.lines === undefined) return;
+  appendFileSync(values.lines, `${JSON.stringify({ schema: LINE_SCHEMA, commit: COMMIT, ...result })}\n`);
 }
 
 function summarize(all: readonly FaultResult[]): void {

@@ -31,6 +31,7 @@ function evidence(code: number | null, look: Look, more: Partial<Evidence> = {})
     first: look,
     resolved: [],
     last: look,
+    again: null,
     overlaps: [],
     memory: null,
     settingsRestored: null,
@@ -104,6 +105,22 @@ test('what has no end: a command that hangs, a migration that stays open, a dama
   assert.deepEqual(counters(evidence(null, STAYED, { ...hidden, allows: { damaged: true } })), [
     'unresolved',
   ]);
+});
+
+test('an open migration that nobody can close, and a VM that cannot be moved any more', () => {
+  const closed = {
+    resolved: [{ of: 'closed', ended: DOUBT }],
+    allows: { damaged: true },
+    mayEndBySignal: true,
+  };
+  assert.deepEqual(counters(evidence(null, STAYED, closed)), ['unresolved']);
+  const hangs = { ...closed, resolved: [{ of: 'm', ended: null }] };
+  assert.deepEqual(counters(evidence(null, STAYED, hangs)), ['unresolved']);
+  const look: Look = { source: LEFT, destination: GONE, other: RUNS };
+  const again = (code: number) => ({ again: { ended: ended(code) }, last: look });
+  assert.deepEqual(counters(evidence(1, STAYED, again(0))), []);
+  assert.deepEqual(counters(evidence(1, STAYED, again(1))), ['unresolved']);
+  assert.deepEqual(counters(evidence(1, STAYED, { ...again(0), again: { ended: null } })), ['unresolved']);
 });
 
 test('two commands: the one that did not move may not claim, and the one that did must', () => {

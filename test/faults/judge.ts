@@ -16,9 +16,10 @@ export interface Violation {
 }
 
 export interface Resolved {
-  /** `list`: without a name. */
+  /** `list`: without a name. `closed`: without one, when all was done that can be. */
   readonly of: string;
-  readonly ended: Ended;
+  /** null: it hangs. */
+  readonly ended: Ended | null;
 }
 
 export interface Evidence {
@@ -37,6 +38,8 @@ export interface Evidence {
   /** When everybody had: the fault mended, the operator done. */
   readonly last: Look;
   readonly overlaps: readonly string[];
+  /** The VM was left at its source and moved once more; null: not tried. */
+  readonly again: { readonly ended: Ended | null } | null;
   /** What is wrong with the memory of the copy that is left; null: it was not checked. */
   readonly memory: string | null;
   /** null: the VM is not at its source, or its source does not answer. */
@@ -116,8 +119,8 @@ function isTold(evidence: Evidence): boolean {
   const { ended, resolved, killed, allows } = evidence;
   if (ended?.code === 0 && hadArrived(evidence)) return true;
   const isReason = killed.size > 0 || allows.damaged === true;
-  const words = resolved.length > 0 ? resolved.map((one) => one.ended) : ended === null ? [] : [ended];
-  return isReason && words.some(({ code, out, err }) => code === IN_DOUBT && TELLS.test(out + err));
+  const words = resolved.length > 0 ? resolved.map((one) => one.ended) : [ended];
+  return isReason && words.some((one) => one?.code === IN_DOUBT && TELLS.test(one.out + one.err));
 }
 
 function wrongExit(evidence: Evidence): Violation[] {
@@ -175,19 +178,27 @@ function leftBehind(evidence: Evidence): Violation[] {
 }
 
 function unresolved(evidence: Evidence): Violation[] {
-  const { ended, others, resolved, allows, killed, last } = evidence;
+  const { ended, others, resolved, allows, killed, last, again } = evidence;
   const texts: string[] = [];
   if (ended === null) texts.push('the command hangs');
   for (const { to, ended: other } of others) {
     if (other === null) texts.push(`the command that moves to the ${to} hangs`);
   }
   const lists = resolved.filter(({ of }) => of === 'list');
-  if (allows.damaged && ended?.code === null && lists[0]?.ended.code === 0) {
+  if (allows.damaged && ended?.code === null && lists[0]?.ended?.code === 0) {
     texts.push('the damaged journal of an unfinished migration is not listed');
   }
-  const isOpen = lists.at(-1)?.ended.code === IN_DOUBT;
+  const isOpen = lists.at(-1)?.ended?.code === IN_DOUBT;
   const isReason = killed.size > 0 || allows.damaged || allows.strayJournal;
   if (isOpen && !isReason) texts.push(`a migration stays unfinished: ${shown(last)}`);
+  const closed = resolved.find(({ of }) => of === 'closed')?.ended;
+  if (closed != null && closed.code !== 0) texts.push(`a migration can never be closed: ${lastLine(closed)}`);
+  const hanging = resolved.filter((one) => one.ended === null);
+  texts.push(...hanging.map(({ of }) => `resolve ${of} hangs`));
+  if (again !== null && again.ended?.code !== 0) {
+    const why = again.ended === null ? 'it hangs' : lastLine(again.ended);
+    texts.push(`the VM cannot be moved again: ${why}`);
+  }
   return texts.map((text) => ({ counter: 'unresolved', text }));
 }
 

@@ -13,6 +13,8 @@ export interface Kind {
   readonly steps: readonly MigrateStep[];
   readonly allows?: Allowance;
   readonly scene?: SceneOptions;
+  /** Preflight refuses such a VM, whatever happens. */
+  readonly refuses?: boolean;
   /** With both VMs up and the command not started. */
   readonly before?: (scene: Scene) => Promise<void>;
   /** Errors: NotStruck where there is nothing to hit. */

@@ -63,7 +63,10 @@ export async function runFault(kind: Kind, fault: Fault, slot: Slot): Promise<Fa
       downMs: Math.round(scene.watch.downMs),
       notes: [
         ...scene.notes,
-        ...resolved.map((one) => `resolve ${one.of}: exit ${one.ended.code} ${lastLine(one.ended)}`),
+        ...resolved.map(
+          ({ of, ended: one }) =>
+            `resolve ${of}: ${one === null ? 'hangs' : `exit ${one.code} ${lastLine(one)}`}`,
+        ),
       ],
     });
   } catch (error) {

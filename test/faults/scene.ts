@@ -5,6 +5,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { MIB, Prng, sleep } from '../../src/base/index.ts';
 import {
@@ -39,6 +40,8 @@ const MIGRATE_OPTIONS = [
   ...['--bandwidth', '320Mbit', '--gateway-memory', '64M', '--timeout', '3s'],
   ...['--on-timeout', 'switch', '--downtime-limit', '300ms'],
 ];
+/** Half of a command's processor time is its start; the faults are about what comes then. */
+const COMPILE_CACHE = join(tmpdir(), `godwit-faults-compiled-${userInfo().uid}`);
 /** Shorter than what breaks for good is watched. */
 const FAR_OPTIONS = ['--link-timeout', '6s', '--workers', '1'];
 
@@ -160,7 +163,8 @@ export class Scene {
   }
 
   get env(): NodeJS.ProcessEnv {
-    return { ...process.env, TMPDIR: this.temporary, GODWIT_STATE_DIR: this.state, [MARK]: this.mark };
+    const own = { TMPDIR: this.temporary, GODWIT_STATE_DIR: this.state, [MARK]: this.mark };
+    return { ...process.env, ...own, NODE_COMPILE_CACHE: COMPILE_CACHE };
   }
 
   /** The command that is struck. */
@@ -198,8 +202,8 @@ export class Scene {
 
   /** sshd passes no environment on. */
   #remoteCommand(): string {
-    const words = [`${MARK}=${this.mark}`, `TMPDIR=${this.temporary}`, ...this.slot.ssh!.remoteCommand];
-    return ['env', ...words].join(' ');
+    const own = [`${MARK}=${this.mark}`, `TMPDIR=${this.temporary}`, `NODE_COMPILE_CACHE=${COMPILE_CACHE}`];
+    return ['env', ...own, ...this.slot.ssh!.remoteCommand].join(' ');
   }
 
   /** `godwit` beside the one that is struck, or after it. */

@@ -19,7 +19,7 @@ export type Look = Readonly<Partial<Record<End, Seen>>>;
 
 /** The guest beats every 10 ms. */
 const BEATS_MS = 150;
-const STATUS_TIMEOUT_MS = 2_000;
+const STATUS_TIMEOUT_MS = 5_000;
 
 export function runs(seen: Seen | undefined): boolean {
   return seen !== undefined && seen.state !== 'gone' && (seen.state === 'running' || seen.beats);

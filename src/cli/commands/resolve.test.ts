@@ -166,6 +166,32 @@ test('an end that the operator vouches for is not asked', async () => {
   assert.deepEqual([source.state(), destination.state()], ['running', 'paused']);
 });
 
+test('an ended migration lets go of both QEMUs, where whoever ended it could not', async () => {
+  const path = journalPathOf(folder, 'm');
+  const begin = beginOf('m');
+  const file = Journal.begin(path, {
+    ...begin,
+    source: { ...begin.source, claim: 'm' },
+    destination: { ...begin.destination, claim: 'm' },
+  });
+  file.write({ step: 'end', outcome: 'completed', text: 'x' });
+  file.close();
+  await using source = await qemu('a', 'postmigrate');
+  await using destination = await qemu('b', 'running');
+  for (const end of [source, destination]) {
+    const claim = { migrationId: 'm', holder: 'a test', journal: path };
+    end.answer('qom-get', fakeReturn(JSON.stringify(claim)));
+    end.answer('object-del', fakeReturn());
+    end.answer('query-cpus-fast', fakeReturn([]));
+  }
+  for (const args of [['m'], ['m', '--forget']]) {
+    assert.equal((await run(...args)).code, 0);
+    for (const { requests } of [source, destination]) {
+      assert.deepEqual(requests.pop(), { name: 'object-del', args: { id: 'godwit-claim' }, oob: false });
+    }
+  }
+});
+
 test('what is no journal is an error', async () => {
   assert.match((await run('nothing')).out, /JOURNAL_READ/);
 });

@@ -7,10 +7,11 @@
 import { existsSync, renameSync } from 'node:fs';
 import { GodwitError } from '../../base/index.ts';
 import type { Outcome } from '../../handover/index.ts';
-import { isAlive, processNamespace } from '../../qmp/index.ts';
+import { isAlive, processNamespace, sweepPrivateFolders } from '../../qmp/index.ts';
 import {
   type FoundJournal,
   finish,
+  forgottenPathOf,
   hasEnded,
   Journal,
   type JournalState,
@@ -19,6 +20,8 @@ import {
   listJournals,
   lockPathOf,
   readJournal,
+  releaseClaimsOf,
+  removeLeftovers,
   stateDirectory,
   takeLock,
 } from '../../recovery/index.ts';
@@ -43,6 +46,8 @@ export const command: CommandDefinition = {
       .option('--json', 'JSON instead of text');
   },
   async run({ out }, [name], options) {
+    // Also where nothing can be resolved: what is provably nobody's needs no journal.
+    sweepPrivateFolders();
     const json = options['json'] === true;
     const fenced = readFenced(options['fenced']);
     const forgets = options['forget'] === true;
@@ -134,12 +139,18 @@ async function resolve(
   const state = readJournal(path);
   await refuseUnderWay(state);
   const refuse = async (now: JournalState) => voidBy(path, now);
-  const outcome = hasEnded(state) ? endedAs(state) : await finish(path, { by: 'resolve', fenced, refuse });
+  const outcome = hasEnded(state)
+    ? await endedAs(state)
+    : await finish(path, { by: 'resolve', fenced, refuse });
+  removeLeftovers(path);
   return tell(out, state.begin.migrationId, outcome, json);
 }
 
-function endedAs({ end }: JournalState): Outcome {
-  return { outcome: end!.outcome === 'completed' ? 'completed' : 'aborted', text: end!.text };
+/** Whoever ended it may have been killed before it had let go of both QEMUs. */
+async function endedAs(state: JournalState): Promise<Outcome> {
+  await releaseClaimsOf(state);
+  const { outcome, text } = state.end!;
+  return { outcome: outcome === 'completed' ? 'completed' : 'aborted', text };
 }
 
 async function refuseUnderWay(state: JournalState): Promise<void> {
@@ -178,15 +189,17 @@ async function forget(out: Output, name: string, json: boolean): Promise<number>
   try {
     const state = readableOrNull(path);
     if (state !== null) await refuseUnderWay(state);
-    if (state === null) renameSync(path, `${path}.forgotten`);
+    if (state === null) renameSync(path, forgottenPathOf(path));
     else if (!hasEnded(state)) {
       const journal = Journal.continue(path);
       journal.write({ step: 'end', outcome: 'forgotten', text });
       journal.close();
     }
+    if (state !== null) await releaseClaimsOf(state);
   } finally {
     lock.release();
   }
+  removeLeftovers(path);
   if (json)
     out.write(`${JSON.stringify({ schema: RESOLVE_SCHEMA, journal: path, outcome: 'forgotten', text })}\n`);
   else out.write(`${text}\n`);

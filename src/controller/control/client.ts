@@ -7,13 +7,8 @@ import { existsSync, readdirSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { errorCode, errorMessage, GodwitError } from '../../base/index.ts';
-import {
-  CONTROL_SOCKET,
-  type ControlRequest,
-  controlReply,
-  type MigrationStatus,
-  REPLY_BYTES_MAX,
-} from './messages.ts';
+import { CONTROL_SOCKET } from '../../recovery/index.ts';
+import { type ControlRequest, controlReply, type MigrationStatus, REPLY_BYTES_MAX } from './messages.ts';
 import { Door } from './server.ts';
 
 const REPLY_TIMEOUT_MS = 5_000;

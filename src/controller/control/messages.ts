@@ -9,8 +9,6 @@ import { z } from 'zod';
 export const REQUEST_BYTES_MAX = 4 * 1024;
 export const REPLY_BYTES_MAX = 64 * 1024;
 
-export const CONTROL_SOCKET = 'control.sock';
-
 export const controlRequest = z.discriminatedUnion('do', [
   z.strictObject({ do: z.literal('status') }),
   z.strictObject({

@@ -7,13 +7,8 @@ import { chmodSync, closeSync, openSync, rmSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { GodwitError } from '../../base/index.ts';
-import {
-  CONTROL_SOCKET,
-  type ControlReply,
-  type ControlRequest,
-  controlRequest,
-  REQUEST_BYTES_MAX,
-} from './messages.ts';
+import { CONTROL_SOCKET } from '../../recovery/index.ts';
+import { type ControlReply, type ControlRequest, controlRequest, REQUEST_BYTES_MAX } from './messages.ts';
 
 const CONNECTIONS_MAX = 8;
 /** A connection that says nothing for this long is closed. */

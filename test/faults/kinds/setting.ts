@@ -12,6 +12,7 @@ const BOTH = ['single', 'ssh'] as const;
 export const SETTING_KINDS: readonly Kind[] = [
   {
     kind: 'RAM in one shared file',
+    refuses: true,
     rows: [11],
     arrangements: ['single'],
     steps: [],
@@ -19,6 +20,7 @@ export const SETTING_KINDS: readonly Kind[] = [
   },
   {
     kind: 'RAM in one shared file, then Ctrl-C',
+    refuses: true,
     rows: [11],
     arrangements: ['single'],
     steps: ['layout', 'decision', 'stopped', 'prepared'],
@@ -59,6 +61,7 @@ export const SETTING_KINDS: readonly Kind[] = [
   },
   {
     kind: 'capability dirty-bitmaps',
+    refuses: true,
     rows: [13],
     arrangements: BOTH,
     steps: [],
