@@ -6,7 +6,7 @@
 
 import { performance } from 'node:perf_hooks';
 import { GIB, MIB, median, Prng } from '../src/base/index.ts';
-import { PageChecksum, PageIndex, PageStore, tickOfMs } from '../src/pages/index.ts';
+import { heatTickOf, PageChecksum, PageIndex, PageStore } from '../src/pages/index.ts';
 import { type Hold, PAGE_SIZE_BYTES } from '../src/vm/index.ts';
 import type { Bench, BenchOptions } from './registry.ts';
 import { relayRate } from './relay.ts';
@@ -106,7 +106,7 @@ function arrivals(index: PageIndex, pages: Uint32Array, startMs: number, duratio
   const passes = 4;
   const perPass = Math.ceil(pages.length / passes);
   for (let pass = 0; pass < passes; pass++) {
-    const tick = tickOfMs(startMs + (pass * durationMs) / passes);
+    const tick = heatTickOf(startMs + (pass * durationMs) / passes);
     const end = Math.min(pages.length, (pass + 1) * perPass);
     for (let at = pass * perPass; at < end; at++) index.arrive(pages[at]!, tick);
   }

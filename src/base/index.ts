@@ -5,6 +5,7 @@ export { errorCode, errorMessage, GodwitError, type GodwitErrorOptions } from '.
 export { freeMemory } from './memory.ts';
 export { Prng } from './prng.ts';
 export { median, quantile, smoothed } from './statistics.ts';
+export { TokenBucket } from './token-bucket.ts';
 export {
   formatBytes,
   formatMs,

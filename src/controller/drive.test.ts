@@ -20,6 +20,7 @@ function toyGateway() {
     // Without the ack QEMU's answers are waited for; this QEMU gives none.
     keepsQemuWaiting: true,
     passes: 0,
+    refresh: () => undefined,
     snapshot: () => null,
     notePass: () => calls.push('notePass'),
     readRest: () => calls.push('readRest'),

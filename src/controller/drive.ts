@@ -27,7 +27,7 @@ export interface ProgressView {
   readonly downtimePredictedMs: number | null;
 }
 
-export type Ending =
+export type DriveEnd =
   | {
       readonly kind: 'stop-and-copy';
       readonly decision: Decision;
@@ -61,7 +61,7 @@ export interface DriveOptions {
 
 export class Drive {
   readonly #options: DriveOptions;
-  readonly #ending = Promise.withResolvers<Ending>();
+  readonly #ending = Promise.withResolvers<DriveEnd>();
   #engine: EngineState;
   #decision: Decision | null = null;
   #downtimePredictedMs: number | null = null;
@@ -79,7 +79,7 @@ export class Drive {
   }
 
   /** Runs until the engine has decided. */
-  run(): Promise<Ending> {
+  run(): Promise<DriveEnd> {
     this.#timer = setInterval(() => this.#onTick(), ENGINE_TICK_MS);
     if (!this.#options.guestRuns) this.#takePaused();
     return this.#ending.promise;
@@ -114,7 +114,7 @@ export class Drive {
   /** STOP (by QEMU itself) and MIGRATION_PASS of the source. */
   onSourceEvent(event: QmpEvent): void {
     if (this.#ended) return;
-    const snapshot = this.#options.gateway.snapshot();
+    const snapshot = this.#look();
     if (event.name === 'MIGRATION_PASS') {
       this.#options.gateway.notePass(Number(event.data['pass'] ?? 0));
       if (this.#options.gateway.keepsQemuWaiting) this.#passUntold = true;
@@ -167,8 +167,8 @@ export class Drive {
   }
 
   #onTick(): void {
-    const { gateway, clock, startMs, onProgress } = this.#options;
-    const snapshot = gateway.snapshot();
+    const { clock, startMs, onProgress } = this.#options;
+    const snapshot = this.#look();
     if (!snapshot) return;
     if (!this.#ended) {
       if (!this.#passUntold && !this.#isDeaf) this.#tell({ kind: 'tick', snapshot });
@@ -184,9 +184,16 @@ export class Drive {
     });
   }
 
+  /** What the engine is told has the newest prices. */
+  #look(): Snapshot | null {
+    const { gateway } = this.#options;
+    gateway.refresh();
+    return gateway.snapshot();
+  }
+
   #tellPass(): void {
     this.#passUntold = false;
-    const snapshot = this.#options.gateway.snapshot();
+    const snapshot = this.#look();
     if (snapshot && !this.#isDeaf) this.#tell({ kind: 'pass', snapshot });
   }
 
@@ -232,7 +239,7 @@ export class Drive {
         const stats = gateway.endIteration();
         this.#options.onIteration(stats);
         if (!this.#options.guestRuns) this.#endPaused();
-        this.#tell({ kind: 'iteration', stats, snapshot: gateway.snapshot()! });
+        this.#tell({ kind: 'iteration', stats, snapshot: this.#look()! });
         break;
       }
       case 'waiting-max':
@@ -263,7 +270,7 @@ export class Drive {
     }
   }
 
-  #end(ending: Ending): void {
+  #end(ending: DriveEnd): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#ending.resolve(ending);

@@ -9,7 +9,7 @@ import path from 'node:path';
 import { errorMessage, GodwitError, systemClock } from '../base/index.ts';
 import { startEngine } from '../engine/index.ts';
 import type { ReadyMemory, SourceGateway } from '../gateway/index.ts';
-import type { Outcome as End, Loss } from '../handover/index.ts';
+import type { Outcome as End } from '../handover/index.ts';
 import { QmpMachine } from '../machines/index.ts';
 import { type QmpClient, migrate as startMigration } from '../qmp/index.ts';
 import { type Endpoints, endpointsOf } from '../recovery/index.ts';
@@ -17,8 +17,9 @@ import { sayEnded } from '../remote/index.ts';
 import { readyMemory } from './arrangement.ts';
 import { type ControlServer, openControl } from './control/server.ts';
 import { Custody } from './custody.ts';
-import { Drive, type Ending } from './drive.ts';
-import { asGodwitError, gone, withLoadError } from './handover/failures.ts';
+import { Drive, type DriveEnd } from './drive.ts';
+import { FirstFailure } from './first-failure.ts';
+import { asGodwitError, qmpLost, withLoadError } from './handover/failures.ts';
 import {
   type EndingOptions,
   type HandoverEnd,
@@ -69,15 +70,12 @@ class Migration {
   readonly #steering: Steering;
   readonly #stream = new Stream();
   readonly #log = new ReportLog();
-  readonly #lost = Promise.withResolvers<Loss>();
-  readonly #failed: Promise<never>;
+  readonly #first = new FirstFailure();
   readonly #layout = Promise.withResolvers<number>();
   readonly #stateComplete = Promise.withResolvers<void>();
   #endpoints!: Endpoints;
   #watch: SourceWatch | null = null;
   #drive: Drive | null = null;
-  #failure: GodwitError | null = null;
-  #guestEnded: string | null = null;
   #startMs = 0;
 
   constructor(
@@ -93,8 +91,6 @@ class Migration {
     this.#source = source;
     this.#destination = destination;
     this.#preflight = preflight;
-    this.#failed = this.#lost.promise.then(() => Promise.reject(this.#failure));
-    this.#failed.catch(() => undefined);
   }
 
   async run(asked: AbortSignal): Promise<MigrationReport> {
@@ -162,12 +158,12 @@ class Migration {
       source: new QmpMachine(this.#endpoints.source, this.#source),
       destination: new QmpMachine(this.#endpoints.destination, this.#destination),
     };
-    let ending: Ending | null = null;
+    let ending: DriveEnd | null = null;
     let end: HandoverEnd;
     try {
       const gateway = await prepare(this.#stream, { ...held, ...this.#prepareOptions() }, held.signal);
       // Waited for before `migrate`: beside a busy migration the guardian's start took seconds (measured).
-      await Promise.race([custody.guardian.watching, this.#failed]);
+      await Promise.race([custody.guardian.watching, this.#first.rejected]);
       const drive = await this.#start(gateway, held);
       ending = await drive.run();
       if (ending.kind === 'abort') throw ending.error;
@@ -185,7 +181,7 @@ class Migration {
     for (const text of untold) this.#note(text);
     await sayEnded(this.#options.far?.reach.listener, end.outcome.outcome);
     await Promise.allSettled([ends.source.close(), ends.destination.close()]);
-    return { recovery: end.outcome, ending, times: end.times, error: this.#failure ?? end.error };
+    return { recovery: end.outcome, ending, times: end.times, error: this.#first.error ?? end.error };
   }
 
   #prepareOptions() {
@@ -205,13 +201,13 @@ class Migration {
   /** `migrate` is sent and the stream has begun. */
   async #start(gateway: SourceGateway, { custody, sockets }: Held): Promise<Drive> {
     this.#watch = this.#watchSource(custody);
-    void this.#source.closed.then((cause) => this.#lose(gone('source', cause)));
-    void this.#destination.closed.then((cause) => this.#lose(gone('destination', cause)));
+    void this.#source.closed.then((cause) => this.#lose(qmpLost('source', cause)));
+    void this.#destination.closed.then((cause) => this.#lose(qmpLost('destination', cause)));
     this.#startMs = systemClock.nowMs();
     const mark = this.#source.eventMark();
     await startMigration(this.#source, sockets.stream.uri);
     this.#step('migrate');
-    const pageCount = await untilLayout(this.#source, this.#layout.promise, this.#failed);
+    const pageCount = await untilLayout(this.#source, this.#layout.promise, this.#first.rejected);
     this.#step('layout');
     const { strategy, parameters, limits, linkBytesPerSecond } = this.#options;
     this.#drive = new Drive({
@@ -255,15 +251,14 @@ class Migration {
       onReset: () => this.#note('the guest was reset; the migration goes on'),
       onGuestEnd: (text) => {
         const safe = 'the source VM is as it was left; the destination was removed';
-        if (this.#guestEnded === null) journal.tryWrite({ step: 'guest-ended', text });
-        this.#guestEnded ??= text;
+        if (this.#first.noteGuestEnd(text)) journal.tryWrite({ step: 'guest-ended', text });
         this.#lose(new GodwitError('GUEST_ENDED', text, { safe }));
       },
     });
   }
 
   async #handOver(
-    kind: Ending['kind'],
+    kind: DriveEnd['kind'],
     gateway: SourceGateway,
     custody: Custody,
     ends: Ends,
@@ -282,15 +277,15 @@ class Migration {
       sourceAfter: this.#options.sourceAfter,
       stoppedAtMs: () => watch.stoppedAtMs,
       sourceTouched: () => watch.touched,
-      lost: this.#lost.promise,
+      lost: this.#first.lost,
       onStep: (step) => {
         if (step === 'prepared') silence.close();
         this.#step(step);
       },
       explain: async (error) => {
-        const told = await withLoadError(this.#failure ?? error, this.#clients, this.#preflight);
+        const told = await withLoadError(this.#first.error ?? error, this.#clients, this.#preflight);
         // What ends because of it later is no reason.
-        this.#failure = told;
+        this.#first.retell(told);
         return told;
       },
     };
@@ -336,7 +331,7 @@ class Migration {
     ends: Ends,
     stage: PostCopyStage | null,
   ): Promise<HandoverEnd> {
-    const told = await withLoadError(this.#failure ?? error, this.#clients, this.#preflight);
+    const told = await withLoadError(this.#first.error ?? error, this.#clients, this.#preflight);
     const options = this.#endingOptions(custody, ends);
     if (stage === null) options.closeStream();
     const known = {
@@ -346,17 +341,14 @@ class Migration {
       prepared: false,
       commit: stage?.committed ? ('yes' as const) : ('no' as const),
       postCopy: stage !== null,
-      guestEnded: this.#guestEnded,
+      guestEnded: this.#first.guestEnded,
     };
     const outcome: End = await undo(known, told.message, options);
     return { outcome, times: null, error: told };
   }
 
   #lose(error: GodwitError): void {
-    if (this.#failure !== null) return;
-    this.#failure = error;
-    this.#lost.resolve({ why: error.message, guestEnded: this.#guestEnded });
-    this.#drive?.fail(error);
+    if (this.#first.note(error)) this.#drive?.fail(error);
   }
 
   #step(step: MigrateStep): void {

@@ -7,7 +7,7 @@ import { GodwitError } from '../base/index.ts';
 import type { LinkFacts, OutputFacts } from '../gateway/index.ts';
 import type { Outcome as End } from '../handover/index.ts';
 import type { Arrangement, Decision } from '../vm/index.ts';
-import type { Ending } from './drive.ts';
+import type { DriveEnd } from './drive.ts';
 import type { HandoverTimes } from './handover/handover.ts';
 import type { MigrateOptions } from './options.ts';
 import type { Preflight } from './preflight/preflight.ts';
@@ -60,7 +60,7 @@ export interface MigrationReport {
 /** How a migration ended, before it is told. */
 export interface Outcome {
   readonly recovery: End;
-  readonly ending: Ending | null;
+  readonly ending: DriveEnd | null;
   /** null when it did not complete by itself: then nobody measured. */
   readonly times: HandoverTimes | null;
   readonly error: GodwitError | null;

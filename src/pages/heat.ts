@@ -9,10 +9,12 @@
 
 import { REWRITE_CLASSES } from '../vm/index.ts';
 
-/** What `tick` counts wherever pages are put or rewritten. A u16 stamp of such ticks spans 17 minutes. */
+/**
+ * What a heat tick counts wherever pages are put or rewritten. A u16 stamp of such ticks spans 17 minutes.
+ */
 export const HEAT_TICK_MS = 16;
 
-export function tickOfMs(nowMs: number): number {
+export function heatTickOf(nowMs: number): number {
   return Math.floor(nowMs / HEAT_TICK_MS);
 }
 

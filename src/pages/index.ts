@@ -1,6 +1,6 @@
 export { PageChecksum } from './checksum.ts';
 export * from './codec/index.ts';
-export { tickOfMs } from './heat.ts';
+export { heatTickOf } from './heat.ts';
 
 export { PageIndex } from './page-index.ts';
 export { PageStore } from './page-store.ts';

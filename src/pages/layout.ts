@@ -1,4 +1,4 @@
-/** How a page's bookkeeping is packed (docs/format/page-store.md). Constants only. */
+/** How a page's bookkeeping is packed (docs/format/page-store.md). */
 
 /** `meta`: one Int32 a page. Bits 0-7 flags, 8-15 history, 16-31 stamp of the last rewrite (0: unknown). */
 export const STATE_MASK = 0b11;
@@ -21,6 +21,12 @@ export const HISTORY_SHIFT = 8;
 /** Dirty in the running iteration: bit 0 of the history. */
 export const DIRTY_NOW = 1 << HISTORY_SHIFT;
 export const HISTORY_MASK = 0xff << HISTORY_SHIFT;
+
+/** Dirty bits of the last 8 iterations, bit 0 the running one. */
+export function historyBits(word: number): number {
+  return (word >>> HISTORY_SHIFT) & 0xff;
+}
+
 export const STAMP_SHIFT = 16;
 export const LOW_HALF = 0xffff;
 /** Stamps run 1..65535. */

@@ -8,8 +8,8 @@ import {
   blendIntervalCode,
   codeLimitOfRate,
   HEAT_CLASS_OF_CODE,
+  heatTickOf,
   intervalCodeOfTicks,
-  tickOfMs,
 } from './heat.ts';
 
 export interface NaivePage {
@@ -215,7 +215,7 @@ export class NaiveIndex {
   }
 
   endIteration(nowMs: number): { dirty: number; outside: number } {
-    this.tick = Math.max(this.tick, tickOfMs(nowMs));
+    this.tick = Math.max(this.tick, heatTickOf(nowMs));
     this.firstTick ??= this.tick;
     for (const [index, page] of this.pages) if (page.recent) this.#closePage(index, page);
     if (this.hold.kind === 'dirty-again')

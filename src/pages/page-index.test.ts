@@ -3,7 +3,7 @@ import test from 'node:test';
 import fc from 'fast-check';
 import { Bitmap } from '../base/index.ts';
 import { type Hold, type Order, REWRITE_CLASSES } from '../vm/index.ts';
-import { HEAT_TICK_MS, tickOfMs } from './heat.ts';
+import { HEAT_TICK_MS, heatTickOf } from './heat.ts';
 import { STATE_HELD, STATE_NONE, STATE_QUEUED } from './layout.ts';
 import { NaiveIndex } from './naive-index.testing.ts';
 import { PageIndex } from './page-index.ts';
@@ -260,7 +260,7 @@ function story(hold: Hold, dirtyIn: readonly number[], iterations: number): stri
   endIteration(index, 1000);
   const states: string[] = [];
   for (let iteration = 1; iteration <= iterations; iteration++) {
-    if (dirtyIn.includes(iteration)) index.arrive(5, tickOfMs(iteration * 1000 + 500));
+    if (dirtyIn.includes(iteration)) index.arrive(5, heatTickOf(iteration * 1000 + 500));
     endIteration(index, (iteration + 1) * 1000);
     states.push(index.stateOf(5) === STATE_HELD ? 'held' : index.take(1, out) === 1 ? 'sent' : 'clean');
   }
@@ -298,7 +298,7 @@ test('the rewrite histogram puts a page in the class of its rate, and lets it fa
   const index = new PageIndex(PAGES);
   index.arrive(1, 0);
   endIteration(index, 1000);
-  for (let ms = 1000; ms < 9000; ms += 250) index.arrive(1, tickOfMs(ms));
+  for (let ms = 1000; ms < 9000; ms += 250) index.arrive(1, heatTickOf(ms));
   const classOf = (histogram: Float64Array) =>
     histogram.findIndex((pages) => pages >= 0.5) - REWRITE_CLASSES / 2;
   // 4 a second is the lower edge of class +2; ticks of 16 ms may round it just below.
@@ -322,7 +322,7 @@ test('held pages go coldest first, hottest last; spill takes the coldest', () =>
   endIteration(index, 1000);
   const everyMs = (page: number) => 300 * 2 ** ((page * 3) % 5);
   for (let ms = 1000; ms < 41_000; ms += 100) {
-    for (let page = 0; page < 40; page++) if (ms % everyMs(page) === 0) index.arrive(page, tickOfMs(ms));
+    for (let page = 0; page < 40; page++) if (ms % everyMs(page) === 0) index.arrive(page, heatTickOf(ms));
   }
   index.setHold({ kind: 'rate', perSecondMax: 0.01 });
   assert.equal(index.heldPages, 40);

@@ -1,8 +1,8 @@
 /**
  * What is known of every page without its content: dirty history, heat, membership in the hold set, and
- * where its newest copy waits. Executes the rules' `Hold` and `Order` values. The simulator runs this
- * same class. Not responsible for contents (page-store.ts), for deciding anything (src/strategy), or for
- * time: ticks are arguments.
+ * where its newest copy waits. The simulator runs this same class. Not responsible for contents
+ * (page-store.ts), for which pages a hold keeps back (hold-members.ts) or an order takes next
+ * (send-queue.ts), for deciding anything (src/strategy), or for time: ticks are arguments.
  */
 
 import { assert } from '../base/index.ts';
@@ -15,26 +15,17 @@ import {
   REWRITE_CLASSES,
   regionPagesOf,
 } from '../vm/index.ts';
-import { REWRITE_CLASS_OF_CODE, ratePerSecondOfCode, tickOfMs } from './heat.ts';
-import {
-  type CompiledHold,
-  compileHold,
-  entersNow,
-  HOLD_DIRTY_AGAIN,
-  HOLD_RATE,
-  HOLD_REGIONS,
-  HOLD_WINDOW,
-  memberAtEnd,
-  memberBetween,
-  sameHold,
-  sumOutside,
-} from './hold.ts';
+import { heatTickOf, REWRITE_CLASS_OF_CODE, ratePerSecondOfCode } from './heat.ts';
+import { entersNow, HOLD_DIRTY_AGAIN, HOLD_RATE, HOLD_REGIONS, HOLD_WINDOW } from './hold.ts';
+import { HoldMembers } from './hold-members.ts';
 import { IterationLog } from './iteration-log.ts';
+import { IterationTally } from './iteration-tally.ts';
 import { LayeredBitmap } from './layered-bitmap.ts';
 import {
   DIRTY_NOW,
   HISTORY_MASK,
   HISTORY_SHIFT,
+  historyBits,
   MEMBER,
   type PageState,
   SEEN,
@@ -67,14 +58,11 @@ export class PageIndex {
   readonly #recent: LayeredBitmap;
   readonly #log = new IterationLog();
   readonly #regionShift: number;
-  #regionHistogram: Uint32Array;
-  #hold: CompiledHold;
-  #stopAndCopy = false;
+  readonly #tally: IterationTally;
+  readonly #members: HoldMembers;
   readonly #prices = new Prices(RAW_PAGE_BYTES);
 
   #firstPassDone = false;
-  #dirtyPages = 0;
-  #dirtyOutsideHoldPages = 0;
   #spilledPages = 0;
 
   constructor(pageCount: number) {
@@ -88,8 +76,15 @@ export class PageIndex {
     this.#heatBytes = heat.byteLength;
     this.#queue = new SendQueue(this.#meta, heat, this.#regionShift, this.regionCount);
     this.#recent = new LayeredBitmap(pageCount);
-    this.#regionHistogram = new Uint32Array(this.regionCount);
-    this.#hold = compileHold({ kind: 'none' }, this.regionCount);
+    this.#tally = new IterationTally(this.regionCount);
+    this.#members = new HoldMembers({
+      meta: this.#meta,
+      heat: this.#heat,
+      queue: this.#queue,
+      recent: this.#recent,
+      tally: this.#tally,
+      regionPages: this.regionPages,
+    });
   }
 
   static bytesFor(pageCount: number): number {
@@ -103,11 +98,12 @@ export class PageIndex {
 
   /**
    * The newest copy of a page came out of QEMU's stream. During the first pass that says nothing about
-   * dirtying; after it the page counts as dirty in the running iteration. `tick` (tickOfMs) must not go back.
+   * dirtying; after it the page counts as dirty in the running iteration. `heatTick` (heatTickOf) must not go
+   * back.
    */
-  arrive(pageIndex: number, tick: number, zero = false): void {
+  arrive(pageIndex: number, heatTick: number, zero = false): void {
     assert(pageIndex < this.pageCount, 'the page lies in the layout');
-    this.#heat.advance(tick);
+    this.#heat.advance(heatTick);
     let word = this.#meta[pageIndex]!;
     let first: boolean;
     if (this.#firstPassDone) {
@@ -117,30 +113,26 @@ export class PageIndex {
     } else first = (word & SEEN) === 0;
     if ((word & SEEN) === 0) this.#queue.noteFirst(pageIndex);
     word |= SEEN;
+    const tally = this.#tally;
     if (first) {
-      this.#dirtyPages++;
-      this.#regionHistogram[pageIndex >>> this.#regionShift]!++;
+      tally.dirtyPages++;
+      tally.regionHistogram[pageIndex >>> this.#regionShift]!++;
     }
     const wasMember = word & MEMBER;
-    const hold = this.#hold;
+    const { hold, stopAndCopy } = this.#members;
     let held = false;
     let outside = true;
     if (hold.kind === HOLD_WINDOW || hold.kind === HOLD_RATE) {
       if (entersNow(hold, historyBits(word), this.#heat.codeOf(pageIndex))) word |= MEMBER;
       held = (word & MEMBER) !== 0;
       outside = !held;
-      if (!first && held && wasMember === 0) this.#dirtyOutsideHoldPages--;
+      if (!first && held && wasMember === 0) tally.dirtyOutsideHoldPages--;
     } else if (hold.kind === HOLD_REGIONS) {
-      held = this.#inHeldRegion(pageIndex);
+      held = this.#members.inHeldRegion(pageIndex);
       outside = !held;
     } else if (hold.kind === HOLD_DIRTY_AGAIN) held = (word & STATE_MASK) !== STATE_NONE;
-    if (first && outside) this.#dirtyOutsideHoldPages++;
-    this.#queue.place(pageIndex, word, held && !this.#stopAndCopy ? STATE_HELD : STATE_QUEUED, zero ? 1 : 0);
-  }
-
-  #inHeldRegion(pageIndex: number): boolean {
-    if (this.#hold.regions[pageIndex >>> this.#regionShift] === 0) return false;
-    return !this.#hold.onlyRewritten || this.#heat.wasRewritten(pageIndex);
+    if (first && outside) tally.dirtyOutsideHoldPages++;
+    this.#queue.place(pageIndex, word, held && !stopAndCopy ? STATE_HELD : STATE_QUEUED, zero ? 1 : 0);
   }
 
   /**
@@ -177,7 +169,7 @@ export class PageIndex {
    * attempt was given up.
    */
   setStopAndCopy(on: boolean): void {
-    this.#stopAndCopy = on;
+    this.#members.stopAndCopy = on;
     this.#queue.restartHeldWalk();
   }
 
@@ -210,46 +202,7 @@ export class PageIndex {
    * to the queue.
    */
   setHold(hold: Hold): void {
-    const before = this.#hold;
-    const after = compileHold(hold, this.regionCount);
-    if (sameHold(before, after)) return;
-    this.#hold = after;
-    const marked = after.kind === HOLD_WINDOW || after.kind === HOLD_RATE;
-    let outside = 0;
-    for (let page = this.#recent.next(0); page >= 0; page = this.#recent.next(page + 1)) {
-      const word = this.#meta[page]!;
-      const was = after.kind === before.kind && (word & MEMBER) !== 0;
-      const member =
-        marked && memberBetween(after, historyBits(word), this.#heat.effectiveCode(page, word), was);
-      this.#meta[page] = member ? word | MEMBER : word & ~MEMBER;
-      if (member && !was && (word & STATE_MASK) === STATE_QUEUED) this.#holdBack(page);
-      if (!member && (word & DIRTY_NOW) !== 0) outside++;
-    }
-    for (let page = this.#queue.nextHeld(0); page >= 0; page = this.#queue.nextHeld(page + 1)) {
-      if (!this.isMember(page)) this.#queue.move(page, STATE_QUEUED);
-    }
-    if (after.kind === HOLD_REGIONS) this.#holdRegions(before, after);
-    // In the first pass nothing is dirty yet: the seen pages count, which only regions can hold.
-    if (after.kind === HOLD_REGIONS && (this.#firstPassDone || !after.onlyRewritten)) {
-      this.#dirtyOutsideHoldPages = sumOutside(after.regions, this.#regionHistogram);
-    } else this.#dirtyOutsideHoldPages = this.#firstPassDone ? outside : this.#dirtyPages;
-    this.#queue.restartHeldWalk();
-  }
-
-  #holdBack(page: number): void {
-    if (!this.#stopAndCopy) this.#queue.move(page, STATE_HELD);
-  }
-
-  #holdRegions(before: CompiledHold, after: CompiledHold): void {
-    for (let region = 0; region < this.regionCount; region++) {
-      const isNew = before.regions[region] === 0 || before.onlyRewritten !== after.onlyRewritten;
-      if (after.regions[region] === 0 || !isNew) continue;
-      const end = (region + 1) * this.regionPages;
-      let page = this.#queue.nextQueued(region * this.regionPages, end);
-      for (; page >= 0; page = this.#queue.nextQueued(page + 1, end)) {
-        if (this.#inHeldRegion(page)) this.#holdBack(page);
-      }
-    }
+    this.#members.set(hold, this.#firstPassDone);
   }
 
   /**
@@ -257,29 +210,27 @@ export class PageIndex {
    * the pages dirtied lately.
    */
   endIteration(end: IterationEnd): IterationStats {
-    this.#heat.advance(Math.max(this.#heat.tick, tickOfMs(end.nowMs)));
+    this.#heat.advance(Math.max(this.#heat.tick, heatTickOf(end.nowMs)));
     this.#heat.ageCooled(end.nowMs - this.#log.startMs);
     const rewriteHistogram = new Float64Array(REWRITE_CLASSES);
     for (let page = this.#recent.next(0); page >= 0; page = this.#recent.next(page + 1)) {
       this.#closePage(page, rewriteHistogram);
     }
     this.#heat.addCooledTo(rewriteHistogram);
-    if (this.#hold.kind === HOLD_DIRTY_AGAIN) this.releaseHeld();
+    if (this.#members.hold.kind === HOLD_DIRTY_AGAIN) this.releaseHeld();
     const stats: IterationStats = {
       ...this.#log.end(end.nowMs, this.#queue.sentPages, this.#queue.resentPages),
       passes: end.passes,
-      dirtyPages: this.#dirtyPages,
-      dirtyOutsideHoldPages: this.#dirtyOutsideHoldPages,
+      dirtyPages: this.#tally.dirtyPages,
+      dirtyOutsideHoldPages: this.#tally.dirtyOutsideHoldPages,
       backlog: this.backlog(),
       bandwidthBytesPerSecond: end.bandwidthBytesPerSecond,
       rewriteHistogram,
-      regionHistogram: this.#regionHistogram,
+      regionHistogram: this.#tally.regionHistogram,
       regionPages: this.regionPages,
     };
     this.#firstPassDone = true;
-    this.#dirtyPages = 0;
-    this.#dirtyOutsideHoldPages = 0;
-    this.#regionHistogram = new Uint32Array(this.regionCount);
+    this.#tally.restart();
     this.#queue.restartHeldWalk();
     return stats;
   }
@@ -289,7 +240,7 @@ export class PageIndex {
     let word = this.#meta[page]!;
     const history = historyBits(word);
     const code = this.#heat.effectiveCode(page, word);
-    word = this.#reevaluate(page, word, code);
+    word = this.#members.reevaluate(page, word, code);
     const cools = history === 0 && (word & MEMBER) === 0;
     if (cools) {
       this.#recent.delete(page);
@@ -301,20 +252,6 @@ export class PageIndex {
     }
     this.#meta[page] = word;
     if ((word & STATE_MASK) === STATE_QUEUED) this.#queue.reclass(page, code);
-  }
-
-  #reevaluate(page: number, word: number, code: number): number {
-    const kind = this.#hold.kind;
-    if (kind !== HOLD_WINDOW && kind !== HOLD_RATE) return word;
-    const was = (word & MEMBER) !== 0;
-    const member = memberAtEnd(this.#hold, historyBits(word), code, was);
-    if (member === was) return word;
-    if ((word & DIRTY_NOW) !== 0) this.#dirtyOutsideHoldPages += member ? -1 : 1;
-    this.#meta[page] = word ^ MEMBER;
-    const state = word & STATE_MASK;
-    if (member && state === STATE_QUEUED) this.#holdBack(page);
-    else if (!member && state === STATE_HELD) this.#queue.move(page, STATE_QUEUED);
-    return this.#meta[page]!;
   }
 
   /** What waits, as it would go over the link. */
@@ -329,8 +266,8 @@ export class PageIndex {
   snapshot(): IndexSnapshot {
     return {
       backlog: this.backlog(),
-      dirtyPages: this.#firstPassDone ? this.#dirtyPages : 0,
-      dirtyOutsideHoldPages: this.#firstPassDone ? this.#dirtyOutsideHoldPages : 0,
+      dirtyPages: this.#firstPassDone ? this.#tally.dirtyPages : 0,
+      dirtyOutsideHoldPages: this.#firstPassDone ? this.#tally.dirtyOutsideHoldPages : 0,
       deltaPageBytes: this.#prices.deltaBytes,
       writtenPageBytes: this.#prices.writtenPageBytes(this.#neverSentPages / this.pageCount),
       sentPages: this.#queue.sentPages,
@@ -376,10 +313,7 @@ export class PageIndex {
 
   /** In the set that the hold in force keeps back (for dirty-again: held right now). */
   isMember(pageIndex: number): boolean {
-    const word = this.#meta[pageIndex]!;
-    if (this.#hold.kind === HOLD_REGIONS) return this.#inHeldRegion(pageIndex);
-    if (this.#hold.kind === HOLD_DIRTY_AGAIN) return (word & STATE_MASK) === STATE_HELD;
-    return (word & MEMBER) !== 0;
+    return this.#members.has(pageIndex);
   }
 
   /** Dirty bits of the last 8 iterations, bit 0 the running one. */
@@ -401,8 +335,4 @@ export class PageIndex {
   modificationsOf(pageIndex: number): number {
     return this.#heat.modificationsOf(pageIndex);
   }
-}
-
-function historyBits(word: number): number {
-  return (word >>> HISTORY_SHIFT) & 0xff;
 }

@@ -88,11 +88,11 @@ export class PageStore {
   }
 
   /**
-   * The newest copy of a page: PAGE_SIZE_BYTES of `source` from `offset`. Give a Buffer where there
-   * is one, it copies without a view. Errors: GATEWAY_MEMORY when there is no room, which
-   * back-pressure by `roomPages` prevents.
+   * The newest copy of a page, at `heatTick` (heatTickOf): PAGE_SIZE_BYTES of `source` from `offset`. Give
+   * a Buffer where there is one, it copies without a view. Errors: GATEWAY_MEMORY when there is no room,
+   * which back-pressure by `roomPages` prevents.
    */
-  put(pageIndex: number, tick: number, source: Uint8Array, offset: number): void {
+  put(pageIndex: number, heatTick: number, source: Uint8Array, offset: number): void {
     assert(pageIndex < this.index.pageCount, 'the page lies in the layout');
     assert(offset >= 0 && offset + PAGE_SIZE_BYTES <= source.length, 'a whole page is given');
     let slot = this.#slots[pageIndex]!;
@@ -105,13 +105,13 @@ export class PageStore {
     if (source instanceof Buffer) source.copy(target, at, offset, offset + PAGE_SIZE_BYTES);
     else target.set(source.subarray(offset, offset + PAGE_SIZE_BYTES), at);
     this.#arrivedPages++;
-    this.index.arrive(pageIndex, tick, false);
+    this.index.arrive(pageIndex, heatTick, false);
   }
 
   /** The newest copy is all zeros: it takes no slot. */
-  putZero(pageIndex: number, tick: number): void {
+  putZero(pageIndex: number, heatTick: number): void {
     this.#arrivedPages++;
-    this.index.arrive(pageIndex, tick, true);
+    this.index.arrive(pageIndex, heatTick, true);
     this.release(pageIndex);
   }
 

@@ -6,11 +6,9 @@
 import { errorMessage, GodwitError, systemClock } from '../base/index.ts';
 import { DestinationGateway, LOAD_TIMEOUT_MS } from '../gateway/index.ts';
 import { Link, type LinkEvent, type Transport } from '../link/index.ts';
-import { BATCH_FORMAT } from '../pages/index.ts';
 import { findSocketPlace, processOfThread, SocketFolder } from '../qmp/index.ts';
 import type { ReceiveEvent, ReceiveHello, ReceiveRequest } from '../remote/index.ts';
-import { LINK_SILENCE_MS_MAX } from '../remote/index.ts';
-import { PAGE_SIZE_BYTES } from '../vm/index.ts';
+import { linkTerms } from '../remote/index.ts';
 
 const INCOMING = 'incoming.sock';
 
@@ -91,12 +89,7 @@ export class Receiver {
     const link = new Link({
       migrationId: Buffer.from(hello.migrationId, 'hex'),
       laneCount: hello.lanes,
-      capabilities: {
-        role: 'destination',
-        codecMask: 1 << (BATCH_FORMAT - 1),
-        pageSizeBytes: PAGE_SIZE_BYTES,
-      },
-      limits: { linkTimeoutMs: hello.linkTimeoutMs, silenceMsMax: LINK_SILENCE_MS_MAX },
+      ...linkTerms('destination', hello.linkTimeoutMs),
       onMessage: (message, lane) => gateway.onMessage(message, lane),
       onEvent: (event) => progress.onState(linkText(event)),
     });

@@ -16,11 +16,9 @@ import {
   type SocketAddress,
   tlsDial,
 } from '../link/index.ts';
-import { BATCH_FORMAT } from '../pages/index.ts';
-import { PAGE_SIZE_BYTES } from '../vm/index.ts';
 import { childChannel, type FarChannel, FarEvents, streamChannel } from './channel.ts';
 import type { Forward } from './forward.ts';
-import { LINK_SILENCE_MS_MAX } from './limits.ts';
+import { linkTerms } from './link-terms.ts';
 import { type ListenerReach, listenerDial, listenerName, openFar } from './listener.ts';
 import type { ReceiveHello } from './messages.ts';
 import { farCommand, forwardSocket, type ReachSpec, resolvedHost, startFar } from './reach.ts';
@@ -86,18 +84,15 @@ export class FarSide {
     try {
       const listening = await events.wait('listening', signal, FAR_TIMEOUT_MS);
       const { dial, forward } =
-        listener == null ? await keyedWay(options, listening.port, key!, signal) : openWay(listener, options);
+        listener == null
+          ? await keyedDataPath(options, listening.port, key!, signal)
+          : listenerDataPath(listener, options);
       undo.push(() => forward?.close());
       const receiver: { onMessage: (message: Message) => void } = { onMessage: () => undefined };
       const link = new Link({
         migrationId,
         laneCount: options.connections,
-        capabilities: {
-          role: 'source',
-          codecMask: 1 << (BATCH_FORMAT - 1),
-          pageSizeBytes: PAGE_SIZE_BYTES,
-        },
-        limits: { linkTimeoutMs: options.linkTimeoutMs, silenceMsMax: LINK_SILENCE_MS_MAX },
+        ...linkTerms('source', options.linkTimeoutMs),
         onMessage: (message) => receiver.onMessage(message),
         onEvent: options.onEvent,
       });
@@ -153,7 +148,10 @@ async function openChannel(
 }
 
 /** Data goes where the channel went. */
-function openWay(listener: ListenerReach, { onNote }: FarSideOptions): { dial: Dial; forward: null } {
+function listenerDataPath(
+  listener: ListenerReach,
+  { onNote }: FarSideOptions,
+): { dial: Dial; forward: null } {
   if (listener.tls === null)
     onNote(`the guest's memory crosses the network to ${listenerName(listener)} in clear`);
   return { dial: listenerDial(listener), forward: null };
@@ -176,7 +174,7 @@ function impatient(dial: Dial): Dial {
 }
 
 /** Straight to the data address where it answers, else through ssh itself. */
-async function keyedWay(
+async function keyedDataPath(
   options: FarSideOptions,
   port: number,
   key: Buffer,

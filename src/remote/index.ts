@@ -1,8 +1,8 @@
 export { farProcessIdentity, isFarProcessAlive } from './far-process.ts';
 export { FarSide, parseDataAddress } from './far-side.ts';
 export type { Forward } from './forward.ts';
-export { LINK_SILENCE_MS_MAX } from './limits.ts';
 export { joinSocket, LineStream, NoLine } from './line-stream.ts';
+export { linkTerms } from './link-terms.ts';
 export { type ListenerReach, listenerName, sayEnded } from './listener.ts';
 export {
   LineCutter,

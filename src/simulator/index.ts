@@ -7,7 +7,7 @@ export { axesOf, type Picture, picture } from './picture.ts';
 export { variantsOf } from './ranges.ts';
 export { appendRecord, recordsCsv, resumeRecords } from './results.ts';
 export { simulate } from './run.ts';
-export { groupBy, type SummaryRow, summarize } from './summary.ts';
+export { groupBy, SUMMARY_FIGURES, type SummaryRow, summarize } from './summary.ts';
 export { sweep } from './sweep.ts';
 export {
   checkTask,

@@ -1,19 +1,19 @@
 /** A sweep as one self-contained HTML page: tables and plots, no script, nothing loaded. Pure. */
 
-import { formatBytes, formatMs, formatPercent, quantile } from '../base/index.ts';
-import { DOWNTIME_WEIGHT } from '../strategy/index.ts';
-import { groupBy, type SummaryRow, summarize } from './summary.ts';
+import { formatMs, formatPercent, quantile } from '../base/index.ts';
 import {
+  type BoundLine,
   type BoxRow,
   boxes,
   escapeText,
-  type Line,
   type Look,
   lookOf,
   type Point,
   scatter,
   swatch,
-} from './svg.ts';
+} from '../plot/index.ts';
+import { DOWNTIME_WEIGHT } from '../strategy/index.ts';
+import { groupBy, SUMMARY_FIGURES, type SummaryRow, summarize } from './summary.ts';
 import type { TaskResult } from './task.ts';
 
 export interface SweepPage {
@@ -78,10 +78,10 @@ function pointsOf(
   return [...single, ...medians];
 }
 
-function boundsOf(rows: readonly SummaryRow[]): Line[] {
+function boundsOf(rows: readonly SummaryRow[]): BoundLine[] {
   const total = leastOf(rows.map((row) => row.totalMigrationTimeMsMin));
   const downtime = leastOf(rows.map((row) => row.downtimeMsMin));
-  const lines: Line[] = [];
+  const lines: BoundLine[] = [];
   if (total !== null) lines.push({ axis: 'x', at: total, title: `total time at least ${formatMs(total)}` });
   if (downtime !== null)
     lines.push({ axis: 'y', at: downtime, title: `downtime at least ${formatMs(downtime)}` });
@@ -95,16 +95,9 @@ function leastOf(bounds: readonly (number | null)[]): number | null {
 }
 
 function tableOf(rows: readonly SummaryRow[], looks: ReadonlyMap<string, Look>): string {
-  const head = ['strategy', 'success', 'total time', 'downtime', 'data', 'regret', 'p95'];
+  const head = ['strategy', ...SUMMARY_FIGURES.map(({ title }) => title)];
   const body = rows.map((row) => {
-    const cells = [
-      formatPercent(row.successRate),
-      known(row.totalMigrationTimeMs, formatMs),
-      known(row.downtimeMs, formatMs),
-      known(row.transferredBytes, formatBytes),
-      known(row.regret, formatPercent),
-      known(row.regretP95, formatPercent),
-    ];
+    const cells = SUMMARY_FIGURES.map((figure) => figure.of(row) ?? '\u2013');
     const mark = swatch(looks.get(row.strategy)!);
     const title = row.reasons[0] === undefined ? '' : ` title="${escapeText(row.reasons[0])}"`;
     return `<tr${title}><th>${mark}${escapeText(row.strategy)}</th>${cells.map((cell) => `<td>${escapeText(cell)}</td>`).join('')}</tr>`;
@@ -122,11 +115,7 @@ function regretSection(results: readonly TaskResult[], looks: ReadonlyMap<string
   if (rows.length === 0) return '';
   const highest = Math.max(...rows.map(({ quantiles }) => quantiles[4]));
   const most = Math.min(1, Math.max(0.1, Math.ceil(highest * 10) / 10));
-  return `<section><h2>Regret</h2><p class="about">Cost over the best moment to stop on the same run, less one; cost is total time, and ${DOWNTIME_WEIGHT} times the downtime beyond the limit. Boxes: quartiles; lines: 5 to 95 %.</p><div class="plot">${boxes(rows, most, formatPercent)}</div></section>`;
-}
-
-function known(value: number | null, format: (value: number) => string): string {
-  return value === null ? '\u2013' : format(value);
+  return `<section><h2>Regret</h2><p class="about">Cost over the best moment to stop on the same run, less one; cost is total time, and ${DOWNTIME_WEIGHT} times the downtime beyond the limit. Boxes: quartiles; lines: 5 to 95 %.</p><div class="plot">${boxes(rows, { title: 'regret', most, format: formatPercent })}</div></section>`;
 }
 
 const STYLE = `

@@ -5,7 +5,20 @@
  */
 
 import { formatBytes, formatMs } from '../base/index.ts';
-import { escapeText } from './svg.ts';
+import {
+  element,
+  escapeText,
+  group,
+  hint,
+  line,
+  linearScale,
+  polyline,
+  rectangle,
+  type Scale,
+  svgFile,
+  text,
+  ticksOf,
+} from '../plot/index.ts';
 import type { Sample } from './timeline.ts';
 
 export interface Picture {
@@ -71,31 +84,53 @@ const LAYERS = [
 ] as const;
 const SENT_COLOUR = '#24343d';
 const STOPPED_COLOUR = '#24343d';
+const TEXT_COLOUR = '#46505c';
+const TITLE_COLOUR = '#2b3a42';
 
-type Scale = (value: number) => number;
+/** The plot's own places: time along, bytes up. */
+interface Plot {
+  readonly x: Scale;
+  readonly lacking: Scale;
+  readonly sent: Scale;
+}
 
 export function picture(run: Picture, axes: PictureAxes): string {
-  const x = (ms: number) =>
-    LEFT + (Math.min(ms, axes.durationMsMax) / axes.durationMsMax) * (WIDTH - LEFT - RIGHT);
-  const y = heightOf(axes.lackingBytesMax);
-  const ySent = heightOf(axes.sentBytesMax);
+  const plot: Plot = {
+    x: capped(axes.durationMsMax, linearScale(0, axes.durationMsMax, LEFT, WIDTH - RIGHT)),
+    lacking: heightOf(axes.lackingBytesMax),
+    sent: heightOf(axes.sentBytesMax),
+  };
   const samples = thinned(run.samples, axes.durationMsMax);
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="Helvetica,Arial,sans-serif" font-size="11" role="img" aria-label="${escapeText(`${run.title}: ${outcomeOf(run)}`)}">
-<rect width="${WIDTH}" height="${HEIGHT}" fill="#fbfaf7"/>
-<text x="${LEFT}" y="18" font-size="14" font-weight="bold" fill="#2b3a42">${escapeText(run.title)}</text>
-<text x="${WIDTH - 16}" y="18" text-anchor="end" fill="#2b3a42">${escapeText(firstClause(outcomeOf(run)))}</text>
-${legend()}
-${grid(axes, x, y, ySent)}
-${areas(samples, x, y)}
-${stopMark(run, axes, x)}
-<path d="${lineOf(samples.map(({ atMs, sentBytes }) => [x(atMs), ySent(sentBytes)]))}" fill="none" stroke="${SENT_COLOUR}" stroke-width="1.6"/>
-</svg>
-`;
+  const sent = polyline(samples.map(({ atMs, sentBytes }) => [plot.x(atMs), plot.sent(sentBytes)]));
+  const outcome = outcomeOf(run);
+  const look = {
+    title: `${run.title}: ${outcome}`,
+    paper: '#fbfaf7',
+    fontFamily: 'Helvetica,Arial,sans-serif',
+    fontSize: 11,
+  };
+  return svgFile(WIDTH, HEIGHT, look, [
+    text(LEFT, 18, run.title, { 'font-size': 14, 'font-weight': 'bold', fill: TITLE_COLOUR }),
+    text(WIDTH - 16, 18, firstClause(outcome), { ...END, fill: TITLE_COLOUR }),
+    legend(),
+    grid(axes, plot),
+    ...areas(samples, plot),
+    ...stopMark(run, axes, plot),
+    element('path', { d: sent, fill: 'none', stroke: SENT_COLOUR, 'stroke-width': 1.6 }),
+  ]);
+}
+
+const END = { 'text-anchor': 'end' };
+const MIDDLE = { 'text-anchor': 'middle' };
+
+/** What lies beyond the axis is drawn at its end. */
+function capped(most: number, scale: Scale): Scale {
+  return (value) => scale(Math.min(value, most));
 }
 
 /** From bytes to a height in the plot. */
 function heightOf(bytesMax: number): Scale {
-  return (bytes) => HEIGHT - BOTTOM - (Math.min(bytes, bytesMax) / bytesMax) * (HEIGHT - TOP - BOTTOM);
+  return capped(bytesMax, linearScale(0, bytesMax, HEIGHT - BOTTOM, TOP));
 }
 
 function outcomeOf({ totalMigrationTimeMs, downtimeMs, samples, reason }: Picture): string {
@@ -123,87 +158,77 @@ function thinned(samples: readonly Sample[], durationMsMax: number): Sample[] {
   return kept;
 }
 
-function areas(samples: readonly Sample[], x: Scale, y: Scale): string {
+function areas(samples: readonly Sample[], { x, lacking }: Plot): string[] {
   let below = samples.map(() => 0);
-  return LAYERS.map(({ name, colour, of }) => {
+  return LAYERS.flatMap(({ name, colour, of }) => {
     const above = samples.map((sample, index) => below[index]! + of(sample));
-    const upper = samples.map(({ atMs }, index) => [x(atMs), y(above[index]!)] as const);
-    const lower = samples.map(({ atMs }, index) => [x(atMs), y(below[index]!)] as const).reverse();
+    const upper = samples.map(({ atMs }, index) => [x(atMs), lacking(above[index]!)] as const);
+    const lower = samples.map(({ atMs }, index) => [x(atMs), lacking(below[index]!)] as const).reverse();
     const empty = above.every((bytes, index) => bytes === below[index]);
     below = above;
-    return empty
-      ? ''
-      : `<path d="${lineOf([...upper, ...lower])}Z" fill="${colour}"><title>${name}</title></path>`;
-  })
-    .filter((path) => path !== '')
-    .join('\n');
+    if (empty) return [];
+    return [element('path', { d: `${polyline([...upper, ...lower])}Z`, fill: colour }, hint(name))];
+  });
 }
 
-function lineOf(points: readonly (readonly [number, number])[]): string {
-  return points.map(([x, y], index) => `${index === 0 ? 'M' : 'L'}${x.toFixed(1)} ${y.toFixed(1)}`).join('');
-}
-
-function stopMark({ stoppedAtMs, downtimeMs }: Picture, { durationMsMax }: PictureAxes, x: Scale): string {
-  if (stoppedAtMs === null || stoppedAtMs >= durationMsMax) return '';
+function stopMark(
+  { stoppedAtMs, downtimeMs }: Picture,
+  { durationMsMax }: PictureAxes,
+  { x }: Plot,
+): string[] {
+  if (stoppedAtMs === null || stoppedAtMs >= durationMsMax) return [];
   const from = x(stoppedAtMs);
   const width = Math.max(1.5, x(stoppedAtMs + (downtimeMs ?? 0)) - from);
-  const height = HEIGHT - TOP - BOTTOM;
+  const bottom = HEIGHT - BOTTOM;
   // The label stands behind the band where there is room, else before it.
   const fits = from + width + 70 < WIDTH - RIGHT;
-  const at = fits ? `x="${(from + width + 5).toFixed(1)}"` : `x="${(from - 5).toFixed(1)}" text-anchor="end"`;
-  return `<rect x="${from.toFixed(1)}" y="${TOP}" width="${width.toFixed(1)}" height="${height}" fill="${STOPPED_COLOUR}" fill-opacity="0.16"/>
-<line x1="${from.toFixed(1)}" x2="${from.toFixed(1)}" y1="${TOP}" y2="${TOP + height}" stroke="${STOPPED_COLOUR}" stroke-dasharray="4 3"/>
-<text ${at} y="${TOP + 12}" fill="${STOPPED_COLOUR}">VM stopped</text>`;
+  const label = { fill: STOPPED_COLOUR, ...(fits ? {} : END) };
+  return [
+    rectangle(from, TOP, width, bottom - TOP, { fill: STOPPED_COLOUR, 'fill-opacity': 0.16 }),
+    line(from, TOP, from, bottom, { stroke: STOPPED_COLOUR, 'stroke-dasharray': '4 3' }),
+    text(fits ? from + width + 5 : from - 5, TOP + 12, 'VM stopped', label),
+  ];
 }
 
 function legend(): string {
   let x = LEFT;
   const entries = LAYERS.map(({ name, colour }) => {
-    const entry = `<rect x="${x}" y="26" width="10" height="10" fill="${colour}"/><text x="${x + 14}" y="35">${name}</text>`;
+    const entry = rectangle(x, 26, 10, 10, { fill: colour }) + text(x + 14, 35, name);
     x += 32 + 6 * name.length;
     return entry;
   });
-  const sent = `<line x1="${x}" x2="${x + 14}" y1="31" y2="31" stroke="${SENT_COLOUR}" stroke-width="1.6"/><text x="${x + 18}" y="35">sent so far</text>`;
-  return `<g fill="#46505c">${[...entries, sent].join('')}</g>`;
-}
-
-const STEPS = [1, 2, 5];
-const TICKS_MAX = 6;
-
-/** Round steps, at most six. */
-function ticksOf(most: number): number[] {
-  let step = 10 ** Math.floor(Math.log10(most / TICKS_MAX));
-  for (const factor of [...STEPS, 10]) {
-    if (most / (step * factor) <= TICKS_MAX) {
-      step *= factor;
-      break;
-    }
-  }
-  return Array.from({ length: Math.floor(most / step + 1e-9) + 1 }, (_, index) => index * step);
+  const sent = line(x, 31, x + 14, 31, { stroke: SENT_COLOUR, 'stroke-width': 1.6 });
+  return group({ fill: TEXT_COLOUR }, [...entries, sent, text(x + 18, 35, 'sent so far')]);
 }
 
 const MB = 1e6;
 
-function grid(
-  { durationMsMax, lackingBytesMax, sentBytesMax }: PictureAxes,
-  x: Scale,
-  y: Scale,
-  ySent: Scale,
-): string {
+function grid({ durationMsMax, lackingBytesMax, sentBytesMax }: PictureAxes, plot: Plot): string {
   const bottom = HEIGHT - BOTTOM;
-  const middle = (TOP + bottom) / 2;
-  const times = ticksOf(durationMsMax / 1000).map((seconds) => {
-    const at = x(seconds * 1000).toFixed(1);
-    return `<text x="${at}" y="${bottom + 15}" text-anchor="middle">${Number(seconds.toFixed(6))}</text>`;
+  const right = WIDTH - RIGHT;
+  const times = ticksOf(0, durationMsMax / 1000).map((seconds) =>
+    text(plot.x(seconds * 1000), bottom + 15, String(seconds), MIDDLE),
+  );
+  const sizes = ticksOf(0, lackingBytesMax / MB).map((megabytes) => {
+    const at = plot.lacking(megabytes * MB);
+    return line(LEFT, at, right, at, { stroke: '#e2e0d9' }) + text(LEFT - 6, at + 4, String(megabytes), END);
   });
-  const sizes = ticksOf(lackingBytesMax / MB).map((megabytes) => {
-    const at = y(megabytes * MB).toFixed(1);
-    return `<line x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${at}" y2="${at}" stroke="#e2e0d9"/><text x="${LEFT - 6}" y="${Number(at) + 4}" text-anchor="end">${Number(megabytes.toFixed(6))}</text>`;
+  const sent = ticksOf(0, sentBytesMax / MB).map((megabytes) => {
+    const at = plot.sent(megabytes * MB);
+    return (
+      line(right, at, right + 4, at, { stroke: TEXT_COLOUR }) + text(right + 7, at + 4, String(megabytes))
+    );
   });
-  const sent = ticksOf(sentBytesMax / MB).map((megabytes) => {
-    const at = ySent(megabytes * MB).toFixed(1);
-    return `<line x1="${WIDTH - RIGHT}" x2="${WIDTH - RIGHT + 4}" y1="${at}" y2="${at}" stroke="#46505c"/><text x="${WIDTH - RIGHT + 7}" y="${Number(at) + 4}">${Number(megabytes.toFixed(6))}</text>`;
-  });
-  const names = `<text x="${(LEFT + WIDTH - RIGHT) / 2}" y="${HEIGHT - 5}" text-anchor="middle">seconds since the migration began</text><text transform="translate(14 ${middle}) rotate(-90)" text-anchor="middle">MB lacking</text><text transform="translate(${WIDTH - 6} ${middle}) rotate(-90)" text-anchor="middle">MB sent</text>`;
-  return `<g fill="#46505c">${[...sizes, ...sent, ...times, names].join('')}</g>`;
+  const names = [
+    text((LEFT + right) / 2, HEIGHT - 5, 'seconds since the migration began', MIDDLE),
+    upright(14, 'MB lacking'),
+    upright(WIDTH - 6, 'MB sent'),
+  ];
+  return group({ fill: TEXT_COLOUR }, [...sizes, ...sent, ...times, ...names]);
+}
+
+/** Beside the plot, read from below. */
+function upright(x: number, words: string): string {
+  const transform = `translate(${x} ${(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)`;
+  return element('text', { transform, ...MIDDLE }, escapeText(words));
 }

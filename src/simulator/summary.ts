@@ -3,7 +3,7 @@
  * Pure.
  */
 
-import { median, quantile } from '../base/index.ts';
+import { formatBytes, formatMs, formatPercent, median, quantile } from '../base/index.ts';
 import type { TaskResult } from './task.ts';
 
 /** Medians over the runs that completed; null where none did. */
@@ -24,6 +24,23 @@ export interface SummaryRow {
   readonly transferredBytesMin: number | null;
   /** Why runs failed, the most frequent reason first. */
   readonly reasons: readonly string[];
+}
+
+/** What a table of rows shows beside the strategy. null: not known. */
+export const SUMMARY_FIGURES: readonly {
+  readonly title: string;
+  readonly of: (row: SummaryRow) => string | null;
+}[] = [
+  { title: 'success', of: (row) => formatPercent(row.successRate) },
+  { title: 'total time', of: (row) => known(row.totalMigrationTimeMs, formatMs) },
+  { title: 'downtime', of: (row) => known(row.downtimeMs, formatMs) },
+  { title: 'data', of: (row) => known(row.transferredBytes, formatBytes) },
+  { title: 'regret', of: (row) => known(row.regret, formatPercent) },
+  { title: 'p95', of: (row) => known(row.regretP95, formatPercent) },
+];
+
+function known(value: number | null, format: (value: number) => string): string | null {
+  return value === null ? null : format(value);
 }
 
 export function summarize(results: readonly TaskResult[], strategy: string): SummaryRow {

@@ -5,8 +5,8 @@
  * Not responsible for asking the engine (driver.ts), nor for judging the end (run.ts).
  */
 
-import { assert } from '../base/index.ts';
-import { PageIndex, tickOfMs } from '../pages/index.ts';
+import { assert, smoothed } from '../base/index.ts';
+import { heatTickOf, PageIndex } from '../pages/index.ts';
 import { STEP_MS } from '../trace/index.ts';
 import { PAGE_SIZE_BYTES, type Snapshot } from '../vm/index.ts';
 import { bytesOfStale, type Coding, codingOf } from './coding.ts';
@@ -160,10 +160,10 @@ export class World {
       most === Number.POSITIVE_INFINITY ? 0 : this.index.backlog().queuedBytes / this.coding.wholeBytes;
     const room = Math.min(this.#slotsMax - this.#waitingPages, Math.floor(most - queued));
     const count = this.ledger.take(Math.min(pages, room), this.#batch);
-    const tick = tickOfMs(this.#nowMs);
+    const heatTick = heatTickOf(this.#nowMs);
     for (let at = 0; at < count; at++) {
       const page = this.#batch[at]!;
-      this.index.arrive(page, tick, this.ledger.isZero(page));
+      this.index.arrive(page, heatTick, this.ledger.isZero(page));
     }
     this.#takenPages += count;
     return count;
@@ -200,7 +200,7 @@ export class World {
     const whole = count - zero - again;
     const bytes = whole * coding.wholeBytes + again * coding.againBytes;
     if (count > zero) {
-      this.#encodedBytes += ESTIMATE_WEIGHT * (bytes / (count - zero) - this.#encodedBytes);
+      this.#encodedBytes = smoothed(this.#encodedBytes, bytes / (count - zero), ESTIMATE_WEIGHT);
       this.index.setEncodedBytesEstimate(this.#encodedBytes);
     }
     return bytes + zero * coding.zeroBytes;

@@ -76,7 +76,7 @@ export const ITERATION_PARAMETERS: readonly ParameterSpec[] = [
  * The first iteration after QEMU's first pass is a single pass. It tells where the guest writes at all, and a
  * guest that hardly writes need not wait for a second of statistics.
  */
-export function iterationByBacklog(outlook: Outlook, parameters: ParameterValues): number {
+function iterationByBacklog(outlook: Outlook, parameters: ParameterValues): number {
   if (outlook.history.length === 1) return 0;
   const min = value(parameters, 'iterationMsMin');
   const max = Math.max(min, value(parameters, 'iterationMsMax'));
@@ -92,3 +92,25 @@ export const OUR_DEFINITION = 'our definition; the published description gives t
 export function iterationIsPass(): number {
   return 0;
 }
+
+/** What the rules of others have in common: they stand on pre-copy as it is, and decide once a pass. */
+export const PER_PASS = {
+  mechanism: 'gateway',
+  simulatorOnly: null,
+  absorb: false,
+  promisesDowntimeLimit: false,
+  delta: false,
+  iterationMs: iterationIsPass,
+} as const;
+
+/**
+ * What the rules have in common that were made for a gateway which drains QEMU and keeps the newest copies.
+ */
+export const ABSORBING = {
+  mechanism: 'gateway',
+  simulatorOnly: null,
+  absorb: true,
+  promisesDowntimeLimit: false,
+  delta: true,
+  iterationMs: iterationByBacklog,
+} as const;

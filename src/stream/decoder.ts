@@ -7,8 +7,8 @@
  */
 
 import { assert } from '../base/index.ts';
-import { Carry } from './carry.ts';
 import { DIRTY_BITMAPS, skipDirtyBitmaps } from './dirty-bitmaps.ts';
+import { ElementReader, NEED_MORE } from './element-reader.ts';
 import { streamError } from './errors.ts';
 import { RamRecords } from './ram-records.ts';
 import { PLAIN_COMMANDS, REFUSED_CAPABILITIES } from './refused.ts';
@@ -42,17 +42,11 @@ import {
   VERSION,
 } from './wire.ts';
 
-/** Returned by a step that needs more bytes than there are. */
-const NEED_MORE = -1;
-
 export class StreamDecoder {
   readonly #sink: StreamSink;
   readonly #limits: StreamLimits;
-  readonly #carry: Carry;
+  readonly #elements: ElementReader;
   #phase: DecoderPhase = 'header';
-  /** Stream offset of index 0 of the buffer that is being stepped through. */
-  #base = 0;
-  #bytesWritten = 0;
   #failed = false;
 
   /** Null until RAM's START was read. */
@@ -70,7 +64,10 @@ export class StreamDecoder {
   constructor(options: DecoderOptions, sink: StreamSink) {
     this.#sink = sink;
     this.#limits = { ...STREAM_LIMITS, ...options.limits };
-    this.#carry = new Carry(this.#limits.setupBytes + RAM_RECORD_BYTES_MAX);
+    this.#elements = new ElementReader(this.#limits.setupBytes + RAM_RECORD_BYTES_MAX, {
+      step: (bytes, at, end, single) => this.#step(bytes, at, end, single),
+      elementBytesMax: () => (this.#phase === 'records' ? RAM_RECORD_BYTES_MAX : null),
+    });
     if (options.capabilities === 'unknown') return;
     for (const [capability, reason] of REFUSED_CAPABILITIES) {
       if (options.capabilities.has(capability)) {
@@ -83,8 +80,8 @@ export class StreamDecoder {
   get facts(): DecoderFacts {
     return {
       phase: this.#phase,
-      bytesDecoded: this.#bytesWritten - this.#carry.sizeBytes,
-      bytesWritten: this.#bytesWritten,
+      bytesDecoded: this.#elements.bytesRead,
+      bytesWritten: this.#elements.bytesWritten,
       pages: this.#ram?.pages ?? 0,
       zeroPages: this.#ram?.zeroPages ?? 0,
       ramSections: this.#ramSections,
@@ -97,7 +94,7 @@ export class StreamDecoder {
   write(chunk: Uint8Array): void {
     assert(!this.#failed, 'a failed decoder is not written to');
     this.#failed = true;
-    this.#write(chunk);
+    this.#elements.write(chunk);
     this.#failed = false;
   }
 
@@ -117,50 +114,11 @@ export class StreamDecoder {
     if (tail === true) return { complete: true, reason: null };
     if (tail === null) return { complete: null, reason: 'neither footers nor a description show the end' };
     const where = this.#phase === 'tail' ? 'device state' : this.#ramSectionId < 0 ? 'setup' : 'RAM';
-    return { complete: false, reason: `ends inside ${where}, after ${this.#bytesWritten} bytes` };
+    return { complete: false, reason: `ends inside ${where}, after ${this.#elements.bytesWritten} bytes` };
   }
 
-  #write(chunk: Uint8Array): void {
-    const carry = this.#carry;
-    const chunkBase = this.#bytesWritten;
-    this.#bytesWritten += chunk.length;
-    let at = 0;
-    // An element that began in an earlier chunk is put together in the carry buffer; what follows it
-    // is read in place.
-    while (carry.sizeBytes > 0 && at < chunk.length) {
-      const carried = carry.sizeBytes;
-      const absorbed = carry.append(chunk, at, this.#phase === 'records' ? RAM_RECORD_BYTES_MAX : null);
-      this.#base = chunkBase + at - carried;
-      const next = this.#stepOnce(carry.bytes, carry.sizeBytes);
-      if (next === NEED_MORE) at += absorbed;
-      else {
-        assert(next >= carried, 'a carried element ends in the bytes that completed it');
-        at += next - carried;
-        carry.clear();
-      }
-    }
-    this.#base = chunkBase;
-    while (at < chunk.length) {
-      const next = this.#step(chunk, at, chunk.length);
-      if (next === NEED_MORE) {
-        carry.append(chunk, at, chunk.length);
-        return;
-      }
-      at = next;
-    }
-  }
-
-  /** One element from the carry buffer: steps until something is consumed. */
-  #stepOnce(bytes: Uint8Array, end: number): number {
-    let next = 0;
-    while (next === 0) next = this.#step(bytes, 0, end, true);
-    return next;
-  }
-
-  /**
-   * Consumes at least one element from `at` on, or only changes phase; NEED_MORE leaves everything as it was.
-   */
-  #step(bytes: Uint8Array, at: number, end: number, single = false): number {
+  /** See ElementSteps. */
+  #step(bytes: Uint8Array, at: number, end: number, single: boolean): number {
     switch (this.#phase) {
       case 'records':
         return this.#records(bytes, at, end, single);
@@ -175,7 +133,7 @@ export class StreamDecoder {
       case 'tail':
         return this.#collectTail(bytes, at, end);
       case 'end':
-        throw streamError('STREAM_AFTER_END', `${end - at} bytes after the end`, this.#base + at, 8);
+        throw streamError('STREAM_AFTER_END', `${end - at} bytes after the end`, this.#elements.base + at, 8);
       case 'pass-through':
         this.#sink.onPassThroughBytes(bytes.subarray(at, end));
         return end;
@@ -188,7 +146,7 @@ export class StreamDecoder {
    */
   #records(bytes: Uint8Array, start: number, end: number, single: boolean): number {
     const ram = this.#ram!;
-    const at = ram.decode(bytes, start, end, single, this.#base);
+    const at = ram.decode(bytes, start, end, single, this.#elements.base);
     if (ram.stop === 'more') return at === start ? NEED_MORE : at;
     if (ram.stop === 'eos') {
       if (this.#footers) this.#phase = 'footer';
@@ -208,14 +166,19 @@ export class StreamDecoder {
 
   #checkFooter(bytes: Uint8Array, at: number, sectionId: number): void {
     if (bytes[at] === TAG.footer && readBe32(bytes, at + 1) === sectionId) return;
-    throw streamError('STREAM_FOOTER', `no footer of section ${sectionId}`, this.#base + at, 7);
+    throw streamError('STREAM_FOOTER', `no footer of section ${sectionId}`, this.#elements.base + at, 7);
   }
 
   /** records or footer -> sections, or -> tail after RAM's END. */
   #endRamSection(at: number): void {
     this.#ramSections++;
     if (this.#section === 'end') {
-      this.#tail = new TailCollector(this.#limits, this.#base + at, this.#footers, this.#earlySections);
+      this.#tail = new TailCollector(
+        this.#limits,
+        this.#elements.base + at,
+        this.#footers,
+        this.#earlySections,
+      );
       this.#phase = 'tail';
     } else {
       this.#phase = 'sections';
@@ -239,11 +202,12 @@ export class StreamDecoder {
     if (at + 4 > end) return NEED_MORE;
     const magic = readBe32(bytes, at);
     if (magic === 0x11223344) return this.#passThrough(at, 'multifd', 'multifd connection');
-    if (magic !== MAGIC) throw streamError('STREAM_MAGIC', 'not a QEMU migration stream', this.#base + at, 2);
+    if (magic !== MAGIC)
+      throw streamError('STREAM_MAGIC', 'not a QEMU migration stream', this.#elements.base + at, 2);
     if (at + 8 > end) return NEED_MORE;
     const version = readBe32(bytes, at + 4);
     if (version !== VERSION)
-      throw streamError('STREAM_VERSION', `version ${version}`, this.#base + at, 2, { version });
+      throw streamError('STREAM_VERSION', `version ${version}`, this.#elements.base + at, 2, { version });
     this.#phase = 'configuration';
     this.#sink.onHeader(bytes.slice(at, at + 8));
     return at + 8;
@@ -256,7 +220,7 @@ export class StreamDecoder {
       return at;
     }
     const cursor = new Cursor(bytes, at + 1, end);
-    const configuration = parseConfiguration(cursor, this.#base + at);
+    const configuration = parseConfiguration(cursor, this.#elements.base + at);
     if (configuration instanceof Unreadable) {
       return this.#passThrough(at, configuration.reason, configuration.detail);
     }
@@ -279,7 +243,7 @@ export class StreamDecoder {
       case TAG.end:
         return this.#ramSection(bytes, at, end);
       default:
-        throw streamError('STREAM_SECTION', `tag 0x${bytes[at]!.toString(16)}`, this.#base + at, 1);
+        throw streamError('STREAM_SECTION', `tag 0x${bytes[at]!.toString(16)}`, this.#elements.base + at, 1);
     }
   }
 
@@ -320,9 +284,9 @@ export class StreamDecoder {
       return this.#bitmaps(cursor, at, end, header.sectionId);
     }
     if (header.name !== 'ram') return this.#passThrough(at, 'iterable', header.name);
-    if (this.#ram) throw streamError('STREAM_SECTION', 'RAM starts twice', this.#base + at, 5);
+    if (this.#ram) throw streamError('STREAM_SECTION', 'RAM starts twice', this.#elements.base + at, 5);
     if (header.version !== 4) return this.#passThrough(at, 'ram-version', `version ${header.version}`);
-    const list = parseBlockList(cursor, this.#limits, this.#base + at);
+    const list = parseBlockList(cursor, this.#limits, this.#elements.base + at);
     if (list instanceof Unreadable) return this.#passThrough(at, list.reason, list.detail);
     if (list === null) return this.#needMore(at, end);
     const footers = cursor.peek() === TAG.footer;
@@ -374,9 +338,15 @@ export class StreamDecoder {
       return this.#bitmaps(new Cursor(bytes, at + 5, end), at, end, sectionId);
     }
     if (sectionId !== this.#ramSectionId) {
-      throw streamError('STREAM_SECTION', `section ${sectionId} was never started`, this.#base + at, 6, {
-        sectionId,
-      });
+      throw streamError(
+        'STREAM_SECTION',
+        `section ${sectionId} was never started`,
+        this.#elements.base + at,
+        6,
+        {
+          sectionId,
+        },
+      );
     }
     this.#section = bytes[at] === TAG.part ? 'part' : 'end';
     this.#phase = 'records';
@@ -388,7 +358,7 @@ export class StreamDecoder {
       throw streamError(
         'STREAM_LIMIT',
         `setup of more than ${this.#limits.setupBytes} bytes`,
-        this.#base + at,
+        this.#elements.base + at,
         11,
       );
     }
@@ -403,7 +373,7 @@ export class StreamDecoder {
     this.#sink.onPassThrough({
       reason,
       detail,
-      streamOffset: this.#base + at,
+      streamOffset: this.#elements.base + at,
       openRamSection: open,
       lastBlock: this.#ram?.lastBlock ?? null,
     });

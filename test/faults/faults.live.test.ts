@@ -5,7 +5,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { findQemu } from '../../src/lab/index.ts';
+import { qemuMissing } from '../../src/lab/machine/qemu.testing.ts';
 import { drawFaults } from './draw.ts';
 import { KINDS } from './kinds/table.ts';
 import { runFault } from './run-fault.ts';
@@ -24,7 +24,7 @@ const KINDS_HERE: ReadonlySet<string> = new Set([
 ]);
 
 test('faults that a seed draws: one running VM, a true exit code, nothing left', {
-  skip: whyNot(),
+  skip: qemuMissing(),
 }, async () => {
   const drawn = new Set<string>();
   const faults = drawFaults(KINDS, {
@@ -49,12 +49,3 @@ test('faults that a seed draws: one running VM, a true exit code, nothing left',
     await slot.close();
   }
 });
-
-function whyNot(): string | false {
-  try {
-    findQemu();
-    return false;
-  } catch (error) {
-    return String(error);
-  }
-}

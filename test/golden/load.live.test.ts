@@ -13,24 +13,23 @@ import test from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { zstdDecompressSync } from 'node:zlib';
 import { Prng } from '../../src/base/index.ts';
+import { findQemu } from '../../src/lab/index.ts';
+import { qemuMissing } from '../../src/lab/machine/qemu.testing.ts';
 import { PAGE_SIZE_BYTES } from '../../src/vm/index.ts';
 import { random } from '../fuzz/stream-generator.ts';
 import { decodeInChunks, type Recorder } from './recorder.ts';
 import { reemit } from './reemit.ts';
 
-const QEMU = 'qemu-system-x86_64';
 const MACHINE = 'pc-i440fx-10.0';
 /** Above the BIOS area; what lies below 1 MiB is partly covered by ROM. */
 const RAM_FROM = 0x100000;
 const RAM_BYTES = 0x100000;
 
 function skipReason(): string | false {
-  try {
-    const machines = execFileSync(QEMU, ['-machine', 'help'], { encoding: 'utf8' });
-    return machines.includes(MACHINE) ? false : `QEMU here has no machine ${MACHINE}`;
-  } catch {
-    return 'QEMU is not installed';
-  }
+  const missing = qemuMissing();
+  if (missing !== false) return missing;
+  const machines = execFileSync(findQemu(), ['-machine', 'help'], { encoding: 'utf8' });
+  return machines.includes(MACHINE) ? false : `QEMU here has no machine ${MACHINE}`;
 }
 
 /** One QMP command after the other over the child's standard streams. */
@@ -76,7 +75,7 @@ test('a stock QEMU loads a re-emitted stream, page by page as we wrote it', {
   writeFileSync(join(folder, 'stream'), reemit(recorder, 12, { changes: true }));
   writeFileSync(join(folder, 'firmware'), Buffer.alloc(65536, 0xf4));
   const child = spawn(
-    QEMU,
+    findQemu(),
     [
       ...[
         '-machine',

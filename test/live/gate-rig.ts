@@ -22,6 +22,7 @@ import {
   runChecks,
 } from '../../src/lab/index.ts';
 import { readParameters, strategyByName } from '../../src/strategy/index.ts';
+import { endsOf } from './small-pair.ts';
 
 export const GATE_WORKLOADS = ['idle', 'uniform', 'stress', 'phased'] as const;
 export type GateWorkload = (typeof GATE_WORKLOADS)[number];
@@ -105,7 +106,7 @@ async function move(run: GateRun, pair: LabPair, network: Network): Promise<Gate
   const observer = observeMove(pair);
   const stops = observeStops(pair);
   const strategy = strategyByName(run.strategy);
-  const { listen, connect } = await network.openPort();
+  const ends = await endsOf(pair, network);
   const downtimeLimitMs = MIGRATE_DEFAULTS.downtimeMsMax;
   const loop = monitorEventLoopDelay();
   loop.enable();
@@ -113,12 +114,7 @@ async function move(run: GateRun, pair: LabPair, network: Network): Promise<Gate
     await observer.start();
     const report = await migrate(
       {
-        sourceQmpPath: pair.source.controlPath,
-        destinationQmpPath: pair.destination.controlPath,
-        destinationAddress: {
-          listen: `${listen.host}:${listen.port}`,
-          connect: `${connect.host}:${connect.port}`,
-        },
+        ...ends,
         strategy,
         parameters: readParameters(strategy, []),
         limits: { downtimeMsMax: downtimeLimitMs, timeoutMs: TIMEOUT_MS, onTimeout: 'switch' },

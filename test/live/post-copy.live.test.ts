@@ -13,6 +13,7 @@ import { MIGRATE_DEFAULTS, type MigrationReport, migrate } from '../../src/contr
 import { openNetwork, openPair, runChecks } from '../../src/lab/index.ts';
 import { qemuMissing } from '../../src/lab/machine/qemu.testing.ts';
 import { type AnyStrategy, readParameters, strategyByName } from '../../src/strategy/index.ts';
+import { endsOf } from './small-pair.ts';
 
 const skip = qemuMissing();
 
@@ -42,16 +43,10 @@ async function moveUniform(strategy: AnyStrategy): Promise<MigrationReport> {
   const guest = { workload: 'uniform', hotBytes: 16 * MIB, rateBytesPerSecond: 40 * MIB, seed: 7 } as const;
   const pair = await openPair({ network, memoryBytes: 64 * MIB, guest });
   try {
-    const { listen, connect } = await network.openPort();
     const report = await migrate(
       {
         ...MIGRATE_DEFAULTS,
-        sourceQmpPath: pair.source.controlPath,
-        destinationQmpPath: pair.destination.controlPath,
-        destinationAddress: {
-          listen: `${listen.host}:${listen.port}`,
-          connect: `${connect.host}:${connect.port}`,
-        },
+        ...(await endsOf(pair, network)),
         strategy,
         parameters: readParameters(strategy, []),
         limits: { downtimeMsMax: 300, timeoutMs: 30_000, onTimeout: 'cancel' },

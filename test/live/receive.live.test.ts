@@ -9,14 +9,13 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { MIB, sleep } from '../../src/base/index.ts';
+import { sleep } from '../../src/base/index.ts';
 import { FAR_DEFAULTS, type FarOptions, type MigrateStep } from '../../src/controller/index.ts';
 import {
   type LabPair,
   makeRunFolder,
   type Network,
   openNetwork,
-  openPair,
   removeRunFolder,
   verifyGuest,
 } from '../../src/lab/index.ts';
@@ -24,6 +23,7 @@ import { qemuMissing } from '../../src/lab/machine/qemu.testing.ts';
 import { queryStatus } from '../../src/qmp/index.ts';
 import { listJournals } from '../../src/recovery/index.ts';
 import type { ChildOptions } from './handover-child.ts';
+import { openSmallPair } from './small-pair.ts';
 import { GODWIT } from './ssh-rig.ts';
 
 const CERTIFICATES = fileURLToPath(new URL('../certificates/', import.meta.url));
@@ -44,13 +44,7 @@ before(async () => {
 
 beforeEach(async () => {
   if (skip) return;
-  pair = await openPair({
-    network,
-    memoryBytes: 64 * MIB,
-    guest: { workload: 'uniform', hotBytes: 8 * MIB, rateBytesPerSecond: 4 * MIB, seed: 7 },
-    disk: 'plain',
-    cores: null,
-  });
+  pair = await openSmallPair(network, { disk: 'plain' });
 });
 
 afterEach(async () => {

@@ -4,18 +4,18 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { MIB, sleep } from '../../src/base/index.ts';
+import { sleep } from '../../src/base/index.ts';
 import {
   type LabPair,
   makeRunFolder,
   type Network,
   openNetwork,
-  openPair,
   removeRunFolder,
   verifyGuest,
 } from '../../src/lab/index.ts';
 import { qemuMissing } from '../../src/lab/machine/qemu.testing.ts';
 import { queryStatus } from '../../src/qmp/index.ts';
+import { openSmallPair } from './small-pair.ts';
 import { findSshd, GODWIT, openSshHost, type SshHost } from './ssh-rig.ts';
 
 const skip = whyNot();
@@ -33,13 +33,7 @@ before(async () => {
   network = await openNetwork({ linkBytesPerSecond: 50e6 });
   folder = makeRunFolder();
   ssh = await openSshHost(network, folder);
-  pair = await openPair({
-    network,
-    memoryBytes: 64 * MIB,
-    guest: { workload: 'uniform', hotBytes: 8 * MIB, rateBytesPerSecond: 4 * MIB, seed: 5 },
-    disk: 'plain',
-    cores: null,
-  });
+  pair = await openSmallPair(network, { disk: 'plain' });
 });
 
 after(async () => {

@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { VirtualClock } from '../../base/index.ts';
 import { buildReport, type Plan, parsePlan, type RunRecord } from '../../lab/index.ts';
+import { recordOf } from '../../lab/report/record.testing.ts';
 import { LabView, reportTable, unmetExpectations } from '../lab/view.ts';
 import { main } from '../main.ts';
 
@@ -30,64 +31,18 @@ async function run(...args: string[]) {
   return { code, out: out.text(), err: err.text() };
 }
 
-const good: RunRecord = {
-  schema: 'godwit.result/1',
-  kind: 'run',
-  plan: 'small',
-  planHash: 'x',
-  key: 'uniform/mp/0',
-  workload: 'uniform',
-  strategy: 'mp',
-  parameters: {},
-  run: 0,
-  seed: 1,
-  commit: 'c0ffee',
-  modified: false,
-  qemuVersion: '10.0.2',
-  accelerator: 'tcg',
-  nodeVersion: '24.0.0',
-  cores: 2,
-  link: 'namespaces',
-  linkNote: null,
-  startedAt: '2025-01-01T00:00:00Z',
-  hostLoad: 1,
-  othersCores: 0,
-  guestCommandLine: '',
-  memoryBytes: 2 ** 28,
-  linkBytesPerSecond: 25e6,
-  timeLimitMs: 60_000,
-  dirtyBytesPerSecond: 50e6,
-  writtenBytesPerSecond: 50e6,
-  memoryIntensive: true,
-  bounds: { transferredBytes: 2e8, totalMigrationTimeMs: 8000, downtimeMs: 800 },
-  expected: 'success',
-  success: true,
-  outcome: 'completed',
-  reason: null,
-  arrangement: 'single',
-  totalMigrationTimeMs: 10_000,
-  downtimeMs: 1000,
-  downtimeByEventsMs: 990,
-  downtimeByHeartbeatMs: 1000,
-  downtimePredictedMs: 800,
-  downtimeLimitMs: null,
-  transferredBytes: 3e8,
-  returnedBytes: 1e5,
-  guestSpeedShare: 0.9,
-  iterations: [],
-  decision: null,
-  verification: { pages: 1, badPages: 0, heartbeatsLost: 0 },
-  checks: [],
-  notes: [],
-};
-const bad: RunRecord = {
+const good = recordOf({
+  ...{ plan: 'small', key: 'uniform/mp/0', seed: 1, othersCores: 0 },
+  ...{ expected: 'success', arrangement: 'single' },
+});
+const bad = recordOf({
   ...good,
   key: 'uniform/mp/1',
   run: 1,
   success: false,
   checks: [{ id: 'memory', holds: false, complaints: ['3 bad pages'], evidence: '' }],
   verification: { pages: 1, badPages: 3, heartbeatsLost: 0 },
-};
+});
 
 function resultsFile(t: TestContext, records: readonly RunRecord[]): string {
   const path = join(folder(t), 'small.jsonl');

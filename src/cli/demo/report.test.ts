@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { Command } from 'commander';
 import { GIB, MIB } from '../../base/index.ts';
 import type { RunRecord } from '../../lab/index.ts';
+import { recordOf } from '../../lab/report/record.testing.ts';
 import { declareOptions, readDemoOptions } from './options.ts';
 import {
   type BaselineRun,
@@ -20,65 +21,35 @@ function optionsOf(...args: string[]) {
   return readDemoOptions(command.opts(), 64 * GIB);
 }
 
-function recordOf(changes: Partial<RunRecord> = {}): RunRecord {
-  return {
-    schema: 'godwit.result/1',
-    kind: 'run',
-    plan: 'contest',
-    planHash: '',
-    key: 'uniform/mp/0',
-    workload: 'uniform',
-    strategy: 'mp',
-    parameters: {},
-    run: 0,
-    seed: 1,
-    startedAt: '',
-    hostLoad: 0,
-    othersCores: 0.1,
-    guestCommandLine: '',
+function contestOf(changes: Partial<RunRecord> = {}): RunRecord {
+  return recordOf({
+    ...{ plan: 'contest', key: 'uniform/mp/0', seed: 1 },
     memoryBytes: 256 * MIB,
-    linkBytesPerSecond: 25e6,
-    timeLimitMs: 60_000,
     dirtyBytesPerSecond: 37.5e6,
     writtenBytesPerSecond: 100e6,
-    memoryIntensive: true,
-    success: true,
-    outcome: 'completed',
-    reason: null,
-    arrangement: null,
     totalMigrationTimeMs: 13_200,
     downtimeMs: 1750,
     downtimeByEventsMs: 1750,
     downtimeByHeartbeatMs: 1740,
     downtimePredictedMs: 1760,
-    downtimeLimitMs: null,
     transferredBytes: 297 * MIB,
-    returnedBytes: 0,
     guestSpeedShare: 1,
     bounds: { transferredBytes: 254 * MIB, totalMigrationTimeMs: 10_650, downtimeMs: 1240 },
-    expected: null,
     iterations: [{ index: 0, startMs: 0, dirtyPages: 1, sentPages: 2, sentBytes: 8192, heldPages: 3 }],
     decision: { action: 'stop-and-copy', rule: 'mp-settled', text: 'waiting buys nothing' },
     verification: { pages: 65_076, badPages: 0, heartbeatsLost: 0 },
     checks: [
       { id: 'one-running', holds: true, complaints: [], evidence: 'source postmigrate, destination running' },
     ],
-    notes: [],
     commit: null,
     modified: null,
-    qemuVersion: '10.0.2',
-    accelerator: 'tcg',
-    nodeVersion: '24',
-    cores: 2,
-    link: 'namespaces',
-    linkNote: null,
     ...changes,
-  };
+  });
 }
 
 const givenUp: BaselineRun = {
   title: 'plain pre-copy',
-  record: recordOf({
+  record: contestOf({
     strategy: 'qemu-precopy',
     success: false,
     outcome: 'timed-out',
@@ -97,7 +68,7 @@ function outcomeOf(changes: Partial<RunRecord>, baseline: BaselineRun | null): D
   return {
     options: optionsOf(),
     baseline,
-    contestant: { title: 'godwit mp', record: recordOf(changes), report: null },
+    contestant: { title: 'godwit mp', record: contestOf(changes), report: null },
   };
 }
 
@@ -133,7 +104,7 @@ test('a shortened baseline is called so', () => {
 });
 
 test('a baseline that ends is no failure of its own', () => {
-  const ended = { ...givenUp, record: recordOf({ downtimeMs: 120, dirtyBytesPerSecond: 5e6 }) };
+  const ended = { ...givenUp, record: contestOf({ downtimeMs: 120, dirtyBytesPerSecond: 5e6 }) };
   assert.match(
     closingSentence(outcomeOf({}, ended)),
     /^Plain pre-copy got there too with 120 ms of downtime, since this guest dirties only 0\.2 x/,
@@ -175,14 +146,14 @@ test('a move that failed says where the guest is', () => {
 });
 
 test("QEMU's words for a VM that stands still are explained", () => {
-  assert.deepEqual(checkLines(recordOf()), [
+  assert.deepEqual(checkLines(contestOf()), [
     { holds: true, text: 'one VM runs: source stopped (postmigrate), destination running' },
   ]);
 });
 
 test('the report has every field a script may count on, also for plain QEMU', () => {
   const options = optionsOf('--strategy', 'precopy');
-  const record = recordOf({ strategy: 'qemu-precopy', decision: null, downtimePredictedMs: null });
+  const record = contestOf({ strategy: 'qemu-precopy', decision: null, downtimePredictedMs: null });
   const report = demoReport({
     options,
     baseline: null,

@@ -10,7 +10,7 @@ import { type LiveView, liveView } from '../screen/live.ts';
 import { type Paint, painter, printable, wantsColour } from '../screen/output.ts';
 import { formatTable, pad } from '../screen/table.ts';
 
-const TICK_MS = 1000;
+const REDRAW_MS = 1000;
 const KEY_COLUMNS = 34;
 
 export class LabView {
@@ -27,7 +27,7 @@ export class LabView {
     this.#clock = clock;
     this.#live = liveView(output, clock);
     this.#paint = painter(wantsColour(output));
-    this.#ticker = output.isTTY === true ? setInterval(() => this.#draw(), TICK_MS) : null;
+    this.#ticker = output.isTTY === true ? setInterval(() => this.#draw(), REDRAW_MS) : null;
   }
 
   introduce(plan: Plan, costMsMax: number, resultsPath: string): void {

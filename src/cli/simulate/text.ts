@@ -1,7 +1,7 @@
 /** What `godwit simulate` says, as lines and one table. Returns text only. */
 
-import { formatBytes, formatMs, formatPercent, formatRate } from '../../base/index.ts';
-import type { SimulationTask, SummaryRow } from '../../simulator/index.ts';
+import { formatBytes, formatMs, formatRate } from '../../base/index.ts';
+import { type SimulationTask, SUMMARY_FIGURES, type SummaryRow } from '../../simulator/index.ts';
 import { printable } from '../screen/output.ts';
 import { formatTable } from '../screen/table.ts';
 import { describeTask } from './options.ts';
@@ -28,31 +28,14 @@ export function simulationText(task: SimulationTask, rows: readonly SummaryRow[]
 export function summaryTable(rows: readonly SummaryRow[], title = 'strategy'): string[] {
   const columns = [
     { title },
-    { title: 'success', align: 'right' },
-    { title: 'total time', align: 'right' },
-    { title: 'downtime', align: 'right' },
-    { title: 'data', align: 'right' },
-    { title: 'regret', align: 'right' },
-    { title: 'p95', align: 'right' },
-  ] as const;
+    ...SUMMARY_FIGURES.map((figure) => ({ title: figure.title, align: 'right' }) as const),
+  ];
   return formatTable(
     columns,
-    rows.map((row) => [
-      row.strategy,
-      formatPercent(row.successRate),
-      known(row.totalMigrationTimeMs, formatMs),
-      known(row.downtimeMs, formatMs),
-      known(row.transferredBytes, formatBytes),
-      known(row.regret, formatPercent),
-      known(row.regretP95, formatPercent),
-    ]),
+    rows.map((row) => [row.strategy, ...SUMMARY_FIGURES.map((figure) => figure.of(row))]),
   );
 }
 
-function known(value: number | null, format: (value: number) => string): string | null {
-  return value === null ? null : format(value);
-}
-
 function nullable(value: number | null, format: (value: number) => string): string {
-  return known(value, format) ?? 'not known';
+  return value === null ? 'not known' : format(value);
 }

@@ -5,16 +5,7 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import {
-  formatBytes,
-  formatMs,
-  formatRate,
-  GIB,
-  GodwitError,
-  MIB,
-  sleep,
-  systemClock,
-} from '../../base/index.ts';
+import { formatBytes, formatMs, GIB, GodwitError, MIB, sleep, systemClock } from '../../base/index.ts';
 import { NullOutput, SourceGateway } from '../../gateway/index.ts';
 import {
   connectQmp,
@@ -29,18 +20,17 @@ import {
   queryKvm,
   queryMigrate,
   queryMigrateCapabilities,
-  queryStatus,
   refuseLibvirtSocket,
   releaseClaim,
 } from '../../qmp/index.ts';
 import { readRecording, type Recording as Trace } from '../../trace/index.ts';
-import { PAGE_SIZE_BYTES } from '../../vm/index.ts';
 import { Custody } from '../custody.ts';
-import { asGodwitError, gone } from '../handover/failures.ts';
+import { asGodwitError, qmpLost } from '../handover/failures.ts';
 import { sourceSettings } from '../preflight/settings.ts';
 import { StreamSocket } from '../sockets.ts';
-import { sampleDirtyRate } from './dirty-rate.ts';
+import { spacePass } from './pacing.ts';
 import { openRecording } from './recording.ts';
+import { refuseIdle, refuseQuiet } from './refusals.ts';
 import type { AssessHooks, Assessment, AssessOptions } from './types.ts';
 
 export const ASSESS_DURATION_MS = 20_000;
@@ -51,14 +41,6 @@ const GATEWAY_MEMORY_BYTES_MAX = 64 * GIB;
 const VIEW_MS = 100;
 /** The last pass may take this long; then it is cut off. */
 const LAST_PASS_MS_MAX = 1000;
-/**
- * Without the ack QEMU completes when a dirty sync finds nothing. So passes are spaced, and a small one is
- * not read: leaving it unread does not hold it back, because it fits QEMU's socket (208 KiB), and the next
- * sync follows at once.
- */
-const PASS_SPACING_MS = 250;
-const PASS_PAGES_MIN = 256;
-const DIRTY_BYTES_PER_SECOND_MIN = (2 * PASS_PAGES_MIN * PAGE_SIZE_BYTES * 1000) / PASS_SPACING_MS;
 const CANCEL_TIMEOUT_MS = 10_000;
 const CANCEL_POLL_MS = 20;
 /** Capabilities of another stream than ours, or with an effect on the guest. */
@@ -90,7 +72,7 @@ export async function assess(
     if (!ackGate) await refuseQuiet(source, features, options.acceptPause, signal);
     const socket = await StreamSocket.of(options.sourceQmpPath, source);
     try {
-      return await new Session(options, hooks, source, features, ackGate, socket).run(signal);
+      return await new Measurement(options, hooks, source, features, ackGate, socket).run(signal);
     } finally {
       socket.remove();
     }
@@ -99,46 +81,7 @@ export async function assess(
   }
 }
 
-async function refuseIdle(source: QmpClient): Promise<void> {
-  const { running, status } = await queryStatus(source);
-  const safe = 'nothing was changed';
-  if (!running) {
-    throw new GodwitError('ASSESS_NOT_RUNNING', `the VM is "${status}": it writes nothing to measure`, {
-      safe,
-    });
-  }
-  const { status: migration } = await queryMigrate(source);
-  if (!['none', 'completed', 'failed', 'cancelled'].includes(migration)) {
-    throw new GodwitError('ASSESS_MIGRATING', `a migration of this VM is ${migration}`, {
-      safe,
-      hint: 'wait for its end; godwit migrate --record writes the same trace',
-    });
-  }
-}
-
-async function refuseQuiet(
-  source: QmpClient,
-  { ackReason }: QemuFeatures,
-  acceptPause: boolean,
-  signal: AbortSignal,
-): Promise<void> {
-  const safe = 'nothing was changed';
-  if (!acceptPause) {
-    throw new GodwitError('ASSESS_NO_ACK', `QEMU could stop the VM while it is measured: ${ackReason}`, {
-      safe,
-      hint: 'only a guest that suddenly writes nothing at all is stopped, and runs again within some 10 ms: --accept-pause if that is fine',
-    });
-  }
-  const rate = await sampleDirtyRate(source, signal);
-  if (rate !== null && rate >= DIRTY_BYTES_PER_SECOND_MIN) return;
-  const told = rate === null ? 'how fast the VM writes is not known' : `the VM writes ${formatRate(rate)}`;
-  throw new GodwitError('ASSESS_NO_ACK', `${told}: QEMU would stop it while it is measured (${ackReason})`, {
-    safe,
-    hint: `a guest that writes less than ${formatRate(DIRTY_BYTES_PER_SECOND_MIN)} moves over any link that carries more`,
-  });
-}
-
-class Session {
+class Measurement {
   readonly #options: AssessOptions;
   readonly #hooks: AssessHooks;
   readonly #source: QmpClient;
@@ -253,7 +196,7 @@ class Session {
     // A sink is never full; without the ack reading must be allowed.
     gateway.setWaitingMax(Number.POSITIVE_INFINITY);
     this.#source.on((event) => this.#onEvent(event));
-    void this.#source.closed.then((cause) => this.#over.reject(gone('source', cause)));
+    void this.#source.closed.then((cause) => this.#over.reject(qmpLost('source', cause)));
     const startMs = systemClock.nowMs();
     await migrate(this.#source, uri);
     const endedBy = await this.#untilOver(startMs);
@@ -280,8 +223,7 @@ class Session {
 
   async #untilOver(startMs: number): Promise<Assessment['endedBy']> {
     const view = setInterval(() => {
-      // Also makes the gateway look after its reading.
-      this.#gateway?.snapshot();
+      this.#gateway?.refresh();
       const elapsedMs = systemClock.nowMs() - startMs;
       this.#hooks.onProgress({
         elapsedMs,
@@ -305,7 +247,7 @@ class Session {
     if (event.name === 'MIGRATION_PASS') {
       this.#gateway?.notePass(Number(event.data['pass'] ?? 0));
       this.#onNextPass?.();
-      if (!this.#ackGate) void this.#pace().catch(() => this.#over.resolve('quiet'));
+      if (!this.#ackGate) void this.#pace();
     } else if (event.name === 'STOP') {
       this.#stoppedAtMs = event.receivedAtMs;
       // A source in its final stage whose connection ends runs on at once.
@@ -320,14 +262,9 @@ class Session {
     }
   }
 
-  /** Nothing is read before QEMU has said how large the pass is, and that enough is in it. */
   async #pace(): Promise<void> {
-    const gateway = this.#gateway!;
-    if (gateway.passes < 2) return;
-    gateway.setWaitingMax(0);
-    const { ram } = await queryMigrate(this.#source);
-    if (ram === null || ram.remainingBytes < PASS_PAGES_MIN * PAGE_SIZE_BYTES) this.#over.resolve('quiet');
-    else setTimeout(() => gateway.setWaitingMax(Number.POSITIVE_INFINITY), PASS_SPACING_MS).unref();
+    const isLarge = await spacePass(this.#source, this.#gateway!).catch(() => false);
+    if (!isLarge) this.#over.resolve('quiet');
   }
 
   /** QEMU refuses new settings until a cancelled migration has ended. */

@@ -16,7 +16,7 @@ const IDLE_TIMEOUT_MS = 30_000;
 const NEWLINE = 0x0a;
 
 /** What requests are put to. */
-export interface Steered {
+export interface Responder {
   answer(request: ControlRequest): ControlReply;
 }
 
@@ -25,8 +25,8 @@ export interface ControlServer {
 }
 
 /** Errors: CONTROL_LISTEN. The migration goes on without it; only other terminals cannot reach it. */
-export async function openControl(folder: string, steered: Steered): Promise<ControlServer> {
-  const answer = (request: ControlRequest) => steered.answer(request);
+export async function openControl(folder: string, responder: Responder): Promise<ControlServer> {
+  const answer = (request: ControlRequest) => responder.answer(request);
   const door = new Door(folder);
   const connections = new Set<net.Socket>();
   const server = net.createServer((socket) => {

@@ -13,7 +13,7 @@ const LOAD_FAILURES: ReadonlySet<string> = new Set([
 ]);
 const LOAD_ERROR_TIMEOUT_MS = 500;
 
-export function gone(side: 'source' | 'destination', cause: unknown): GodwitError {
+export function qmpLost(side: 'source' | 'destination', cause: unknown): GodwitError {
   const code = side === 'source' ? 'SOURCE_GONE' : 'DESTINATION_GONE';
   return new GodwitError(code, `the ${side} QEMU ended or closed its QMP connection`, { cause });
 }

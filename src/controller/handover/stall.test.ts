@@ -1,4 +1,6 @@
-/** As long as bytes move the VM may stand still; once nothing moves, not for longer than the operator allowed. */
+/**
+ * As long as bytes move the VM may stand still; once nothing moves, not for longer than the operator allowed.
+ */
 
 import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';

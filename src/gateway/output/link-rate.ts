@@ -4,6 +4,8 @@
  * Pure; time is an argument.
  */
 
+import { smoothed } from '../../base/index.ts';
+
 /** A sample shorter than this says more about one acknowledgement than about the link. */
 const SAMPLE_MS = 120;
 const WEIGHT = 0.4;
@@ -43,9 +45,8 @@ export class LinkRate {
 
   #close(): void {
     const sample = (this.#bytes * 1000) / this.#busyMs;
-    const known = this.#bytesPerSecond;
-    if (known === null) this.#bytesPerSecond = sample;
-    else if (!this.#starved || sample > known) this.#bytesPerSecond = known + WEIGHT * (sample - known);
+    const counts = !this.#starved || sample > (this.#bytesPerSecond ?? 0);
+    if (counts) this.#bytesPerSecond = smoothed(this.#bytesPerSecond, sample, WEIGHT);
     this.#bytes = 0;
     this.#busyMs = 0;
     this.#starved = false;

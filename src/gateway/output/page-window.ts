@@ -4,6 +4,8 @@
  * downtime. So the far side tells how many it has applied. Pure; time is an argument.
  */
 
+import { smoothed } from '../../base/index.ts';
+
 /** About 8 MiB of guest memory: some ten milliseconds of loading, and enough to keep a near far side busy. */
 const PAGES_MIN = 2048;
 /** Beyond the round trip, what the far side loads in this time. */
@@ -41,7 +43,7 @@ export class PageWindow {
     const spanMs = nowMs - this.#sampleMs;
     if (spanMs < SAMPLE_MS) return;
     const pagesPerMs = (totalPages - this.#samplePages) / spanMs;
-    this.#pagesPerMs += WEIGHT * (pagesPerMs - this.#pagesPerMs);
+    this.#pagesPerMs = smoothed(this.#pagesPerMs, pagesPerMs, WEIGHT);
     this.#mostPerMs = Math.max(this.#mostPerMs, pagesPerMs);
     this.#sampleMs = nowMs;
     this.#samplePages = totalPages;

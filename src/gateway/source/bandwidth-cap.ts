@@ -3,35 +3,31 @@
  * and count.
  */
 
+import { TokenBucket } from '../../base/index.ts';
 import { PAGE_SIZE_BYTES } from '../../vm/index.ts';
 
 export class BandwidthCap {
-  #bytesPerSecond: number | null;
-  #fromMs = 0;
-  #fromBytes = 0;
+  #bucket: TokenBucket | null = null;
+  #sentBytes = 0;
 
-  /** null: no cap. */
-  constructor(bytesPerSecond: number | null) {
-    this.#bytesPerSecond = bytesPerSecond;
+  /** null: no cap. Counts from now on: what went before under another cap is neither owed nor saved up. */
+  set(bytesPerSecond: number | null, nowMs: number): void {
+    // What a migration could not use for a while it may use later: the operator's cap is an average.
+    this.#bucket =
+      bytesPerSecond === null ? null : new TokenBucket(bytesPerSecond, Number.POSITIVE_INFINITY, nowMs);
   }
 
-  get bytesPerSecond(): number | null {
-    return this.#bytesPerSecond;
+  /** `totalBytes` were sent since the beginning. */
+  noteSent(totalBytes: number, nowMs: number): void {
+    this.#bucket?.take(totalBytes - this.#sentBytes, nowMs);
+    this.#sentBytes = totalBytes;
   }
 
-  /** Counts from now on: what was sent under the cap before is neither owed nor saved up. */
-  set(bytesPerSecond: number | null, nowMs: number, sentBytes: number): void {
-    this.#bytesPerSecond = bytesPerSecond;
-    this.#fromMs = nowMs;
-    this.#fromBytes = sentBytes;
+  allowancePages(nowMs: number): number {
+    return Math.ceil(this.allowanceBytes(nowMs) / PAGE_SIZE_BYTES);
   }
 
-  allowancePages(nowMs: number, sentBytes: number): number {
-    return Math.ceil(this.allowanceBytes(nowMs, sentBytes) / PAGE_SIZE_BYTES);
-  }
-
-  allowanceBytes(nowMs: number, sentBytes: number): number {
-    if (this.#bytesPerSecond === null) return Number.POSITIVE_INFINITY;
-    return (this.#bytesPerSecond * (nowMs - this.#fromMs)) / 1000 - (sentBytes - this.#fromBytes);
+  allowanceBytes(nowMs: number): number {
+    return this.#bucket?.availableBytes(nowMs) ?? Number.POSITIVE_INFINITY;
   }
 }

@@ -4,6 +4,7 @@
  * responsible for the codec.
  */
 
+import { smoothed } from '../../base/index.ts';
 import { chunkOfSlot, offsetOfSlot, type PageStore } from '../../pages/index.ts';
 import { PAGE_SIZE_BYTES } from '../../vm/index.ts';
 
@@ -29,7 +30,7 @@ export class DeltaSample {
     const bytes =
       changedBytes(buffer, offset, store.chunk(chunkOfSlot(slot)), offsetOfSlot(slot)) + RECORD_BYTES;
     this.#samples++;
-    this.#bytes += Math.max(WEIGHT, 1 / this.#samples) * (bytes - this.#bytes);
+    this.#bytes = smoothed(this.#bytes, bytes, Math.max(WEIGHT, 1 / this.#samples));
   }
 
   /**

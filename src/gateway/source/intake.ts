@@ -5,7 +5,7 @@
  */
 
 import { assert, freeMemory } from '../../base/index.ts';
-import { PageStore, tickOfMs } from '../../pages/index.ts';
+import { heatTickOf, PageStore } from '../../pages/index.ts';
 import { COMMAND, type RamSetup, StreamDecoder, type StreamSink, type Tail } from '../../stream/index.ts';
 import { PassRecorder } from '../../trace/index.ts';
 import type { PageOutput, StateTail } from '../output/types.ts';
@@ -43,8 +43,8 @@ export class Intake {
   readonly #bitmaps = new KeptBitmaps();
   #store: PageStore | null = null;
   #tail: Tail | null = null;
-  /** The page store's clock; read once a chunk, not once a page. */
-  #tick = 0;
+  /** Read once a chunk, not once a page. */
+  #heatTick = 0;
   #deltas: DeltaSample | null = null;
   #recorder: PassRecorder | null = null;
 
@@ -82,7 +82,7 @@ export class Intake {
 
   /** A chunk of QEMU's stream; its memory is freed. Errors: STREAM_*, GATEWAY_MEMORY. */
   write(chunk: Uint8Array): void {
-    this.#tick = tickOfMs(this.#options.nowMs());
+    this.#heatTick = heatTickOf(this.#options.nowMs());
     this.#decoder.write(chunk);
     freeMemory(chunk);
   }
@@ -117,11 +117,11 @@ export class Intake {
       onPage: (pageIndex, buffer, offset) => {
         this.#recorder?.page(pageIndex);
         this.#deltas?.look(this.#store!, pageIndex, buffer, offset);
-        this.#store!.put(pageIndex, this.#tick, buffer, offset);
+        this.#store!.put(pageIndex, this.#heatTick, buffer, offset);
       },
       onZeroPage: (pageIndex) => {
         this.#recorder?.zeroPage(pageIndex);
-        this.#store!.putZero(pageIndex, this.#tick);
+        this.#store!.putZero(pageIndex, this.#heatTick);
       },
       onRamSectionEnd: () => undefined,
       onTail: (tail) => {

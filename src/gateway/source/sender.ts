@@ -28,7 +28,7 @@ export interface SenderOptions {
 export class Sender {
   readonly #options: SenderOptions;
   readonly #batch = new Uint32Array(BATCH_PAGES_MAX);
-  readonly #cap: BandwidthCap;
+  readonly #cap = new BandwidthCap();
   readonly #linger = new Linger(() => this.turn());
   #store: PageStore | null = null;
   #sendsHeld = false;
@@ -39,7 +39,7 @@ export class Sender {
 
   constructor(options: SenderOptions) {
     this.#options = options;
-    this.#cap = new BandwidthCap(options.bandwidthBytesPerSecondMax);
+    this.#cap.set(options.bandwidthBytesPerSecondMax, 0);
   }
 
   /** Sends from `store` from now on. */
@@ -53,7 +53,9 @@ export class Sender {
   }
 
   setBandwidthMax(bytesPerSecond: number | null): void {
-    this.#cap.set(bytesPerSecond, this.#options.nowMs(), this.#options.output.facts.sentBytes);
+    const { output, nowMs } = this.#options;
+    this.#cap.noteSent(output.facts.sentBytes, nowMs());
+    this.#cap.set(bytesPerSecond, nowMs());
   }
 
   /** A turn once other sockets have had theirs. */
@@ -107,7 +109,8 @@ export class Sender {
 
   #roomPages(): number {
     const { output, nowMs } = this.#options;
-    const capPages = this.#cap.allowancePages(nowMs(), output.facts.sentBytes);
+    this.#cap.noteSent(output.facts.sentBytes, nowMs());
+    const capPages = this.#cap.allowancePages(nowMs());
     output.measure?.();
     const outputPages = output.roomPages();
     if (outputPages === 0) output.awaitRoom?.();

@@ -230,21 +230,26 @@ export class SourceGateway {
   }
 
   /**
-   * null before the stream began. It is called at every tick, and also refreshes the prices and wakes the
-   * sender.
+   * To be called every tick: prices follow what pages cost lately, and the sender sees whether the time has
+   * brought room.
    */
+  refresh(): void {
+    const { store } = this.#intake;
+    if (!store) return;
+    this.#sender.schedule();
+    const { wholePageBytes } = this.#output.facts;
+    if (wholePageBytes === undefined) return;
+    store.index.setEncodedBytesEstimate(wholePageBytes);
+    store.index.setDeltaHold(this.#intake.payingDeltaBytes(wholePageBytes));
+  }
+
+  /** null before the stream began. */
   snapshot(): Snapshot | null {
     const { store } = this.#intake;
     if (!store) return null;
-    this.#sender.schedule();
-    const { facts } = this.#output;
-    if (facts.wholePageBytes !== undefined) {
-      store.index.setEncodedBytesEstimate(facts.wholePageBytes);
-      store.index.setDeltaHold(this.#intake.payingDeltaBytes(facts.wholePageBytes));
-    }
     return snapshotOf({
       store,
-      facts,
+      facts: this.#output.facts,
       passes: this.#passes,
       intakeRate: this.#intakeRate,
       memoryBytesMax: this.#options.memoryBytesMax,

@@ -3,13 +3,15 @@
  * move.
  */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
-import { sleep } from '../../base/index.ts';
+import { MIB, sleep } from '../../base/index.ts';
+import { qemuMissing } from '../machine/qemu.testing.ts';
+import { findQemu } from '../machine/vm.ts';
 import {
   checkDiskLog,
   checkGuestMemory,
@@ -26,9 +28,8 @@ import {
   isSound,
 } from './index.ts';
 
-const QEMU = 'qemu-system-x86_64';
-const skip = spawnSync(QEMU, ['--version']).error ? `${QEMU} is not installed` : false;
-const MIB = 1024 * 1024;
+const skip = qemuMissing();
+const QEMU = skip === false ? findQemu() : '';
 const TIMEOUT_MS = 60_000;
 
 type LineOf<K extends GuestLine['kind']> = Extract<GuestLine, { kind: K }>;

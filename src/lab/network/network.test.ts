@@ -7,7 +7,6 @@ import { connect as netConnect } from 'node:net';
 import test from 'node:test';
 import { startProcess } from '../machine/processes.ts';
 import { type Network, openNetwork, shaping } from './network.ts';
-import { TokenBucket } from './shaped-relay.ts';
 
 const MIB = 1024 * 1024;
 
@@ -80,15 +79,6 @@ test('the queue holds less than 50 ms from 100 Mbit/s on', () => {
   for (const rate of [12.5e6, 25e6, 125e6, 1.25e9]) {
     assert.ok(shaping(rate).queueBytes / rate <= 0.05, `${rate}`);
   }
-});
-
-test('the token bucket lets a burst pass and spaces the rest', () => {
-  const bucket = new TokenBucket(1_000_000, 4);
-  assert.equal(bucket.take(4000, 1000), 0);
-  assert.equal(bucket.take(1000, 1000), 1);
-  assert.equal(bucket.take(1000, 1000), 2);
-  assert.equal(bucket.take(4000, 2000), 0);
-  assert.equal(bucket.bytes, 10_000);
 });
 
 test('a relay passes on that the far end is not there', async () => {

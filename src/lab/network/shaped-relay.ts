@@ -5,10 +5,11 @@
  */
 
 import { createServer, type Server, Socket } from 'node:net';
-import { sleep } from '../../base/index.ts';
+import { sleep, TokenBucket } from '../../base/index.ts';
 import type { Endpoint } from './endpoint.ts';
 
 const CHUNK_BYTES_MAX = 64 * 1024;
+/** Timers are whole milliseconds: the burst makes up for what they lose. */
 const BURST_MS = 4;
 const LOOPBACK = '127.0.0.1';
 
@@ -22,34 +23,11 @@ export interface ShapedRelay {
   close(): Promise<void>;
 }
 
-/**
- * The moment from which the next chunk may go. Each chunk moves it by the time that its bytes take on the
- * link.
- */
-export class TokenBucket {
-  readonly #bytesPerMs: number;
-  readonly #burstMs: number;
-  #freeAtMs = 0;
-  bytes = 0;
-
-  constructor(bytesPerSecond: number, burstMs = BURST_MS) {
-    this.#bytesPerMs = bytesPerSecond / 1000;
-    this.#burstMs = burstMs;
-  }
-
-  /** Books `sizeBytes` and returns how long to wait before they are sent. */
-  take(sizeBytes: number, nowMs: number): number {
-    this.#freeAtMs = Math.max(this.#freeAtMs, nowMs - this.#burstMs) + sizeBytes / this.#bytesPerMs;
-    this.bytes += sizeBytes;
-    return Math.max(0, this.#freeAtMs - nowMs);
-  }
-}
-
 /** Opens the relay on a free port, towards another free port that nobody listens on yet. */
 export async function openShapedRelay(linkBytesPerSecond: number): Promise<ShapedRelay> {
   const target = { host: LOOPBACK, port: await freePort() };
-  const forward = new TokenBucket(linkBytesPerSecond);
-  const backward = new TokenBucket(linkBytesPerSecond);
+  const forward = new TokenBucket(linkBytesPerSecond, BURST_MS);
+  const backward = new TokenBucket(linkBytesPerSecond, BURST_MS);
   const sockets = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (client) => {
     const far = new Socket({ allowHalfOpen: true });
@@ -71,8 +49,8 @@ export async function openShapedRelay(linkBytesPerSecond: number): Promise<Shape
   return {
     entry: { host: LOOPBACK, port },
     target,
-    forwardBytes: () => forward.bytes,
-    backwardBytes: () => backward.bytes,
+    forwardBytes: () => forward.takenBytes,
+    backwardBytes: () => backward.takenBytes,
     async close() {
       for (const socket of sockets) socket.destroy();
       await new Promise<void>((resolve) => server.close(() => resolve()));
@@ -87,7 +65,6 @@ async function pump(from: Socket, to: Socket, bucket: TokenBucket): Promise<void
       for (let start = 0; start < data.length; start += CHUNK_BYTES_MAX) {
         const chunk = data.subarray(start, start + CHUNK_BYTES_MAX);
         const waitMs = bucket.take(chunk.length, performance.now());
-        // Timers are whole milliseconds; the bucket's burst makes up for what they lose.
         if (waitMs >= 1) await sleep(waitMs);
         if (!to.write(chunk)) await drained(to);
       }

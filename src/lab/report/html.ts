@@ -1,14 +1,14 @@
 /**
  * A report as one self-contained page: the four metrics as plots and tables, distance to the bounds, what
  * each strategy did, and how it was measured. Pure: no script, no download, no date of its own. Not
- * responsible for the figures (report.ts) nor for drawing (plots.ts).
+ * responsible for the figures (report.ts) nor for drawing (src/plot).
  */
 
-import { formatBytes, formatPercent, MIB } from '../../base/index.ts';
+import { formatBytes, formatPercent, MIB, median } from '../../base/index.ts';
 import { PREDICTION_RATIO_MAX, PREDICTION_RATIO_MIN } from '../../engine/index.ts';
+import { course, escapeText, type StripRow, strips } from '../../plot/index.ts';
 import { PAGE_SIZE_BYTES } from '../../vm/index.ts';
 import { isBaseline, type MigratorIteration } from '../run/contestant.ts';
-import { coursePlot, escapeXml, type StripRow, stripPlot } from './plots.ts';
 import { type LabReport, type Metric, type ReportRow, type Spread, spreadOf } from './report.ts';
 import type { RunRecord } from './results.ts';
 import { REPORT_STYLE } from './style.ts';
@@ -37,7 +37,7 @@ export function reportHtml(report: LabReport, records: readonly RunRecord[]): st
   return [
     '<!doctype html><html lang="en"><head><meta charset="utf-8">',
     '<meta name="viewport" content="width=device-width, initial-scale=1">',
-    `<title>godwit lab: ${escapeXml(report.plan)}</title><style>${REPORT_STYLE}</style></head><body><main>`,
+    `<title>godwit lab: ${escapeText(report.plan)}</title><style>${REPORT_STYLE}</style></head><body><main>`,
     header(report, runs),
     successTiles(report, colours),
     ...workloads.map((workload) => workloadSection(workload, report, runs, colours)),
@@ -69,8 +69,8 @@ function header(report: LabReport, runs: readonly RunRecord[]): string {
     ['cores', [...new Set(runs.map(({ cores }) => cores))].join(', ')],
     ['commit', report.commits.map((commit) => commit.slice(0, 12)).join(', ') || UNKNOWN],
   ];
-  const items = facts.map(([name, value]) => `<div><dt>${name}</dt><dd>${escapeXml(value!)}</dd></div>`);
-  return `<h1>godwit lab: ${escapeXml(report.plan)}</h1><dl class="facts">${items.join('')}</dl>`;
+  const items = facts.map(([name, value]) => `<div><dt>${name}</dt><dd>${escapeText(value!)}</dd></div>`);
+  return `<h1>godwit lab: ${escapeText(report.plan)}</h1><dl class="facts">${items.join('')}</dl>`;
 }
 
 function successTiles(report: LabReport, colours: ReadonlyMap<string, string>): string {
@@ -85,9 +85,9 @@ function successTiles(report: LabReport, colours: ReadonlyMap<string, string>): 
           ? 'as expected'
           : 'not as expected';
     return (
-      `<div class="tile"><h3><i style="background:${colours.get(strategy)}"></i>${escapeXml(strategy)}</h3>` +
+      `<div class="tile"><h3><i style="background:${colours.get(strategy)}"></i>${escapeText(strategy)}</h3>` +
       `<strong>${total((row) => row.successes)} of ${total((row) => row.runs)}</strong>` +
-      `<p>${escapeXml(each)}</p><p class="quiet">${wanted}</p></div>`
+      `<p>${escapeText(each)}</p><p class="quiet">${wanted}</p></div>`
     );
   });
   const meaning =
@@ -107,8 +107,8 @@ function workloadSection(
   const dirty = spreadOfAll(rows, (row) => row.dirtyOverLink);
   const plots = FIGURES.map((figure) => metricPlot(figure, rows, mine, colours));
   return [
-    `<h2>Workload ${escapeXml(workload)}</h2>`,
-    `<p>Unthrottled, the guest dirties ${dirty} times what the link carries. First run: <code>${escapeXml(mine[0]?.guestCommandLine ?? '')}</code></p>`,
+    `<h2>Workload ${escapeText(workload)}</h2>`,
+    `<p>Unthrottled, the guest dirties ${dirty} times what the link carries. First run: <code>${escapeText(mine[0]?.guestCommandLine ?? '')}</code></p>`,
     metricsTable(rows),
     '<p class="quiet">Median [least\u2013most] of the runs that succeeded. The bound counts whole pages: each filled page crosses the link once, and of those that are written only as many are current as the link refreshes.</p>',
     `<div class="plots">${plots.join('')}${predictionPlot(rows, mine, colours)}</div>`,
@@ -132,16 +132,16 @@ function metricPlot(
   // The median over all runs: the guest is the same in each, and its measured rate is not exact.
   const boundSpread = spreadOf(runs.map((record) => record.bounds[metric]));
   const bound = boundSpread === null ? null : boundSpread.median / scale;
-  const strips = rows.map((row) =>
+  const stripRows = rows.map((row) =>
     stripOf(row, runs, colours, (record) => {
       const value = record.success ? record[metric] : null;
       return value === null ? null : value / scale;
     }),
   );
-  const plot = stripPlot({
+  const plot = strips({
     title: `${title} by strategy`,
     unit,
-    rows: strips,
+    rows: stripRows,
     bound: bound === null ? null : { value: bound, label: `bound ${digits(bound)}` },
     band: null,
     from: 0,
@@ -159,7 +159,7 @@ function predictionPlot(
     downtimeMs === null || !downtimePredictedMs ? null : downtimeMs / downtimePredictedMs;
   const predicting = rows.filter((row) => row.downtimeOverPredicted !== null);
   if (predicting.length === 0) return '';
-  const plot = stripPlot({
+  const plot = strips({
     title: 'Measured over predicted downtime by strategy',
     unit: 'measured / predicted',
     rows: predicting.map((row) => stripOf(row, runs, colours, ratioOf)),
@@ -184,9 +184,7 @@ function stripOf(
         ? []
         : [{ value, title: `run ${record.run}, seed ${record.seed}: ${digits(value)}` }];
     });
-  const sorted = points.map(({ value }) => value).sort((one, other) => one - other);
-  const middle =
-    sorted.length === 0 ? null : (sorted[(sorted.length - 1) >> 1]! + sorted[sorted.length >> 1]!) / 2;
+  const middle = median(points.map(({ value }) => value));
   return {
     label: row.strategy,
     colour: colours.get(row.strategy) ?? 'currentColor',
@@ -206,7 +204,7 @@ function metricsTable(rows: readonly ReportRow[]): string {
     'beats lost',
   ];
   const body = rows.map((row) => [
-    escapeXml(row.strategy),
+    escapeText(row.strategy),
     `${row.successes} of ${row.runs}`,
     ...FIGURES.flatMap(({ metric, scale }) => [
       spreadText(row.metrics[metric], scale),
@@ -237,7 +235,7 @@ function courses(rows: readonly ReportRow[], runs: readonly RunRecord[]): string
     const { iterations, totalMigrationTimeMs, downtimeMs, timeLimitMs, strategy, outcome } = record;
     const endMs = totalMigrationTimeMs ?? timeLimitMs;
     const downFromMs = downtimeMs === null ? null : endMs - downtimeMs;
-    const plot = coursePlot({
+    const plot = course({
       title: `Iterations of ${strategy}`,
       iterations: iterations.slice(1).map((one, index) => ({
         startMs: one.startMs,
@@ -250,7 +248,7 @@ function courses(rows: readonly ReportRow[], runs: readonly RunRecord[]): string
       down: downFromMs === null ? null : { fromMs: downFromMs, toMs: endMs },
       mibMax,
     });
-    const caption = `${escapeXml(strategy)}, run ${record.run}: ${outcome}`;
+    const caption = `${escapeText(strategy)}, run ${record.run}: ${outcome}`;
     return `<figure><figcaption>${caption}</figcaption>${plot}</figure>`;
   });
   const legend = [
@@ -274,8 +272,8 @@ function ratioSection(report: LabReport): string {
     row.ratios
       .filter(({ metrics }) => FIGURES.some(({ metric }) => metrics[metric] !== null))
       .map(({ against, metrics }) => [
-        escapeXml(row.workload),
-        escapeXml(`${row.strategy} / ${against}`),
+        escapeText(row.workload),
+        escapeText(`${row.strategy} / ${against}`),
         ...FIGURES.map(({ metric }) => spreadText(metrics[metric], 1)),
         String(metrics.totalMigrationTimeMs?.runs ?? 0),
       ]),
@@ -288,10 +286,10 @@ function ratioSection(report: LabReport): string {
 function failureSection(report: LabReport): string {
   const body = report.rows.flatMap((row) =>
     row.failures.map(({ reason, runs }) => [
-      escapeXml(row.workload),
-      escapeXml(row.strategy),
+      escapeText(row.workload),
+      escapeText(row.strategy),
       String(runs),
-      escapeXml(reason),
+      escapeText(reason),
     ]),
   );
   return body.length === 0
@@ -311,7 +309,7 @@ function methodSection(report: LabReport, runs: readonly RunRecord[]): string {
     `Load of the host when a run began: ${rangeText(load)}. Cores that other processes kept busy while a VM moved: ${rangeText(others)}.`,
   ];
   const list = (texts: readonly string[]) =>
-    `<ul>${texts.map((text) => `<li>${escapeXml(text)}</li>`).join('')}</ul>`;
+    `<ul>${texts.map((text) => `<li>${escapeText(text)}</li>`).join('')}</ul>`;
   return `<h2>How it was measured</h2>${list(items)}<h3>Deviations from published evaluations</h3>${list(report.deviations)}`;
 }
 

@@ -7,7 +7,6 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
 import { reportHtml } from './html.ts';
-import { stripPlot, ticksOf } from './plots.ts';
 import { recordOf } from './record.testing.ts';
 import { buildReport, resultsCsv, spreadOf } from './report.ts';
 import type { RunRecord } from './results.ts';
@@ -140,39 +139,4 @@ test('whatever was measured or not, the page shows no figure that is none', () =
       assert.doesNotMatch(html, /NaN|undefined|Infinity|>null</);
     }),
   );
-});
-
-test('ticks are round, cover the range, and are as many as asked for at most', () => {
-  assert.deepEqual(ticksOf(0, 10, 5), [0, 2, 4, 6, 8, 10]);
-  assert.deepEqual(ticksOf(0, 0.7, 7), [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]);
-  assert.deepEqual(ticksOf(3, 3), [3]);
-  fc.assert(
-    fc.property(
-      fc.double({ min: 1e-6, max: 1e12, noNaN: true }),
-      fc.integer({ min: 1, max: 10 }),
-      (to, count) => {
-        const ticks = ticksOf(0, to, count);
-        assert.ok(ticks.length >= 1 && ticks.length <= count + 1, `${ticks}`);
-        assert.ok(ticks[0] === 0 && ticks.at(-1)! <= to * (1 + 1e-9));
-      },
-    ),
-  );
-});
-
-test('no dot lies outside its plot, and the bound has its label', () => {
-  const rows = [
-    { label: 'a', colour: 'red', note: '', points: [1, 5, 9].map((value) => ({ value, title: '' })) },
-  ];
-  const svg = stripPlot({
-    title: 't',
-    unit: 's',
-    rows,
-    bound: { value: 2, label: 'bound 2' },
-    band: null,
-    from: 0,
-  });
-  const at = [...svg.matchAll(/cx="([\d.]+)"/g)].map((match) => Number(match[1]));
-  assert.equal(at.length, 3);
-  assert.ok(at.every((x) => x >= 150 && x <= 520) && at[0]! < at[1]! && at[1]! < at[2]!);
-  assert.match(svg, /bound 2/);
 });

@@ -147,7 +147,7 @@ interface Sent {
   readonly bytes: number;
 }
 
-interface Ending {
+interface BaselineEnd {
   readonly outcome: Outcome;
   readonly reason: string | null;
 }
@@ -170,7 +170,7 @@ class Follower {
     this.#elapsedMs = elapsedMs;
   }
 
-  async follow(): Promise<Ending> {
+  async follow(): Promise<BaselineEnd> {
     for (;;) {
       const info = await queryMigrate(this.#pair.source.qmp, FINAL_STAGE);
       this.#note(info);
@@ -196,7 +196,7 @@ class Follower {
     return { iterations, throttleMax: this.#throttleMax, downtimeByQemuMs: this.#downtimeByQemuMs };
   }
 
-  async #endingOf(info: MigrationInfo): Promise<Ending | null> {
+  async #endingOf(info: MigrationInfo): Promise<BaselineEnd | null> {
     if (info.status === 'completed') return this.#destinationRuns();
     if (info.status === 'failed')
       return { outcome: 'failed', reason: info.errorDesc ?? 'QEMU gave no reason' };
@@ -209,7 +209,7 @@ class Follower {
    * Post-copy has no way back, and a migration may complete while it is being cancelled; in both cases it
    * goes on.
    */
-  async #endingByUs(): Promise<Ending | null> {
+  async #endingByUs(): Promise<BaselineEnd | null> {
     const aborted = this.#options.signal?.aborted === true;
     if (!aborted && this.#elapsedMs() <= this.#options.timeLimitMs) return null;
     if (!(await this.#cancel())) return null;
@@ -218,7 +218,7 @@ class Follower {
     return { outcome: 'timed-out', reason: `not converged after ${seconds} s` };
   }
 
-  async #destinationRuns(): Promise<Ending> {
+  async #destinationRuns(): Promise<BaselineEnd> {
     const deadlineMs = performance.now() + CANCEL_TIMEOUT_MS;
     while (performance.now() < deadlineMs) {
       const { running, status } = await queryStatus(this.#pair.destination.qmp);

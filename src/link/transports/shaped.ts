@@ -4,7 +4,7 @@
  * gateway's bandwidth cap limits a migration.
  */
 
-import { type Clock, systemClock } from '../../base/index.ts';
+import { type Clock, systemClock, TokenBucket } from '../../base/index.ts';
 import type { Transport, TransportHandlers } from '../transport.ts';
 
 /** Everything written arrives `latencyMs` later, in order. */
@@ -18,12 +18,8 @@ export function withBandwidth(
   bytesPerSecond: number,
   clock: Clock = systemClock,
 ): Transport {
-  let freeAtMs = 0;
-  return delayed(transport, (bytes) => {
-    const nowMs = clock.nowMs();
-    freeAtMs = Math.max(freeAtMs, nowMs) + (bytes * 1000) / bytesPerSecond;
-    return freeAtMs - nowMs;
-  });
+  const bucket = new TokenBucket(bytesPerSecond, 0);
+  return delayed(transport, (bytes) => bucket.take(bytes, clock.nowMs()));
 }
 
 const QUEUE_MS = 100;

@@ -4,6 +4,8 @@
  * out what looks incompressible.
  */
 
+import { smoothed } from '../../base/index.ts';
+
 /** While packing does not pay, one batch in this many is packed all the same, to notice a change. */
 const PROBE_INTERVAL = 64;
 const WEIGHT = 0.1;
@@ -42,8 +44,8 @@ export class PackChooser {
   observe(sample: PackSample): void {
     // A batch of deltas and zeros says nothing of what zstd does to whole pages.
     if (sample.packedBytes < sample.pageBytes / 2 || sample.encodeMs <= 0) return;
-    this.#packedBytesPerMs = blend(this.#packedBytesPerMs, sample.pageBytes / sample.encodeMs);
-    this.#storedShare = blend(this.#storedShare, sample.storedBytes / sample.packedBytes);
+    this.#packedBytesPerMs = smoothed(this.#packedBytesPerMs, sample.pageBytes / sample.encodeMs, WEIGHT);
+    this.#storedShare = smoothed(this.#storedShare, sample.storedBytes / sample.packedBytes, WEIGHT);
   }
 
   /**
@@ -65,8 +67,4 @@ export class PackChooser {
     const packed = Math.min(packBytesPerSecond, linkBytesPerSecond / this.#storedShare);
     return packed >= linkBytesPerSecond * TIE_SHARE;
   }
-}
-
-function blend(old: number | null, sample: number): number {
-  return old === null ? sample : old + WEIGHT * (sample - old);
 }

@@ -4,7 +4,7 @@
  */
 
 import type { Outlook, ParameterValues, Strategy, Verdict } from '../../vm/index.ts';
-import { HOLD_NONE, ITERATION_PARAMETERS, iterationByBacklog, parameter } from '../common.ts';
+import { ABSORBING, HOLD_NONE, ITERATION_PARAMETERS, parameter } from '../common.ts';
 import { holdHotterThan } from '../hold/hottest.ts';
 import { learningOrder } from '../order/learning.ts';
 import { heldShareParameter } from '../switchover/drained.ts';
@@ -51,15 +51,11 @@ function answer(
 }
 
 export const adaptive: Strategy<AdaptiveMemory> = {
+  ...ABSORBING,
   name: 'adaptive',
   idea: 'Forecast the plateau from rewrite rates; meet the limit if it can be met, else stop when waiting costs more than it buys.',
   source: 'ours',
   label: 'O',
-  mechanism: 'gateway',
-  simulatorOnly: null,
-  absorb: true,
-  promisesDowntimeLimit: false,
-  delta: true,
   parameters: [
     parameter(
       'downtimeWeight',
@@ -96,5 +92,4 @@ export const adaptive: Strategy<AdaptiveMemory> = {
     return answer(outlook, known, parameters);
   },
   atTick: answer,
-  iterationMs: iterationByBacklog,
 };

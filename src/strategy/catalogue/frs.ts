@@ -1,7 +1,7 @@
 /** FRS, Inter-Iteration Frequent Reference Set. */
 
 import type { Outlook, ParameterValues, Strategy, Verdict } from '../../vm/index.ts';
-import { ITERATION_PARAMETERS, iterationByBacklog, OUR_DEFINITION, parameter } from '../common.ts';
+import { ABSORBING, ITERATION_PARAMETERS, OUR_DEFINITION, parameter } from '../common.ts';
 import { frequentSet, frequentSetParameters } from '../hold/frequent.ts';
 import { learningOrder } from '../order/learning.ts';
 import { DRAINED_PARAMETERS } from '../switchover/drained.ts';
@@ -17,15 +17,11 @@ function verdict(outlook: Outlook, parameters: ParameterValues): Verdict<null> {
 }
 
 export const frs: Strategy<null> = {
+  ...ABSORBING,
   name: 'frs',
   idea: 'Pages dirty in most of the last iterations wait; stop when only they are dirty or dirtying stops falling.',
   source: 'Inter-Iteration Frequent Reference Set, published idea; thresholds are ours',
   label: 'R',
-  mechanism: 'gateway',
-  simulatorOnly: null,
-  absorb: true,
-  promisesDowntimeLimit: false,
-  delta: true,
   parameters: [
     ...frequentSetParameters(
       'dirty in at least this many of the last `of` iterations: frequent',
@@ -54,5 +50,4 @@ export const frs: Strategy<null> = {
   start: () => null,
   atIteration: (outlook, _memory, parameters) => verdict(outlook, parameters),
   atTick: (outlook, _memory, parameters) => verdict(outlook, parameters),
-  iterationMs: iterationByBacklog,
 };

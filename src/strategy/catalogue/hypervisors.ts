@@ -1,22 +1,17 @@
 /** The pre-copy rules of other hypervisors: Xen, Hyper-V, vMotion. */
 
 import type { Decision, Hold, Outlook, ParameterValues, Strategy } from '../../vm/index.ts';
-import { ADDRESS_ORDER, goOn, HOLD_NONE, iterationIsPass, parameter, plain, value } from '../common.ts';
+import { ADDRESS_ORDER, goOn, HOLD_NONE, PER_PASS, parameter, plain, value } from '../common.ts';
 import { dirtyBytesPerSecond, formatPercent, lastIteration, rateText } from '../measures.ts';
 import { fitsBandwidth } from '../switchover/fits.ts';
 import { roundText, stopByRounds, xenClassicStop } from '../switchover/rounds.ts';
 
 const BASE = {
+  ...PER_PASS,
   label: 'F',
-  mechanism: 'gateway',
-  simulatorOnly: null,
-  absorb: false,
-  promisesDowntimeLimit: false,
-  delta: false,
   start: () => null,
   // A decision needs a fresh bitmap: only a sync brings one.
   atTick: () => null,
-  iterationMs: iterationIsPass,
 } as const;
 
 function perPass(hold: Hold, decide: (outlook: Outlook, parameters: ParameterValues) => Decision) {

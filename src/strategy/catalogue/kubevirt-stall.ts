@@ -1,7 +1,7 @@
 /** KubeVirt's stall detector as a strategy. */
 
 import type { Outlook, ParameterValues, Strategy, Verdict } from '../../vm/index.ts';
-import { iterationIsPass, parameter, plain, value } from '../common.ts';
+import { PER_PASS, parameter, plain, value } from '../common.ts';
 import { type StallMemory, type StallRule, watchForStall } from '../switchover/stall.ts';
 
 function rule(parameters: ParameterValues): StallRule {
@@ -20,15 +20,11 @@ function ask(outlook: Outlook, memory: StallMemory, parameters: ParameterValues)
 }
 
 export const kubevirtStall: Strategy<StallMemory> = {
+  ...PER_PASS,
   name: 'kubevirt-stall',
   idea: 'Stalled when a window of 40 s brought less than 4 %; then switch near the least remaining memory, or abort above 1350 ms.',
   source: 'KubeVirt virt-launcher, stall detection',
   label: 'F',
-  mechanism: 'gateway',
-  simulatorOnly: null,
-  absorb: false,
-  promisesDowntimeLimit: false,
-  delta: false,
   parameters: [
     parameter(
       'windowMs',
@@ -68,5 +64,4 @@ export const kubevirtStall: Strategy<StallMemory> = {
   // Only right after a sync is what remains exact; in between QEMU's figure only falls.
   atIteration: ask,
   atTick: () => null,
-  iterationMs: iterationIsPass,
 };

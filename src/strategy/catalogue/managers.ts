@@ -5,19 +5,14 @@
  */
 
 import type { Outlook, ParameterValues, Strategy, Verdict } from '../../vm/index.ts';
-import { abort, goOn, iterationIsPass, parameter, plain, stop, value } from '../common.ts';
+import { abort, goOn, PER_PASS, parameter, plain, stop, value } from '../common.ts';
 import { formatBytes, formatMs, remainingBytes } from '../measures.ts';
 import { fitsBandwidth } from '../switchover/fits.ts';
 import { novaGib, novaLimitMs, OVIRT_STEPS, ovirtLimitMs, rampLimitMs } from '../switchover/ladder.ts';
 
 const BASE = {
+  ...PER_PASS,
   label: 'F',
-  mechanism: 'gateway',
-  simulatorOnly: null,
-  absorb: false,
-  promisesDowntimeLimit: false,
-  delta: false,
-  iterationMs: iterationIsPass,
 } as const;
 
 const TIME_SCALE = parameter(

@@ -1,14 +1,7 @@
 /** MP, Inter-Iteration Memory Pattern. */
 
 import type { Hold, Outlook, ParameterValues, Strategy, Verdict } from '../../vm/index.ts';
-import {
-  HOLD_NONE,
-  ITERATION_PARAMETERS,
-  iterationByBacklog,
-  OUR_DEFINITION,
-  parameter,
-  value,
-} from '../common.ts';
+import { ABSORBING, HOLD_NONE, ITERATION_PARAMETERS, OUR_DEFINITION, parameter, value } from '../common.ts';
 import { frequentSetParameters } from '../hold/frequent.ts';
 import { holdByPattern } from '../hold/pattern.ts';
 import { learningOrder } from '../order/learning.ts';
@@ -59,15 +52,11 @@ function atIteration(outlook: Outlook, memory: MpMemory, parameters: ParameterVa
 }
 
 export const mp: Strategy<MpMemory> = {
+  ...ABSORBING,
   name: 'mp',
   idea: 'Recognise how the guest writes (hot spot, sweep, scattered, phased); if it outruns the link and stays so, stop early.',
   source: 'Inter-Iteration Memory Pattern, published idea; classes and thresholds are ours',
   label: 'R',
-  mechanism: 'gateway',
-  simulatorOnly: null,
-  absorb: true,
-  promisesDowntimeLimit: false,
-  delta: true,
   parameters: [
     parameter(
       'sameIterations',
@@ -100,5 +89,4 @@ export const mp: Strategy<MpMemory> = {
   start,
   atIteration,
   atTick: answer,
-  iterationMs: iterationByBacklog,
 };

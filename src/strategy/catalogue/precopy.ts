@@ -4,18 +4,15 @@
  */
 
 import type { Outlook, ParameterValues, Strategy } from '../../vm/index.ts';
-import { iterationIsPass, parameter, plain, value } from '../common.ts';
+import { PER_PASS, parameter, plain, value } from '../common.ts';
 import { fitsBandwidth } from '../switchover/fits.ts';
 
 const BASE = {
+  ...PER_PASS,
   source: 'QEMU migration.c: pending < measured bandwidth x downtime-limit',
   label: 'F',
   mechanism: 'qemu-precopy',
-  simulatorOnly: null,
-  absorb: false,
-  delta: false,
   start: () => null,
-  iterationMs: iterationIsPass,
 } as const;
 
 function native(limitMs: (outlook: Outlook, parameters: ParameterValues) => number) {
@@ -41,7 +38,6 @@ export const precopyRelaxed: Strategy<null> = {
   ...BASE,
   name: 'precopy-relaxed',
   idea: 'The same with the downtime limit doubled until every run ends.',
-  promisesDowntimeLimit: false,
   parameters: [
     parameter('downtimeMs', 300, [1, 2_000_000], 'ms', 'the limit that is doubled', 'QEMU default 300 ms'),
     parameter(

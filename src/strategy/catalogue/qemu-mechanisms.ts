@@ -4,17 +4,14 @@
  */
 
 import type { Outlook, ParameterValues, Strategy, Verdict } from '../../vm/index.ts';
-import { goOn, iterationIsPass, parameter, plain, value } from '../common.ts';
+import { goOn, PER_PASS, parameter, plain, value } from '../common.ts';
 import { formatBytes, formatPercent, lastIteration, remainingBytes } from '../measures.ts';
 import { fitsBandwidth } from '../switchover/fits.ts';
 
 const BASE = {
+  ...PER_PASS,
   label: 'F',
-  absorb: false,
-  promisesDowntimeLimit: false,
-  delta: false,
   atTick: () => null,
-  iterationMs: iterationIsPass,
 } as const;
 
 function afterPasses(rule: string, outlook: Outlook, passes: number): Verdict<null> {
@@ -31,7 +28,6 @@ export const postcopy: Strategy<null> = {
   ...BASE,
   name: 'postcopy',
   mechanism: 'qemu-postcopy',
-  simulatorOnly: null,
   idea: "QEMU's post-copy: the VM moves after a pass, its remaining pages follow on demand. A failure in that phase loses the VM.",
   source: 'Hines and Gopalan 2009; QEMU migrate-start-postcopy',
   parameters: [
@@ -53,7 +49,6 @@ export const threeStage: Strategy<null> = {
   ...BASE,
   name: 'three-stage',
   mechanism: 'qemu-postcopy',
-  simulatorOnly: null,
   idea: 'One full pass, stop, send state and dirty bitmap, resume at the destination, push and fetch what is dirty.',
   source: 'TSMC 2014, three-stage memory copy; carried out by QEMU post-copy (RAM_DISCARD is the bitmap)',
   parameters: [],
@@ -92,7 +87,6 @@ export const autoConverge: Strategy<Converge> = {
   ...BASE,
   name: 'auto-converge',
   mechanism: 'qemu-auto-converge',
-  simulatorOnly: null,
   idea: "QEMU's throttle, for comparison: it slows the guest until pre-copy converges.",
   source: 'QEMU migration/ram.c migration_trigger_throttle',
   promisesDowntimeLimit: true,

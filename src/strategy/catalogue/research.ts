@@ -12,7 +12,7 @@ import type {
   ParameterValues,
   Strategy,
 } from '../../vm/index.ts';
-import { ADDRESS_ORDER, goOn, HOLD_NONE, iterationIsPass, parameter, stop, value } from '../common.ts';
+import { ADDRESS_ORDER, goOn, HOLD_NONE, PER_PASS, parameter, stop, value } from '../common.ts';
 import { frequentSet } from '../hold/frequent.ts';
 import { formatBytes, lastIteration, queuedBytes } from '../measures.ts';
 import { fitsBandwidth } from '../switchover/fits.ts';
@@ -20,15 +20,10 @@ import { followRemaining, type RemainingMemory } from '../switchover/remaining.t
 import { roundText, stopByRounds } from '../switchover/rounds.ts';
 
 const BASE = {
+  ...PER_PASS,
   label: 'R',
-  mechanism: 'gateway',
-  simulatorOnly: null,
-  absorb: false,
-  promisesDowntimeLimit: false,
-  delta: false,
   // What these rules compare is exact only after a sync.
   atTick: () => null,
-  iterationMs: iterationIsPass,
 } as const;
 
 /** Their prototypes stand on Xen or KVM pre-copy and keep its stop rules besides their own. */
