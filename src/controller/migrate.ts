@@ -345,6 +345,7 @@ class Migration {
       stopIsOurs: stage !== null,
       prepared: false,
       commit: stage?.committed ? ('yes' as const) : ('no' as const),
+      continued: false,
       postCopy: stage !== null,
       guestEnded: this.#guestEnded,
     };
