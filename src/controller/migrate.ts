@@ -340,6 +340,7 @@ class Migration {
       stopIsOurs: stage !== null,
       prepared: false,
       commit: stage?.committed ? ('yes' as const) : ('no' as const),
+      continued: false,
       postCopy: stage !== null,
       guestEnded: this.#first.guestEnded,
     };

@@ -5,7 +5,7 @@
  */
 
 import { errorMessage } from '../base/index.ts';
-import { step } from './step.ts';
+import { abandon, step } from './step.ts';
 import type { Effect, EndedHow, Ends, Fact, HandoverState, Loss, Outcome } from './types.ts';
 
 /** Must settle soon after `signal` aborts, and asks it before each command that cannot be taken back. */
@@ -15,6 +15,12 @@ export type Act<Kind extends Effect['do'] = Effect['do']> = (
 ) => Promise<Kind extends 'look' ? Ends : Kind extends 'end-destination' ? EndedHow : void>;
 
 export type Acts = { readonly [Kind in Effect['do']]: Act<Kind> };
+
+/**
+ * How long an act may take to stop after it was told to: a preference, above every time-out that an act has
+ * of its own.
+ */
+const GRACE_MS = 30_000;
 
 export interface CarryOutOptions {
   readonly acts: Acts;
@@ -26,6 +32,7 @@ export interface CarryOutOptions {
   readonly deadlineMsOf: (effect: Effect) => number | null;
   /** Resolves after `ms`, or never where `signal` aborts before. */
   readonly wait: (ms: number, signal: AbortSignal) => Promise<void>;
+  readonly graceMs?: number;
   /**
    * Resolves with why, when the operator cancels or something fails; heeded until COMMIT is being recorded.
    */
@@ -45,23 +52,39 @@ export async function carryOut(
     state = current.state;
     options.onState?.(state);
     if (state.outcome !== null) return state as HandoverState & { outcome: Outcome };
-    const running = runEffect(current.effect!, options);
-    const first: Fact = lost === null ? await running.answer : await Promise.race([running.answer, lost]);
-    if (first.fact !== 'lost') {
-      current = step(state, first);
-      continue;
+    let running: Running | null = null;
+    let first = await lostAlready(lost);
+    if (first === null) {
+      running = runEffect(current.effect!, options);
+      first = await (lost === null ? running.answer : Promise.race([running.answer, lost]));
     }
-    lost = null;
-    current = step(state, first);
-    if (current.halt) running.stop();
-    state = current.state;
-    options.onState?.(state);
-    current = step(state, await running.answer);
+    if (first !== null && first.fact === 'lost') {
+      lost = null;
+      current = step(state, first);
+      state = current.state;
+      options.onState?.(state);
+      if (current.halt) running?.stop();
+      // A loss that is not heeded leaves the step that was asked for to be taken.
+      else running ??= runEffect(state.outstanding!, options);
+      first = running === null ? NOT_BEGUN : await running.answer;
+    }
+    current = first === null ? abandon(state) : step(state, first);
   }
 }
 
+/**
+ * What is lost already must not be found out by beginning another step. It is told a moment after it is
+ * known.
+ */
+function lostAlready(lost: Promise<Fact> | null): Promise<Fact | null> {
+  return Promise.race([lost, Promise.resolve().then(() => null)]);
+}
+
+const NOT_BEGUN: Fact = { fact: 'failed', why: 'it was not begun' };
+
 interface Running {
-  readonly answer: Promise<Fact>;
+  /** null: the act did not stop when it was told to. */
+  readonly answer: Promise<Fact | null>;
   stop(): void;
 }
 
@@ -74,9 +97,19 @@ function runEffect(effect: Effect, options: CarryOutOptions): Running {
       fact: 'failed',
       why: errorMessage(error),
       refused: options.isRefusal(error),
+      guestEnded: options.guestEndOf(error),
     }),
   );
-  return { answer: withDeadline(effect, done, aborter, options), stop: () => aborter.abort() };
+  const stopped = new AbortController();
+  const stop = () => {
+    aborter.abort();
+    stopped.abort();
+  };
+  const answer = Promise.race([
+    withDeadline(effect, done, aborter, options),
+    graceAfter(stopped.signal, done, options),
+  ]);
+  return { answer, stop };
 }
 
 /**
@@ -86,8 +119,9 @@ async function withDeadline(
   effect: Effect,
   done: Promise<Fact>,
   aborter: AbortController,
-  { deadlineMsOf, wait }: CarryOutOptions,
-): Promise<Fact> {
+  options: CarryOutOptions,
+): Promise<Fact | null> {
+  const { deadlineMsOf, wait } = options;
   const deadlineMs = deadlineMsOf(effect);
   if (deadlineMs === null) return done;
   const over = new AbortController();
@@ -96,9 +130,29 @@ async function withDeadline(
   over.abort();
   if (first !== late) return first;
   aborter.abort();
-  const last = await done;
+  const last = await graceAfter(aborter.signal, done, options);
   // It may have ended well in the last moment; a failure is told as what caused it.
-  return last.fact === 'failed' ? late : last;
+  return last?.fact === 'failed' && last.guestEnded == null ? late : last;
+}
+
+/**
+ * Once `signal` aborts: how the act settles; null where it does not, and may do what it does at any later
+ * time.
+ */
+async function graceAfter(
+  signal: AbortSignal,
+  done: Promise<Fact>,
+  { wait, graceMs = GRACE_MS }: CarryOutOptions,
+): Promise<Fact | null> {
+  if (!signal.aborted) {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    signal.addEventListener('abort', () => resolve(), { once: true });
+    await promise;
+  }
+  const over = new AbortController();
+  const last = await Promise.race([done, wait(graceMs, over.signal).then(() => null)]);
+  over.abort();
+  return last;
 }
 
 function factOf(effect: Effect, result: unknown): Fact {

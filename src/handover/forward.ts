@@ -27,10 +27,12 @@ export function forward(state: HandoverState, fact: Fact): Step | null {
     case 'draining':
       return go(state, 'proving', { do: 'prove' });
     case 'proving':
+      return go(state, 'releasing', { do: 'release-source' });
+    // Until it has let go, a source that QEMU stopped by itself runs on when its stream dies: the copy would
+    // be an old one.
+    case 'releasing':
       return go(withKnown(state, { prepared: true }), 'recording-prepared', record('prepared'));
     case 'recording-prepared':
-      return go(state, 'releasing', { do: 'release-source' });
-    case 'releasing':
       return go(state, 'looking', LOOK);
     case 'looking':
       return ends === null ? null : commitOrNot(state, ends);
@@ -86,7 +88,7 @@ function failed(state: HandoverState, why: string, refused: boolean): Step | nul
       // Its line may be on disk all the same; nothing has acted on it.
       return beginWayBack({ ...withKnown(state, { commit: 'perhaps' }), why });
     case 'starting':
-      if (refused) return go({ ...state, neverRan: why }, 'taking-back', { do: 'take-back' });
+      if (refused) return refusedStart(state, why);
       return go(state, 'confirming', PATIENT_LOOK);
     case 'settling':
     case 'confirming':
@@ -103,6 +105,20 @@ function failed(state: HandoverState, why: string, refused: boolean): Step | nul
     default:
       return null;
   }
+}
+
+/**
+ * An answer proves that its own command changed nothing, not that an earlier one, of which no answer came,
+ * did not.
+ */
+function refusedStart(state: HandoverState, why: string): Step {
+  const isOnlyStart = state.live && state.starts === 1;
+  const neverRan = { ...state, neverRan: why, startMayHaveBeenSent: !isOnlyStart };
+  if (isOnlyStart) return go(neverRan, 'taking-back', { do: 'take-back' });
+  return inDoubt(
+    state,
+    `the destination refused to start (${why}), and an earlier start may have reached it. Do not continue the source; once the reason is gone, run "godwit resolve" again`,
+  );
 }
 
 /** The last look. Both ends must be exactly what this migration made of them. */
@@ -148,11 +164,12 @@ function startOrArrived(state: HandoverState, ends: Ends): Step {
       `the source VM runs although this migration may have committed (the destination is ${ends.destinationText}). Decide which copy lives and end the other`,
     );
   }
+  const old = oldCopy(state, ends);
   switch (ends.destination) {
     case 'running':
-      return go(state, 'recording-running', record('running'));
+      return seenThere(state, ends);
     case 'loaded':
-      return start(state);
+      return old === null ? start(state) : inDoubt(state, old);
     case 'empty':
       return go({ ...state, neverRan: 'it stays "inmigrate"' }, 'taking-back', { do: 'take-back' });
     case 'gone':
@@ -170,21 +187,43 @@ function startOrArrived(state: HandoverState, ends: Ends): Step {
   }
 }
 
+/** Why the copy at the destination may not be the newest one, or not whole; null: it is. */
+function oldCopy({ touched, known }: HandoverState, ends: Ends): string | null {
+  const why =
+    touched ??
+    (known.continued ? 'the source was about to run on' : null) ??
+    (ends.source === 'released' || ends.source === 'gone' ? null : `the source is ${ends.sourceText}`);
+  if (why === null) return null;
+  return `the destination was not started: ${why}, so its copy may be an old one. Decide which copy lives and end the other; once the source is surely ended, "godwit resolve --fenced source" starts the destination`;
+}
+
 function confirm(state: HandoverState, ends: Ends): Step {
   const { guestWasRunning } = state.known;
   const arrivedThere = ends.destination === 'running' || (!guestWasRunning && ends.destination === 'loaded');
   if (arrivedThere && ends.source === 'running')
     return go(state, 'stopping-again', { do: 'stop-source-again' });
-  if (arrivedThere) return go(state, 'recording-running', record('running'));
+  if (arrivedThere) return seenThere(state, ends);
   if (ends.destination === 'empty') {
     return go({ ...state, neverRan: 'it accepts "cont" and stays "inmigrate"' }, 'taking-back', {
       do: 'take-back',
     });
   }
+  const old = oldCopy(state, ends);
+  if (ends.destination === 'loaded' && old !== null) return inDoubt(state, old);
   if (ends.destination === 'loaded' && state.starts < STARTS_MAX) return start(state);
   return inDoubt(
     state,
     `the destination was started and is ${ends.destinationText} now. Do not continue the source`,
+  );
+}
+
+/** The VM is seen at the destination. */
+function seenThere(state: HandoverState, ends: Ends): Step {
+  if (ends.source !== 'silent' || state.touched === null)
+    return go(state, 'recording-running', record('running'));
+  return inDoubt(
+    state,
+    `the destination runs, the source does not answer (${ends.sourceText}), and ${state.touched}: it may run too. End the source`,
   );
 }
 

@@ -14,6 +14,7 @@ function stateOf(known: Known, live: boolean): HandoverState {
     starts: 0,
     neverRan: null,
     leftBehind: null,
+    touched: null,
     why: null,
     outstanding: null,
     outcome: null,
@@ -23,7 +24,11 @@ function stateOf(known: Known, live: boolean): HandoverState {
 /** The controller decided to stop the VM: forward. */
 export function beginHandover(known: Pick<Known, 'guestWasRunning' | 'sourceAfter'>): HandoverState {
   return stateOf(
-    { ...known, stopIsOurs: false, prepared: false, commit: 'no', postCopy: false, guestEnded: null },
+    {
+      ...known,
+      ...{ stopIsOurs: false, prepared: false, commit: 'no', continued: false },
+      ...{ postCopy: false, guestEnded: null },
+    },
     true,
   );
 }

@@ -6,7 +6,7 @@
 
 import { assert } from '../base/index.ts';
 import { forward } from './forward.ts';
-import { stay, withKnown } from './moves.ts';
+import { endsOf, inDoubt, stay, withKnown } from './moves.ts';
 import type { Fact, HandoverState, Phase, Step } from './types.ts';
 import { wayBack } from './undo.ts';
 
@@ -27,13 +27,24 @@ const HEEDS_LOSS: ReadonlySet<Phase> = new Set<Phase>([
 
 export function step(before: HandoverState, fact: Fact): Step {
   const guestEnded = 'guestEnded' in fact ? (fact.guestEnded ?? null) : null;
-  const state = guestEnded === null ? before : withKnown(before, { guestEnded });
+  const told = guestEnded === null ? before : withKnown(before, { guestEnded });
+  const touched = told.touched ?? endsOf(fact)?.touched ?? null;
+  const state = touched === told.touched ? told : { ...told, touched };
   if (fact.fact === 'lost') return lose(state, fact.why);
   if (state.phase === 'ended') return stay(state);
   assert((fact.fact === 'begin') === (state.phase === 'ready'), 'a handover begins once');
   const next = forward(state, fact) ?? wayBack(state, fact);
   assert(next, `every fact has an answer in phase ${state.phase}`);
   return next;
+}
+
+/** An act that does not stop may still do what it does: whatever is done beside it would be a guess. */
+export function abandon(state: HandoverState): Step {
+  const what = state.outstanding?.do ?? 'the step';
+  return inDoubt(
+    state,
+    `${what} neither ends nor stops, and may still happen: both ends were left as they are. End the process that hangs, then run "godwit resolve"`,
+  );
 }
 
 /**

@@ -54,7 +54,8 @@ export type Effect =
   | { readonly do: 'continue-source' }
   | { readonly do: 'stop-source-again' };
 
-export type RecordedStep = 'stop' | 'prepared' | 'commit' | 'running';
+/** `continue`: the source is about to run on although its copy at the destination may still be there. */
+export type RecordedStep = 'stop' | 'prepared' | 'commit' | 'running' | 'continue';
 
 /**
  * `begin` starts the machine. `done` and `failed` answer the one outstanding effect; a passed deadline
@@ -101,8 +102,13 @@ export interface Known {
    * to continue the source.
    */
   readonly stopIsOurs: boolean;
+  /**
+   * The destination has proven its copy, and the source has let go of its stream: it cannot run on by itself.
+   */
   readonly prepared: boolean;
   readonly commit: Recorded;
+  /** The source may have run on: a copy at the destination is an old one, and nobody starts it. */
+  readonly continued: boolean;
   readonly postCopy: boolean;
   /** The guest ended by itself: nothing is left to be started. */
   readonly guestEnded: string | null;
@@ -139,6 +145,7 @@ export type Phase =
   | 'cancelling'
   | 'restoring'
   | 'asking-source'
+  | 'recording-continue'
   | 'continuing'
   | 'confirming-source'
   | 'ended';
@@ -156,6 +163,8 @@ export interface HandoverState {
   readonly neverRan: string | null;
   /** A destination that was left behind because it could not be reached. */
   readonly leftBehind: string | null;
+  /** What a third party was seen to do, by any look; null: nothing. */
+  readonly touched: string | null;
   /** Why the migration is being undone; null while it goes forward. */
   readonly why: string | null;
   readonly outstanding: Effect | null;

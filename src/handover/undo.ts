@@ -17,8 +17,8 @@ export function wayBack(state: HandoverState, fact: Fact): Step | null {
   switch (state.phase) {
     // However the halted step ended: what it may have done is asked, not assumed.
     case 'halting': {
-      const proven = fact.fact === 'done' && state.outstanding?.do === 'prove';
-      return beginWayBack(proven ? withKnown(state, { prepared: true }) : state);
+      const isPrepared = fact.fact === 'done' && state.outstanding?.do === 'release-source';
+      return beginWayBack(isPrepared ? withKnown(state, { prepared: true }) : state);
     }
     case 'asking':
       return ends === null ? inDoubt(state, asked(state, failure)) : judge(state, ends);
@@ -38,9 +38,14 @@ export function wayBack(state: HandoverState, fact: Fact): Step | null {
       return go(state, 'asking-source', LOOK);
     case 'asking-source':
       return ends === null ? inDoubt(state, asked(state, failure)) : continueOrLeave(state, ends);
+    case 'recording-continue':
+      return failure === null
+        ? go(withKnown(state, { continued: true }), 'continuing', { do: 'continue-source' })
+        : notContinued(state, failure);
     case 'continuing':
       return failure === null ? go(state, 'confirming-source', LOOK) : notContinued(state, failure);
     case 'confirming-source':
+      if (ends?.destination === 'running') return doubled(state);
       if (ends?.source === 'running') return end(state, 'aborted', `${reason(state)}; the source VM runs`);
       return notContinued(state, ends?.sourceText ?? failure ?? 'silent');
     default:
@@ -49,23 +54,15 @@ export function wayBack(state: HandoverState, fact: Fact): Step | null {
 }
 
 function judge(state: HandoverState, ends: Ends): Step {
-  const { known } = state;
   if (ends.destination === 'running') {
     return inDoubt(
       state,
       `the destination VM runs although godwit did not start it; the source (${ends.sourceText}) was left as it is. Decide which copy lives and end the other`,
     );
   }
-  if (
-    ends.source === 'gone' &&
-    known.prepared &&
-    ends.destination === 'loaded' &&
-    known.guestEnded === null
-  ) {
-    // The destination holds the only copy, and it is whole.
-    return go(state, 'recording-commit', { do: 'record', step: 'commit' });
-  }
-  if (ends.source === 'silent' && known.prepared && ends.destination === 'loaded') {
+  if (ends.source === 'gone' && ends.destination !== 'gone' && mayBeWhole(state))
+    return keepOnlyCopy(state, ends);
+  if (ends.source === 'silent' && ends.destination === 'loaded' && mayBeWhole(state)) {
     return inDoubt(
       state,
       `the source does not answer (${ends.sourceText}) and the destination has loaded the whole VM: both were left as they are. Once the source is surely ended (fencing, its host's console), run "godwit resolve --fenced source"`,
@@ -74,9 +71,40 @@ function judge(state: HandoverState, ends: Ends): Step {
   return go(state, 'ending-destination', { do: 'end-destination' });
 }
 
+/** A VM that still runs at its source is nowhere else. */
+function mayBeWhole({ known }: HandoverState): boolean {
+  return (known.stopIsOurs || !known.guestWasRunning) && known.guestEnded === null;
+}
+
+/** The source is gone: what the destination holds is ended by nobody but the operator. */
+function keepOnlyCopy(state: HandoverState, ends: Ends): Step {
+  const { known, touched } = state;
+  if (ends.destination !== 'loaded') {
+    return inDoubt(
+      state,
+      `the source QEMU is gone, and the destination (${ends.destinationText}) may hold the only copy: it was left as it is. If it has loaded the VM, continue it; else end it and boot the VM from its disk`,
+    );
+  }
+  if (known.prepared && !known.continued && touched === null)
+    return go(state, 'recording-commit', { do: 'record', step: 'commit' });
+  return inDoubt(
+    state,
+    `the source QEMU is gone and the destination holds the only copy, which may be an old one (${touched ?? 'the source may have run on'}). Continue the destination if that copy will do, else end it and boot the VM from its disk`,
+  );
+}
+
 function untouched(state: HandoverState, ends: Ends): Step {
-  const never = ends.destination === 'loaded' || ends.destination === 'empty';
+  const { destination } = ends;
+  // Gone after the only start that was ever sent had been refused: libvirt ends what it cannot start.
+  const refusedAndGone = destination === 'gone' && !state.startMayHaveBeenSent;
+  const never = destination === 'loaded' || destination === 'empty' || refusedAndGone;
   if (!never || ends.touched !== null) return inDoubt(state, refused(state, ends.destinationText));
+  if (ends.source === 'gone' && destination !== 'gone') {
+    return inDoubt(
+      state,
+      `the destination refused to start (${state.neverRan}), the source QEMU is gone, and the destination (${ends.destinationText}) holds the only copy: it was left as it is. Once the reason is gone, continue the destination`,
+    );
+  }
   return go({ ...state, startMayHaveBeenSent: false }, 'ending-destination', { do: 'end-destination' });
 }
 
@@ -100,6 +128,7 @@ function destinationEnded(state: HandoverState, fact: Fact): Step {
  * was sent; from a journal that is only sure while the destination has not loaded the whole VM.
  */
 function mayBeLeftBehind(state: HandoverState): boolean {
+  if (state.touched !== null || state.known.commit !== 'no') return false;
   return !state.startMayHaveBeenSent && state.neverRan === null && (state.live || !state.known.prepared);
 }
 
@@ -110,6 +139,12 @@ function continueOrLeave(state: HandoverState, ends: Ends): Step {
     return inDoubt(
       state,
       `${why}; the destination VM runs although godwit did not start it. The source was left as it is`,
+    );
+  }
+  if (state.leftBehind !== null && state.touched !== null) {
+    return inDoubt(
+      state,
+      `${why}; but ${state.touched}: it may run. The source was left as it is. Once the destination is surely ended, run "godwit resolve --fenced destination"`,
     );
   }
   switch (ends.source) {
@@ -136,8 +171,18 @@ function continueOrLeave(state: HandoverState, ends: Ends): Step {
           `${why}; the source VM is ${ends.sourceText}, and not by this migration: it was left so`,
         );
       }
-      return go(state, 'continuing', { do: 'continue-source' });
+      // Whoever finds the copy that is left behind must know that it is an old one.
+      return state.leftBehind === null
+        ? go(state, 'continuing', { do: 'continue-source' })
+        : go(state, 'recording-continue', { do: 'record', step: 'continue' });
   }
+}
+
+function doubled(state: HandoverState): Step {
+  return inDoubt(
+    state,
+    `${reason(state)}; the destination VM runs although godwit did not start it, and the source was continued: two copies may run. Decide which one lives and end the other`,
+  );
 }
 
 function notContinued(state: HandoverState, why: string): Step {

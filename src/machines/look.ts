@@ -52,7 +52,7 @@ export interface LookOptions {
   readonly settleMs: number;
   /** Also what the source says of its migration. */
   readonly asksMigration: boolean;
-  readonly touched: string | null;
+  readonly touched: () => string | null;
   readonly wait: (ms: number) => Promise<void>;
 }
 
@@ -68,7 +68,8 @@ export async function look(options: LookOptions): Promise<Ends> {
     destination: destinationSeen(there),
     sourceText: textOf(here),
     destinationText: textOf(there),
-    touched: options.touched,
+    // Asked last: an event comes before the answers that it may contradict.
+    touched: options.touched(),
     sourceMigration: migration,
   };
 }

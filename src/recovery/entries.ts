@@ -59,6 +59,8 @@ export const entrySchema = z.discriminatedUnion('step', [
   z.object({ step: z.literal('prepared') }),
   /** Written before `cont` is sent to the destination: from here on the destination may have run. */
   z.object({ step: z.literal('commit') }),
+  /** Written before the source continues although its copy at the destination could not be ended. */
+  z.object({ step: z.literal('continue') }),
   /** Seen: the destination runs (or is paused on purpose, as the guest was). */
   z.object({ step: z.literal('running') }),
   /**
@@ -88,6 +90,7 @@ export interface JournalState {
   readonly postCopy: boolean;
   readonly prepared: boolean;
   readonly committed: Recorded;
+  readonly continued: boolean;
   readonly running: boolean;
   readonly end: EntryOf<'end'> | null;
 }
@@ -117,6 +120,7 @@ export function foldJournal(entries: readonly JournalEntry[], name: string, isTo
     postCopy: find('post-copy') !== null,
     prepared,
     committed: find('commit') !== null ? 'yes' : mayHaveCommitted(entries, isTorn) ? 'perhaps' : 'no',
+    continued: find('continue') !== null,
     running: find('running') !== null,
     end: find('end'),
   };
@@ -147,6 +151,7 @@ export function knownOf(state: JournalState): Known {
     stopIsOurs: state.stopSent || state.postCopy,
     prepared: state.prepared,
     commit: state.committed,
+    continued: state.continued,
     postCopy: state.postCopy,
     guestEnded: state.guestEnded?.text ?? null,
   };

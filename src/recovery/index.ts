@@ -8,7 +8,7 @@ export {
 export { announceEnd, finish, lockPathOf } from './finish.ts';
 export { makeFolder } from './folder.ts';
 export { type Guardian, startGuardian } from './guardian.ts';
-export { Journal, readJournal } from './journal.ts';
+export { Journal, readEntries, readJournal } from './journal.ts';
 export {
   type FoundJournal,
   journalPathOf,

@@ -145,16 +145,29 @@ function writeError(journalPath: string, cause: unknown): GodwitError {
 
 /** Errors: JOURNAL_READ (no such file, no beginning), JOURNAL_DAMAGED, JOURNAL_NEWER. */
 export function readJournal(journalPath: string): JournalState {
-  let file: number;
-  try {
-    file = openSync(journalPath, 'r');
-  } catch (cause) {
-    throw readError(journalPath, cause);
-  }
+  const file = openJournal(journalPath);
   try {
     return readOpenJournal(file, journalPath);
   } finally {
     closeSync(file);
+  }
+}
+
+/** Every whole line, as it is. Errors: as readJournal. */
+export function readEntries(journalPath: string): readonly JournalEntry[] {
+  const file = openJournal(journalPath);
+  try {
+    return parse(textOf(file, journalPath), journalPath).entries;
+  } finally {
+    closeSync(file);
+  }
+}
+
+function openJournal(journalPath: string): number {
+  try {
+    return openSync(journalPath, 'r');
+  } catch (cause) {
+    throw readError(journalPath, cause);
   }
 }
 

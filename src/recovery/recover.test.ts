@@ -10,7 +10,7 @@ import { FakeMachine, type FakeQemu, fakeQemu as model } from '../machines/fake.
 import { foldJournal, type JournalEntry, type JournalState } from './entries.ts';
 import { recover } from './recover.ts';
 
-type Step = 'settings' | 'incoming' | 'stop' | 'post-copy' | 'prepared' | 'commit' | 'running';
+type Step = 'settings' | 'incoming' | 'stop' | 'post-copy' | 'prepared' | 'commit' | 'continue' | 'running';
 
 function journalOf(
   steps: readonly Step[],
@@ -139,10 +139,31 @@ test('post-copy: as far as QEMU had come decides', async () => {
   assert.match(gone.text, /at both ends/);
 });
 
-test('a source that died before PONG leaves nothing, and that is said', async () => {
-  const { outcome, text } = await run(journalOf(TO_STOP), model(null), model('inmigrate'));
-  assert.equal(outcome, 'in-doubt');
-  assert.match(text, /no copy is left/);
+test('a source that died before PONG: a destination that may be whole is left, one that cannot be goes', async () => {
+  for (const [steps, there, left, told] of [
+    [['settings', 'incoming'], 'inmigrate', null, /no copy is left/],
+    [TO_STOP, null, null, /no copy is left/],
+    [TO_STOP, 'inmigrate', 'inmigrate', /may hold the only copy.*boot the VM from its disk/],
+    [TO_STOP, 'paused', 'paused', /which may be an old one/],
+    [[...TO_PREPARED, 'continue'], 'paused', 'paused', /which may be an old one/],
+  ] as const) {
+    const destination = model(there);
+    const { outcome, text } = await run(journalOf(steps), model(null), destination);
+    assert.deepEqual([outcome, destination.runState], ['in-doubt', left]);
+    assert.match(text, told);
+  }
+});
+
+test('after COMMIT a copy that may be an old one is not started', async () => {
+  for (const [steps, here] of [
+    [[...TO_COMMIT, 'continue'], 'postmigrate'],
+    [TO_COMMIT, 'paused'],
+  ] as const) {
+    const destination = model('paused');
+    const { outcome, text } = await run(journalOf(steps), model(here), destination);
+    assert.deepEqual([outcome, destination.runState], ['in-doubt', 'paused']);
+    assert.match(text, /may be an old one/);
+  }
 });
 
 test('a guest that shut down with its QEMU is an end, not a doubt', async () => {
@@ -160,12 +181,12 @@ test('after COMMIT a destination that waits is started', async () => {
   assert.deepEqual([outcome, destination.runState, source.runState], ['completed', 'running', null]);
 });
 
-test('after COMMIT a destination that is refused its disk never ran: the source goes on', async () => {
+test('after COMMIT a refusal proves nothing of what the controller had sent: neither is started', async () => {
   const source = model('postmigrate');
   const destination = model('paused', { onCont: 'refused' });
   const { outcome, text } = await run(journalOf(TO_COMMIT), source, destination);
-  assert.deepEqual([outcome, source.runState, destination.runState], ['aborted', 'running', null]);
-  assert.match(text, /write" lock/);
+  assert.deepEqual([outcome, source.runState, destination.runState], ['in-doubt', 'postmigrate', 'paused']);
+  assert.match(text, /write" lock.*Do not continue the source/);
 });
 
 test('a cont that is accepted and changes nothing is taken back before the source goes on', async () => {
@@ -186,7 +207,7 @@ test('a destination that is gone after COMMIT may have run: neither is started',
 test('a paused guest stays paused on either side', async () => {
   const destination = model('paused');
   assert.equal(
-    (await run(journalOf(TO_COMMIT, { paused: true }), model('paused'), destination)).outcome,
+    (await run(journalOf(TO_COMMIT, { paused: true }), model('postmigrate'), destination)).outcome,
     'completed',
   );
   assert.equal(destination.runState, 'paused');

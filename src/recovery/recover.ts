@@ -66,7 +66,7 @@ export function endActs(options: EndActsOptions): Omit<Acts, 'hurry' | 'drain' |
         destinationMs: patient ? Math.max(linkTimeoutMs, silenceMs('destination')) : silenceMs('destination'),
         settleMs: patient ? SETTLE_MS : 0,
         asksMigration: patient,
-        touched: options.touched(),
+        touched: options.touched,
         wait: options.wait,
       }),
     'start-destination': () => destination.start(),

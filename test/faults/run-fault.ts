@@ -3,6 +3,7 @@
 import { MIGRATE_STEPS } from '../../src/controller/index.ts';
 import { replayOf } from './draw.ts';
 import { gather, settingsOf } from './evidence.ts';
+import { replayJournals } from './journals.ts';
 import { judge, lastLine, shown, type Violation } from './judge.ts';
 import type { Kind } from './kind.ts';
 import { Scene } from './scene.ts';
@@ -51,7 +52,7 @@ export async function runFault(kind: Kind, fault: Fault, slot: Slot): Promise<Fa
     // A command that ended before its step may still be wrong.
     const isStruck = fault.step === null || (await strike(kind, fault, scene));
     const evidence = await gather(kind, scene, settings);
-    const violations = judge(evidence);
+    const violations = [...judge(evidence), ...replayJournals(scene.state)];
     const { ended, first, last, resolved } = evidence;
     return result({
       verdict: violations.length > 0 ? 'violated' : isStruck ? 'holds' : 'missed',

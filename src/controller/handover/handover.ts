@@ -27,6 +27,7 @@ import {
   type LeftDestination,
 } from '../../recovery/index.ts';
 import type { MigrateStep } from '../steps.ts';
+import { DestinationWatch } from './destination-watch.ts';
 import { asGodwitError } from './failures.ts';
 import { SILENCE_MS_MIN } from './link-watch.ts';
 import { streamActs } from './stream-acts.ts';
@@ -97,7 +98,8 @@ export async function handOver(options: HandoverOptions): Promise<HandoverEnd> {
     prove: explained(stream.prove, options),
     record: async (effect, signal) => {
       await live.acts.record(effect, signal);
-      options.onStep(STEP_OF_RECORD[effect.step]);
+      const step = STEP_OF_RECORD[effect.step];
+      if (step !== null) options.onStep(step);
     },
     'start-destination': explained(async (effect, signal) => {
       const started = live.acts['start-destination'](effect, signal).catch((cause: unknown) => {
@@ -152,11 +154,12 @@ function notStarted(cause: unknown): GodwitError {
   );
 }
 
-const STEP_OF_RECORD: Readonly<Record<RecordedStep, MigrateStep>> = {
+const STEP_OF_RECORD: Readonly<Record<RecordedStep, MigrateStep | null>> = {
   stop: 'stopping',
   prepared: 'prepared',
   commit: 'commit',
   running: 'running',
+  continue: null,
 };
 
 /**
@@ -225,22 +228,12 @@ function endingActs(options: EndingOptions, touched: () => string | null) {
   return { acts: { ...acts, look } };
 }
 
-/** After one of these events the destination is no longer what it proved to have loaded. */
-const TOUCHING: ReadonlySet<string> = new Set(['RESET', 'RESUME', 'SHUTDOWN', 'POWERDOWN', 'GUEST_PANICKED']);
-
 function liveActs(options: HandoverOptions) {
-  let destinationTouched: string | null = null;
-  let isOurs = false;
-  const ignore = options.destination.on(({ name }) => {
-    if (!isOurs && TOUCHING.has(name))
-      destinationTouched ??= `another client touched the destination (${name})`;
-  });
-  const { acts } = endingActs(options, () => options.sourceTouched() ?? destinationTouched);
-  const start: Acts['start-destination'] = (effect, signal) => {
-    isOurs = true;
-    return acts['start-destination'](effect, signal);
-  };
-  return { acts: { ...acts, 'start-destination': start }, close: ignore };
+  const watch = new DestinationWatch(options.destination);
+  const { acts } = endingActs(options, () => options.sourceTouched() ?? watch.touched);
+  const start: Acts['start-destination'] = (effect, signal) =>
+    watch.during(() => acts['start-destination'](effect, signal), isRefusal);
+  return { acts: { ...acts, 'start-destination': start }, close: () => watch.close() };
 }
 
 /** When each step was over, counted from the stop. */
@@ -265,8 +258,8 @@ class Timing {
       this.#steps['stopAskedMs'] = rounded(this.#stoppedMs - this.#startMs);
     }
     if (phase === 'proving') this.#note('drainedMs');
-    if (phase === 'recording-prepared') this.#note('loadedMs');
-    if (phase === 'looking') this.#note('releasedMs');
+    if (phase === 'releasing') this.#note('loadedMs');
+    if (phase === 'recording-prepared') this.#note('releasedMs');
     if (phase === 'starting') this.#note('commitMs');
   }
 

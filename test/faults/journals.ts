@@ -1,0 +1,26 @@
+/**
+ * The journals that a fault has left, replayed through the handover's machine: each must be one that the
+ * parties there are can write. Not responsible for damaged ones, which nobody acts on (judge.ts).
+ */
+
+import { GodwitError } from '../../src/base/index.ts';
+import { type JournalEntry, listJournals, readEntries } from '../../src/recovery/index.ts';
+import { replay } from '../model/replay.ts';
+import type { Violation } from './judge.ts';
+
+export function replayJournals(stateFolder: string): Violation[] {
+  return listJournals(stateFolder).flatMap(({ path, migrationId }): Violation[] => {
+    const entries = wholeOrNull(path);
+    const wrong = entries === null ? null : replay(entries);
+    return wrong === null ? [] : [{ counter: 'unresolved', text: `journal ${migrationId}: ${wrong}` }];
+  });
+}
+
+function wholeOrNull(path: string): readonly JournalEntry[] | null {
+  try {
+    return readEntries(path);
+  } catch (error) {
+    if (error instanceof GodwitError) return null;
+    throw error;
+  }
+}
