@@ -1,11 +1,17 @@
-/** Unix sockets whose path is longer than the system's address of one: reached through their folder. Linux only. */
+/**
+ * Unix sockets whose path is longer than the system's address of one: reached through their folder. Linux
+ * only.
+ */
 
 import { closeSync, openSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { basename, dirname } from 'node:path';
 import { SOCKET_PATH_BYTES_MAX } from './socket-place.ts';
 
-/** As net.connect. Errors, thrown or emitted: the system's, ENAMETOOLONG where the socket's own name is too long. */
+/**
+ * As net.connect. Errors, thrown or emitted: the system's, ENAMETOOLONG where the socket's own name is too
+ * long.
+ */
 export function connectUnix(path: string): Socket {
   if (Buffer.byteLength(path) <= SOCKET_PATH_BYTES_MAX) return connect(path);
   const folder = openSync(dirname(path), 'r');

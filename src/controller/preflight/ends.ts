@@ -11,7 +11,10 @@ import type { MigrateOptions } from '../options.ts';
 import { findFarFault } from './far.ts';
 import { checkEnds, own, type Preflight } from './preflight.ts';
 
-/** What `migrate` would find, the far host included, without touching anything. Errors: those of connecting. */
+/**
+ * What `migrate` would find, the far host included, without touching anything.
+ * Errors: those of connecting.
+ */
 export async function preflight(options: MigrateOptions, signal: AbortSignal): Promise<Preflight> {
   return withEnds(options, signal, async (source, destination) => {
     const checked = await checkEnds({ force: [], ...options }, source, destination);

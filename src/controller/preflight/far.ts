@@ -5,8 +5,8 @@ import { FarSide } from '../../remote/index.ts';
 import type { MigrateOptions } from '../options.ts';
 
 /**
- * Why not; null where it can, or where there is nothing to start: a `godwit receive` that was started by hand serves one
- * migration, and a look would be taken for it.
+ * Why not; null where it can, or where there is nothing to start: a `godwit receive` that was started by
+ * hand serves one migration, and a look would be taken for it.
  */
 export async function findFarFault(
   { far, destinationQmpPath }: Pick<MigrateOptions, 'far' | 'destinationQmpPath'>,
