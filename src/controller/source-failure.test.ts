@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import type { QmpClient, QmpEvent, QmpExecutor } from '../qmp/index.ts';
-import { givenUp, saysGivenUp, untilLayout } from './source-failure.ts';
-import { SourceWatch } from './source-watch.ts';
+import type { QmpExecutor } from '../qmp/index.ts';
+import { givenUp, untilLayout } from './source-failure.ts';
 
 const never = new Promise<never>(() => undefined);
 
@@ -31,28 +30,4 @@ test('before the stream begins QEMU is asked, so that nobody waits for one that 
   assert.equal(await untilLayout(failed, Promise.resolve(7), never), 7);
   const lost = Promise.reject(new Error('cancelled'));
   await assert.rejects(untilLayout(failed, never, lost), /cancelled/);
-});
-
-function eventOf(name: string, data: QmpEvent['data'] = {}): QmpEvent {
-  return { name, data, sequence: 0, timestampMs: null, receivedAtMs: 0 } as QmpEvent;
-}
-
-test('the watch hears of it until the move is undone', () => {
-  let listener: (event: QmpEvent) => void = () => undefined;
-  const client = { on: (heard: typeof listener) => (listener = heard) } as unknown as QmpClient;
-  let times = 0;
-  const nothing = () => undefined;
-  const watch = new SourceWatch({
-    ...{ source: client, guestWasRunning: true, onEvent: nothing, onUnaskedStop: nothing },
-    ...{ onReset: nothing, onGuestEnd: nothing, onGivenUp: () => times++ },
-  });
-  assert.ok(!saysGivenUp(eventOf('MIGRATION', { status: 'completed' })));
-  listener(eventOf('MIGRATION', { status: 'active' }));
-  listener(eventOf('MIGRATION', { status: 'failed' }));
-  watch.beginHandover();
-  listener(eventOf('MIGRATION', { status: 'cancelling' }));
-  assert.equal(times, 2);
-  watch.endHandover();
-  listener(eventOf('MIGRATION', { status: 'failed' }));
-  assert.equal(times, 2);
 });

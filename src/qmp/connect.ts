@@ -5,11 +5,12 @@
 
 import { once } from 'node:events';
 import { readFile, realpath } from 'node:fs/promises';
-import { connect as connectSocket, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { type Clock, errorCode, sleep, systemClock } from '../base/index.ts';
 import { QmpClient, type QmpGreeting } from './client.ts';
 import { busyError, closedError, connectError, greetingTimeoutError, protocolError } from './errors.ts';
 import { isObject, type JsonObject, LineReader } from './lines.ts';
+import { connectUnix } from './long-path.ts';
 
 const CONNECT_TIMEOUT_MS = 3_000;
 
@@ -52,12 +53,13 @@ const BACKLOG_RETRY_MS = 25;
 async function opened(path: string, timeoutMs: number, signal: AbortSignal | undefined): Promise<Socket> {
   for (let waitedMs = 0; ; waitedMs += BACKLOG_RETRY_MS) {
     signal?.throwIfAborted();
-    const socket = connectSocket(path);
+    let socket: Socket | null = null;
     try {
+      socket = connectUnix(path);
       await once(socket, 'connect', signal ? { signal } : {});
       return socket;
     } catch (error) {
-      socket.destroy();
+      socket?.destroy();
       signal?.throwIfAborted();
       if (errorCode(error) !== 'EAGAIN') throw connectError(path, error);
       if (waitedMs >= timeoutMs) throw await silenceError(path, timeoutMs);

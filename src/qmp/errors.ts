@@ -14,6 +14,8 @@ export function connectError(path: string, cause: unknown): GodwitError {
     ENOENT: 'check the path; QEMU makes it when started with -qmp unix:PATH,server=on,wait=off',
     ECONNREFUSED: 'the socket is left over from a QEMU that has ended; start QEMU again',
     EACCES: 'run as the user who owns the socket file, or as root',
+    ENAMETOOLONG: 'a longer path works, but not a longer name: give the socket a name of at most 80 bytes',
+    ENOTDIR: 'check the path: something in it is no folder',
     ENOTSOCK: 'this is an ordinary file; give the path of the QMP socket',
   };
   return new GodwitError('QMP_CONNECT', `cannot connect to the QMP socket ${path} (${systemCode})`, {

@@ -34,6 +34,9 @@ export async function processOfThread(threadId: number): Promise<HostProcess | n
   try {
     const status = await readFile(`/proc/${threadId}/status`, 'utf8');
     const number = (field: RegExp) => Number(field.exec(status)?.[1]);
+    // What the thread calls itself, in the innermost of its process namespaces: a QEMU in a container names
+    // its threads so, and here that number is a stranger's.
+    if (number(/^NSpid:.*?(\d+)$/m) !== threadId) return null;
     const pid = number(/^Tgid:\s+(\d+)$/m);
     const argv = (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0').slice(0, -1);
     // A thread number of another host may name anything here.

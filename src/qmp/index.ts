@@ -16,6 +16,7 @@ export { ParameterGuard, type PreviousSettings, restoreSettings } from './guard.
 export { hostProcess, processOfThread } from './host.ts';
 export { refuseLibvirtSocket } from './libvirt.ts';
 export type { JsonObject } from './lines.ts';
+export { connectUnix } from './long-path.ts';
 export {
   gatherMachine,
   type MachineDescription,

@@ -6,7 +6,7 @@
  */
 
 import { once } from 'node:events';
-import net from 'node:net';
+import type { Socket } from 'node:net';
 import { errorCode, errorMessage, GodwitError } from '../base/index.ts';
 import {
   type Listener,
@@ -15,7 +15,13 @@ import {
   tcpListen,
   tlsListen,
 } from '../link/index.ts';
-import { connectQmp, queryStatus, refuseLibvirtSocket, sweepPrivateFolders } from '../qmp/index.ts';
+import {
+  connectQmp,
+  connectUnix,
+  queryStatus,
+  refuseLibvirtSocket,
+  sweepPrivateFolders,
+} from '../qmp/index.ts';
 import {
   joinSocket,
   LineStream,
@@ -287,12 +293,13 @@ class ReceiveHost {
 
   /** Errors: QMP_CONNECT when nobody listens there any more. */
   async #serveQmp(stream: LineStream, session: string): Promise<void> {
-    const socket = net.connect(this.#options.qmpPath);
-    socket.on('error', () => undefined);
+    let socket: Socket | null = null;
     try {
+      socket = connectUnix(this.#options.qmpPath);
+      socket.on('error', () => undefined);
       await once(socket, 'connect', { signal: this.#closing.signal });
     } catch (error) {
-      socket.destroy();
+      socket?.destroy();
       const isGone = ['ECONNREFUSED', 'ENOENT'].includes(errorCode(error));
       throw new GodwitError(
         isGone ? 'QMP_CONNECT' : 'QMP_CLOSED',

@@ -1,4 +1,6 @@
-/** A socket here that answers for one on the far host. A type only: reach.ts and listener.ts make them. */
+/** A socket here that answers for one on the far host. reach.ts and listener.ts make such. */
+
+import { findSocketPlace, SocketFolder } from '../qmp/index.ts';
 
 export interface Forward {
   /** A path here at which the far socket answers. */
@@ -12,4 +14,11 @@ export interface Forward {
   /** What ssh said last; empty where it said nothing. */
   said(): string;
   close(): void;
+}
+
+export const FORWARD = 'forward.sock';
+
+/** Private; for the socket that answers here for one over there. Errors: SOCKET_FOLDER. */
+export async function makeForwardFolder(): Promise<SocketFolder> {
+  return SocketFolder.make(await findSocketPlace({ role: 'connects', qemu: null, qmpPath: null }));
 }

@@ -6,12 +6,11 @@
 
 import { once } from 'node:events';
 import net from 'node:net';
-import path from 'node:path';
 import tls from 'node:tls';
 import { errorCode, errorMessage, GodwitError } from '../base/index.ts';
 import { FrameDecoder, type StreamDial, tcpDial, throwRefusal, tlsDial } from '../link/index.ts';
-import { makePrivateFolder, removePrivateFolder } from '../qmp/index.ts';
-import type { Forward } from './forward.ts';
+import type { SocketFolder } from '../qmp/index.ts';
+import { FORWARD, type Forward, makeForwardFolder } from './forward.ts';
 import { joinSocket, LineStream, NoLine } from './line-stream.ts';
 import { parseLine, type ReceiveEvent, type ReceiveOpening, receiveEvent } from './messages.ts';
 import { loadTls, type TlsFiles } from './tls.ts';
@@ -163,7 +162,7 @@ function tlsMismatch(name: string, text: string, cause: unknown): GodwitError {
 
 /** The QMP socket behind the listener, as a unix socket here: each connection to it becomes one to there. */
 export async function forwardListener(listener: ListenerReach): Promise<Forward> {
-  const folder = makePrivateFolder();
+  const folder = await makeForwardFolder();
   const forward = new ListenerForward(listener, folder);
   await forward.listen();
   return forward;
@@ -173,16 +172,16 @@ class ListenerForward implements Forward {
   readonly path: string;
   readonly alive = true;
   readonly #listener: ListenerReach;
-  readonly #folder: string;
+  readonly #folder: SocketFolder;
   readonly #server: net.Server;
   readonly #closing = new AbortController();
   #refusals = 0;
   #failure: unknown = null;
 
-  constructor(listener: ListenerReach, folder: string) {
+  constructor(listener: ListenerReach, folder: SocketFolder) {
     this.#listener = listener;
     this.#folder = folder;
-    this.path = path.join(folder, 'forward.sock');
+    this.path = folder.here(FORWARD);
     this.#server = net.createServer((socket) => void this.#join(socket));
   }
 
@@ -207,7 +206,7 @@ class ListenerForward implements Forward {
   close(): void {
     this.#closing.abort();
     this.#server.close();
-    removePrivateFolder(this.#folder);
+    this.#folder.remove();
   }
 
   async #join(socket: net.Socket): Promise<void> {

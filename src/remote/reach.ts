@@ -6,10 +6,9 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import path from 'node:path';
 import { GodwitError, sleep, systemClock } from '../base/index.ts';
-import { makePrivateFolder, removePrivateFolder } from '../qmp/index.ts';
-import type { Forward } from './forward.ts';
+import type { SocketFolder } from '../qmp/index.ts';
+import { FORWARD, type Forward, makeForwardFolder } from './forward.ts';
 import { forwardListener, type ListenerReach } from './listener.ts';
 
 export interface ReachSpec {
@@ -75,8 +74,8 @@ function shellQuote(word: string): string {
 export async function forwardSocket(reach: ReachSpec, target: string, signal: AbortSignal): Promise<Forward> {
   if (reach.listener != null) return forwardListener(reach.listener);
   if (reach.host === null) return nearSocket(target);
-  const folder = makePrivateFolder();
-  const local = path.join(folder, 'forward.sock');
+  const folder = await makeForwardFolder();
+  const local = folder.here(FORWARD);
   const options = [
     '-o',
     'ExitOnForwardFailure=yes',
@@ -116,11 +115,11 @@ class SshForward implements Forward {
   readonly failure = null;
   readonly said: () => string;
   readonly #child: ChildProcess;
-  readonly #folder: string;
+  readonly #folder: SocketFolder;
   #refusals = 0;
   #ended = false;
 
-  constructor(child: ChildProcess, local: string, folder: string) {
+  constructor(child: ChildProcess, local: string, folder: SocketFolder) {
     this.path = local;
     this.#child = child;
     this.#folder = folder;
@@ -158,7 +157,7 @@ class SshForward implements Forward {
     this.#child.stdin?.end();
     this.#child.kill();
     this.#child.unref();
-    removePrivateFolder(this.#folder);
+    this.#folder.remove();
   }
 }
 

@@ -8,13 +8,21 @@ import { COMMAND_TIMEOUT_MS, connectQmp, type QmpClient, refuseLibvirtSocket } f
 import type { Forward } from '../../remote/index.ts';
 import { forwardSocket, type ReachSpec } from '../../remote/index.ts';
 import type { MigrateOptions } from '../options.ts';
-import { checkEnds, type Preflight } from './preflight.ts';
+import { findFarFault } from './far.ts';
+import { checkEnds, own, type Preflight } from './preflight.ts';
 
-/** What `migrate` would find, without touching anything. Errors: those of connecting. */
+/**
+ * What `migrate` would find, the far host included, without touching anything.
+ * Errors: those of connecting.
+ */
 export async function preflight(options: MigrateOptions, signal: AbortSignal): Promise<Preflight> {
-  return withEnds(options, signal, (source, destination) =>
-    checkEnds({ force: [], ...options }, source, destination),
-  );
+  return withEnds(options, signal, async (source, destination) => {
+    const checked = await checkEnds({ force: [], ...options }, source, destination);
+    const fault = await findFarFault(options, checked.destination.threadId, signal);
+    return fault === null
+      ? checked
+      : { ...checked, findings: [own('refuse', 'FAR_SIDE', fault), ...checked.findings] };
+  });
 }
 
 /** Errors: those of connecting; QMP_LIBVIRT before that. */

@@ -31,6 +31,7 @@ export type PreflightCode =
   | 'GATEWAY_MEMORY'
   | 'RETURN_PATH'
   | 'SOCKET_FOLDER'
+  | 'FAR_SIDE'
   | 'GATE';
 
 export interface PreflightFinding extends Omit<Finding, 'code'> {
@@ -299,7 +300,7 @@ function* gateFindings(gate: Gate): Generator<PreflightFinding> {
   yield own('info', 'GATE', text);
 }
 
-function own(severity: Finding['severity'], code: PreflightCode, text: string): PreflightFinding {
+export function own(severity: Finding['severity'], code: PreflightCode, text: string): PreflightFinding {
   return { severity, code, text, source: null, destination: null, forced: false };
 }
 

@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { chownSync, existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import test from 'node:test';
+import type { ReceiveEvent, ReceiveHello } from '../remote/index.ts';
+import { Receiver } from './gateway.ts';
+
+const HELLO: Omit<ReceiveHello, 'qemu'> = {
+  godwit: 1,
+  migrationId: 'a'.repeat(32),
+  key: null,
+  lanes: 1,
+  linkTimeoutMs: 1000,
+  listen: { host: null, port: 0 },
+};
+const STRANGER = 61_234;
+
+test('the destination QEMU listens in a private folder that is its own user and goes with the gateway', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'godwit-receiver-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const qmpPath = join(folder, 'b.qmp');
+  writeFileSync(qmpPath, '');
+  const isRoot = process.geteuid!() === 0;
+  if (isRoot) chownSync(qmpPath, STRANGER, STRANGER);
+  for (const [own, qemu] of [
+    [null, { qmpPath, threadId: null }],
+    [qmpPath, null],
+  ] as const) {
+    const said: ReceiveEvent[] = [];
+    const receiver = new Receiver({
+      qmpPath: own,
+      version: '0.0.0',
+      say: (event) => said.push(event),
+      progress: { onState: () => undefined },
+      listen: async () => ({ port: 1, close: async () => undefined }),
+    });
+    await receiver.begin({ ...HELLO, qemu });
+    const [listening] = said;
+    assert.ok(listening?.event === 'listening');
+    const place = dirname(listening.incoming.replace(/^unix:/, ''));
+    const { uid, mode } = statSync(place);
+    assert.deepEqual([uid, mode & 0o777], [isRoot ? STRANGER : process.geteuid!(), 0o700]);
+    receiver.ended.catch(() => undefined);
+    receiver.fail(new Error('enough'));
+    await receiver.close();
+    assert.ok(!existsSync(place));
+  }
+});
