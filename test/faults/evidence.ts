@@ -44,6 +44,7 @@ export async function gather(kind: Kind, scene: Scene, settingsBefore: string): 
   const resolved = needsOperator(ended, others) ? await resolveAll(scene, within) : [];
   const settled = await settledLook(scene);
   const settingsRestored = await restored(scene, settled, settingsBefore);
+  const told = scene.others.length > 0 ? [] : scene.told();
   const again = mayMoveAgain(kind, scene, settled)
     ? { ended: await within(moveAgain(scene), COMMAND_TIMEOUT_MS) }
     : null;
@@ -64,6 +65,7 @@ export async function gather(kind: Kind, scene: Scene, settingsBefore: string): 
     overlaps: scene.watch.overlaps,
     memory,
     again,
+    told,
     settingsRestored,
     complaints: scene.complaints,
     left: [...left, ...leftFiles(scene)],

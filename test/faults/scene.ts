@@ -4,7 +4,7 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { MIB, Prng, sleep } from '../../src/base/index.ts';
@@ -60,6 +60,8 @@ export class Scene {
   readonly killed = new Set<End>();
   /** What the strike did and must not last: undone before the operator resolves. */
   readonly heal: (() => Promise<void> | void)[] = [];
+  /** Undone last of all, when everything was looked at. */
+  readonly atEnd: (() => Promise<void>)[] = [];
   /** Commands besides the one that is struck, by the end that each was to move the VM to. */
   readonly others: { readonly to: End; readonly ended: Promise<Ended> }[] = [];
   /** A second copy where the owner has moved the VM away from. */
@@ -126,6 +128,11 @@ export class Scene {
       });
     }
     this.watch.add(end, vm, end === 'source' && !this.options.paused);
+  }
+
+  /** Another VM under the same name. */
+  restartSource(): Promise<void> {
+    return this.#boot('source');
   }
 
   /** A QEMU that waits for the VM. */
@@ -195,9 +202,23 @@ export class Scene {
         ? ['--rsh', slot.ssh!.rsh.join(' '), '--remote-command', this.#remoteCommand(), ...FAR_OPTIONS]
         : []),
       ...MIGRATE_OPTIONS,
+      ...['--on-end', `echo $GODWIT_MIGRATION $GODWIT_OUTCOME >> ${this.#toldPath}`],
       ...(options.text ? [] : ['--json']),
       ...(options.arguments ?? []),
     ];
+  }
+
+  get #toldPath(): string {
+    return join(this.folder, 'told');
+  }
+
+  /** What --on-end was told of one migration, oldest first; of the only one, or the one that is struck. */
+  told(): string[] {
+    if (!existsSync(this.#toldPath)) return [];
+    const lines = readFileSync(this.#toldPath, 'utf8').trim().split('\n');
+    const [first] = lines[0]!.split(' ');
+    const isOne = lines.every((line) => line.startsWith(`${first} `));
+    return isOne ? lines.map((line) => line.split(' ')[1]!) : [];
   }
 
   /** sshd passes no environment on. */
@@ -238,6 +259,7 @@ export class Scene {
     for (const { pid } of markedProcesses(this.mark)) signal(pid, 'SIGKILL');
     this.#wires?.close();
     await Promise.all([...this.vms.values()].map((vm) => vm.close()));
+    for (const step of this.atEnd) await step().catch(() => undefined);
     removeRunFolder(this.folder);
   }
 }

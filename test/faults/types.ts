@@ -18,6 +18,8 @@ export interface Allowance {
   readonly overlap?: boolean;
   /** Somebody else acted on a stopped VM before COMMIT: to commit all the same is wrong. */
   readonly noCommit?: boolean;
+  /** The VM's memory may be at both ends, where only QEMU can join it again: the operator is told, and the VM may stand still. */
+  readonly split?: boolean;
   /** The far host cannot be reached: what waits there is left to its operator. */
   readonly farStays?: boolean;
   /** The journal was damaged: what godwit cannot know it must not claim, and need not list as ended. */

@@ -50,6 +50,9 @@ const SETS: readonly (readonly Role[])[] = [
   ['source', 'destination'],
   ['controller', 'far'],
   ['controller', 'ssh'],
+  ['controller', 'guardian', 'far'],
+  ['controller', 'guardian', 'source'],
+  ['controller', 'guardian', 'destination'],
 ];
 
 function needsFar(roles: readonly Role[]): boolean {
