@@ -24,8 +24,9 @@ import { type Command, type Ended, startGodwit } from './command.ts';
 import type { Violation } from './judge.ts';
 import { MARK, markedProcesses, signal } from './processes.ts';
 import type { Slot } from './slot.ts';
-import type { End, Fault, SceneOptions } from './types.ts';
+import type { End, Fault, FaultArrangement, SceneOptions } from './types.ts';
 import { RunWatch } from './watch.ts';
+import { ListenWay, nearWay, sshWay } from './ways.ts';
 
 const MEMORY_BYTES = 32 * MIB;
 const IMAGE_BYTES = 64 * MIB;
@@ -42,8 +43,6 @@ const MIGRATE_OPTIONS = [
 ];
 /** Half of a command's processor time is its start; the faults are about what comes then. */
 const COMPILE_CACHE = join(tmpdir(), `godwit-faults-compiled-${userInfo().uid}`);
-/** Shorter than what breaks for good is watched. */
-const FAR_OPTIONS = ['--link-timeout', '6s', '--workers', '1'];
 
 export class Scene {
   readonly fault: Fault;
@@ -74,6 +73,8 @@ export class Scene {
   readonly complaints: Violation[] = [];
   /** What the strike wants told in the result. */
   readonly notes: string[] = [];
+  /** The far side that waits; null in other arrangements. */
+  listener: ListenWay | null = null;
   #wires: Wires | null = null;
   #command: Command | null = null;
 
@@ -98,6 +99,10 @@ export class Scene {
       if (options.wires) {
         const [source, destination] = [scene.vm('source'), scene.vm('destination')];
         scene.#wires = await openWires(scene.folder, source.controlPath, destination.controlPath);
+      }
+      if (fault.arrangement === 'listen') {
+        const { controlPath } = scene.vm('destination');
+        scene.listener = await ListenWay.open(slot, controlPath, scene.#environment);
       }
       return scene;
     } catch (error) {
@@ -145,7 +150,7 @@ export class Scene {
     const { options } = this;
     const ram = `memory-backend-file,id=ram0,mem-path=${join(this.folder, 'ram')},share=on,size=${MEMORY_BYTES / MIB}M`;
     const guest = { ...GUEST, seed: 1 + (this.fault.index % 1000), disk: options.disk === true };
-    const isFar = end !== 'source' && this.fault.arrangement === 'ssh';
+    const isFar = end !== 'source' && this.fault.arrangement !== 'single';
     return startVm({
       name: end,
       folder: this.folder,
@@ -170,8 +175,11 @@ export class Scene {
   }
 
   get env(): NodeJS.ProcessEnv {
-    const own = { TMPDIR: this.temporary, GODWIT_STATE_DIR: this.state, [MARK]: this.mark };
-    return { ...process.env, ...own, NODE_COMPILE_CACHE: COMPILE_CACHE };
+    return { ...process.env, ...this.#environment, GODWIT_STATE_DIR: this.state };
+  }
+
+  get #environment(): Readonly<Record<string, string>> {
+    return { [MARK]: this.mark, TMPDIR: this.temporary, NODE_COMPILE_CACHE: COMPILE_CACHE };
   }
 
   /** The command that is struck. */
@@ -191,21 +199,29 @@ export class Scene {
     return this.#command!;
   }
 
-  migrateArguments(sourceQmpPath: string, destinationQmpPath: string): string[] {
-    const { fault, options, slot } = this;
-    const far = fault.arrangement === 'ssh';
+  /** `how`: default as the fault has it. */
+  migrateArguments(
+    sourceQmpPath: string,
+    destinationQmpPath: string,
+    how = this.fault.arrangement,
+  ): string[] {
+    const { options } = this;
     return [
       'migrate',
       `qmp:${sourceQmpPath}`,
-      far ? `ssh://${slot.ssh!.name}${destinationQmpPath}` : `qmp:${destinationQmpPath}`,
-      ...(far
-        ? ['--rsh', slot.ssh!.rsh.join(' '), '--remote-command', this.#remoteCommand(), ...FAR_OPTIONS]
-        : []),
+      ...this.#way(how, destinationQmpPath),
       ...MIGRATE_OPTIONS,
       ...['--on-end', `echo $GODWIT_MIGRATION $GODWIT_OUTCOME >> ${this.#toldPath}`],
       ...(options.text ? [] : ['--json']),
       ...(options.arguments ?? []),
     ];
+  }
+
+  #way(how: FaultArrangement, destinationQmpPath: string): readonly string[] {
+    if (how === 'listen') return this.listener!.words;
+    return how === 'ssh'
+      ? sshWay(this.slot, destinationQmpPath, this.#environment)
+      : nearWay(destinationQmpPath);
   }
 
   get #toldPath(): string {
@@ -219,12 +235,6 @@ export class Scene {
     const [first] = lines[0]!.split(' ');
     const isOne = lines.every((line) => line.startsWith(`${first} `));
     return isOne ? lines.map((line) => line.split(' ')[1]!) : [];
-  }
-
-  /** sshd passes no environment on. */
-  #remoteCommand(): string {
-    const own = [`${MARK}=${this.mark}`, `TMPDIR=${this.temporary}`, `NODE_COMPILE_CACHE=${COMPILE_CACHE}`];
-    return ['env', ...own, ...this.slot.ssh!.remoteCommand].join(' ');
   }
 
   /** `godwit` beside the one that is struck, or after it. */
@@ -258,6 +268,7 @@ export class Scene {
     await this.recoverFromStrike();
     for (const { pid } of markedProcesses(this.mark)) signal(pid, 'SIGKILL');
     this.#wires?.close();
+    await this.listener?.close();
     await Promise.all([...this.vms.values()].map((vm) => vm.close()));
     for (const step of this.atEnd) await step().catch(() => undefined);
     removeRunFolder(this.folder);

@@ -2,8 +2,8 @@
 
 import type { MigrateStep } from '../../src/controller/index.ts';
 
-/** `single`: both QEMUs on this host. `ssh`: the destination on another one, with a gateway there. */
-export type FaultArrangement = 'single' | 'ssh';
+/** `single`: both QEMUs on this host. `ssh`: the destination on another one, with a gateway there. `listen`: as ssh, started by hand. */
+export type FaultArrangement = 'single' | 'ssh' | 'listen';
 
 /** `other`: a second destination. */
 export type End = 'source' | 'destination' | 'other';
