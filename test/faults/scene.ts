@@ -4,7 +4,7 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { MIB, Prng, sleep } from '../../src/base/index.ts';
@@ -31,6 +31,7 @@ import { ListenWay, nearWay, sshWay } from './ways.ts';
 const MEMORY_BYTES = 32 * MIB;
 const IMAGE_BYTES = 64 * MIB;
 const READY_TIMEOUT_MS = 60_000;
+const NOBODY = 65_534;
 const GUEST: Partial<GuestOptions> = {
   workload: 'uniform',
   hotBytes: 4 * MIB,
@@ -90,6 +91,8 @@ export class Scene {
     const scene = new Scene(fault, options, slot);
     try {
       mkdirSync(scene.temporary);
+      // QEMU makes its sockets there; godwit's own temporary folder stays root's.
+      if (options.otherUser) chownSync(scene.folder, NOBODY, NOBODY);
       if (options.disk) {
         const image = scene.imagePath!;
         await runCommand(['qemu-img', 'create', '-q', '-f', 'qcow2', image, String(IMAGE_BYTES)]);
@@ -154,7 +157,7 @@ export class Scene {
     return startVm({
       name: end,
       folder: this.folder,
-      ...(isFar ? { host: this.slot.network!.destination } : {}),
+      host: { name: isFar ? 'destination' : 'source', command: (argv) => this.#onHost(end, isFar, argv) },
       ...(options.machine ? { machine: options.machine } : {}),
       memoryBytes: MEMORY_BYTES,
       kernel: GUEST_BINARY_PATH,
@@ -167,6 +170,14 @@ export class Scene {
         ...(options.sharedRam ? ['-object', ram, '-machine', 'memory-backend=ram0'] : []),
       ],
     });
+  }
+
+  #onHost(end: End, isFar: boolean, argv: readonly string[]): string[] {
+    // The rig listens there, as itself.
+    if (this.options.otherUser) chmodSync(join(this.folder, `${end}-serial.sock`), 0o666);
+    const user = ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups', '--'];
+    const asUser = this.options.otherUser ? [...user, ...argv] : [...argv];
+    return isFar ? this.slot.network!.destination.command(asUser) : asUser;
   }
 
   /** A third QMP socket: for a second `godwit`, as the first holds its own. */

@@ -33,6 +33,8 @@ export interface SceneOptions {
   readonly wires?: boolean;
   readonly disk?: boolean;
   readonly paused?: boolean;
+  /** Both QEMUs run as another user than godwit. */
+  readonly otherUser?: boolean;
   /** Default `pc`. */
   readonly machine?: string;
   /** RAM in a file that both ends map. */
