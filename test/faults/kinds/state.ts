@@ -146,6 +146,7 @@ function noMemory(role: 'guardian' | 'far'): Kind {
     rows: [4],
     arrangements: role === 'far' ? ['ssh'] : BOTH,
     steps: role === 'far' ? stepsFrom('listening') : MIGRATE_STEPS,
+    allows: { doubt: role === 'far' },
     strike: (scene) => limit(scene, [role], () => '--as=1'),
   };
 }
