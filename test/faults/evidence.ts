@@ -21,7 +21,8 @@ const COMMAND_TIMEOUT_MS = 300_000;
 const HELPERS_TIMEOUT_MS = 120_000;
 const VERIFY_TIMEOUT_MS = 120_000;
 const RUN_TIMEOUT_MS = 2_000;
-const POLL_MS = 50;
+/** Each look reads the environment of every process there is. */
+const POLL_MS = 300;
 
 /** The first look and the settings before anything happened are the caller's. */
 export async function gather(kind: Kind, scene: Scene, settingsBefore: string): Promise<Evidence> {
