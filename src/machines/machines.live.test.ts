@@ -40,7 +40,7 @@ class Stage {
   }
 
   start(argv: readonly string[]): ChildProcess {
-    const child = spawn(argv[0]!, argv.slice(1), { stdio: ['ignore', 'pipe', 'ignore'] });
+    const child = spawn(argv[0]!, argv.slice(1), { stdio: ['pipe', 'pipe', 'ignore'] });
     this.#children.push(child);
     return child;
   }
@@ -147,16 +147,8 @@ async function takeDiskAway(stage: Stage, qmp: QmpClient): Promise<void> {
     if (status === 'failed') throw new Error('the migration that lets go of the disk failed');
     await sleep(POLL_MS);
   }
-  const holder = stage.start([
-    'qemu-io',
-    '-f',
-    'raw',
-    '-c',
-    'write 0 512',
-    '-c',
-    'sleep 600000',
-    stage.image,
-  ]);
+  // Its prompt comes once it has the file open, and it stays until its input ends.
+  const holder = stage.start(['qemu-io', '-f', 'raw', stage.image]);
   await once(holder.stdout!, 'data');
 }
 
