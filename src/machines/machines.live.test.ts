@@ -1,4 +1,7 @@
-/** The contract of a machine, kept by QMP to a real QEMU; a second monitor shows what the machine does not say. */
+/**
+ * The contract of a machine, kept by QMP to a real QEMU; a second monitor shows what the machine does not
+ * say.
+ */
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -138,7 +141,10 @@ async function runStateOf(child: ChildProcess, qmp: QmpClient): Promise<string |
   }
 }
 
-/** As at the end of a migration: QEMU lets go of its disk, and somebody else has it before it may come back. */
+/**
+ * As at the end of a migration: QEMU lets go of its disk, and somebody else has it before it may come
+ * back.
+ */
 async function takeDiskAway(stage: Stage, qmp: QmpClient): Promise<void> {
   await qmp.execute('migrate', { uri: 'exec:cat >/dev/null' });
   for (;;) {

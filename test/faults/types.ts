@@ -2,7 +2,10 @@
 
 import type { MigrateStep } from '../../src/controller/index.ts';
 
-/** `single`: both QEMUs on this host. `ssh`: the destination on another one, with a gateway there. `listen`: as ssh, started by hand. */
+/**
+ * `single`: both QEMUs on this host. `ssh`: the destination on another one, with a gateway there.
+ * `listen`: as ssh, started by hand.
+ */
 export type FaultArrangement = 'single' | 'ssh' | 'listen';
 
 /** `other`: a second destination. */
@@ -18,7 +21,10 @@ export interface Allowance {
   readonly overlap?: boolean;
   /** Somebody else acted on a stopped VM before COMMIT: to commit all the same is wrong. */
   readonly noCommit?: boolean;
-  /** The VM's memory may be at both ends, where only QEMU can join it again: the operator is told, and the VM may stand still. */
+  /**
+   * The VM's memory may be at both ends, where only QEMU can join it again: the operator is told, and the
+   * VM may stand still.
+   */
   readonly split?: boolean;
   /** The far host cannot be reached: what waits there is left to its operator. */
   readonly farStays?: boolean;

@@ -1,4 +1,7 @@
-/** How the command reaches the destination: a socket here, ssh, or a far side that waits. Not responsible for VMs (scene.ts). */
+/**
+ * How the command reaches the destination: a socket here, ssh, or a far side that waits. Not responsible
+ * for VMs (scene.ts).
+ */
 
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';

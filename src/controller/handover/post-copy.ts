@@ -65,7 +65,8 @@ function throwLoss({ why }: Loss): never {
 }
 
 /**
- * Until the last page has come. A cancel is not heeded any more: the VM runs there and needs what is here. What else is lost shows in
+ * Until the last page has come. A cancel is not heeded any more: the VM runs there and needs what is
+ * here. What else is lost shows in
  * QEMU's own state. Errors: POST_COPY_BROKEN, those of QMP.
  */
 async function untilWhole({ source, onNote }: HandoverOptions): Promise<number> {

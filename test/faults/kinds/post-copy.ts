@@ -1,5 +1,6 @@
 /**
- * Post-copy: from COMMIT on the VM runs at the destination while part of its memory is at the source. What fails then can be joined
+ * Post-copy: from COMMIT on the VM runs at the destination while part of its memory is at the source.
+ * What fails then can be joined
  * again by QEMU alone; godwit must touch neither end, and say so.
  */
 
