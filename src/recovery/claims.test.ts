@@ -5,10 +5,10 @@ import { mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { forgottenPathOf, isClaimOver } from './claims.ts';
+import { isClaimOver } from './claims.ts';
 import type { JournalEntry } from './entries.ts';
 import { Journal } from './journal.ts';
-import { journalPathOf } from './journals.ts';
+import { forgottenPathOf, journalPathOf } from './journals.ts';
 
 const END = { identity: null, claim: 'm', reach: null };
 const BEGIN = {

@@ -6,11 +6,7 @@ import { QmpMachine } from '../machines/index.ts';
 import type { Claim } from '../qmp/index.ts';
 import { hasEnded, type JournalState } from './entries.ts';
 import { readJournal } from './journal.ts';
-
-/** What an operator has closed although nobody can read it. */
-export function forgottenPathOf(journalPath: string): string {
-  return `${journalPath}.forgotten`;
-}
+import { forgottenPathOf } from './journals.ts';
 
 /** The journal that it names is on this host, is that of its migration, and is closed. */
 export function isClaimOver({ journal, migrationId }: Claim): boolean {

@@ -1,4 +1,4 @@
-export { forgottenPathOf, isClaimOver, releaseClaimsOf } from './claims.ts';
+export { isClaimOver, releaseClaimsOf } from './claims.ts';
 export { type Endpoints, endpointsOf } from './endpoints.ts';
 export {
   hasEnded,
@@ -11,6 +11,7 @@ export { type Guardian, startGuardian } from './guardian.ts';
 export { Journal, readEntries, readJournal } from './journal.ts';
 export {
   type FoundJournal,
+  forgottenPathOf,
   journalPathOf,
   laterJournal,
   listJournals,

@@ -5,6 +5,7 @@ import {
   appendFileSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -17,7 +18,7 @@ import { after, test } from 'node:test';
 import { crc32 } from 'node:zlib';
 import type { JournalEntry } from './entries.ts';
 import { Journal, readJournal } from './journal.ts';
-import { journalPathOf, listJournals, stateDirectory } from './journals.ts';
+import { forgottenPathOf, journalPathOf, listJournals, pruneJournals, stateDirectory } from './journals.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'godwit-journal-test-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -143,6 +144,21 @@ test('journals are listed, unreadable ones too, those that never began are not; 
   assert.equal(named('never'), undefined);
   assert.equal(statSync(journalPathOf(folder, 'one')).mode & 0o077, 0);
   assert.deepEqual(listJournals(join(folder, 'nowhere')), []);
+});
+
+test('folders of migrations that never began go in the end, what was put aside stays', () => {
+  const place = mkdtempSync(join(tmpdir(), 'godwit-prune-'));
+  const at = (id: string) => join(place, 'migrations', id);
+  for (const id of ['killed', 'aside', 'open']) mkdirSync(at(id), { recursive: true });
+  writeFileSync(join(at('killed'), 'journal.jsonl.new'), '');
+  writeFileSync(forgottenPathOf(journalPathOf(place, 'aside')), 'unreadable');
+  Journal.begin(journalPathOf(place, 'open'), begin).close();
+  const later = (days: number) => pruneJournals(place, Date.now() + days * 86_400_000);
+  later(29);
+  assert.deepEqual(readdirSync(join(place, 'migrations')).sort(), ['aside', 'killed', 'open']);
+  later(31);
+  assert.deepEqual(readdirSync(join(place, 'migrations')).sort(), ['aside', 'open']);
+  rmSync(place, { recursive: true });
 });
 
 test('the state folder is where the environment says', () => {

@@ -13,6 +13,7 @@ import { readJournal } from './journal.ts';
 const ENDED_KEPT_MAX = 100;
 const ENDED_KEPT_DAYS = 30;
 const DAY_MS = 86_400_000;
+const JOURNAL = 'journal.jsonl';
 
 export type FoundJournal = { readonly path: string; readonly migrationId: string; readonly atMs: number } & (
   | { readonly state: JournalState; readonly error: null }
@@ -20,7 +21,12 @@ export type FoundJournal = { readonly path: string; readonly migrationId: string
 );
 
 export function journalPathOf(stateFolder: string, migrationId: string): string {
-  return path.join(stateFolder, 'migrations', migrationId, 'journal.jsonl');
+  return path.join(stateFolder, 'migrations', migrationId, JOURNAL);
+}
+
+/** What an operator has closed although nobody can read it. */
+export function forgottenPathOf(journalPath: string): string {
+  return `${journalPath}.forgotten`;
 }
 
 /**
@@ -74,13 +80,25 @@ export function laterJournal(
   );
 }
 
-/** Ended ones that nobody will look at again. `nowMs`: milliseconds since 1970. Best effort. */
+/**
+ * Ended ones that nobody will look at again, and folders of migrations that were killed before they began.
+ * `nowMs`: milliseconds since 1970. Best effort.
+ */
 export function pruneJournals(stateFolder: string, nowMs: number): void {
   const ended = listJournals(stateFolder).filter(({ state }) => state !== null && hasEnded(state));
   const oldestMs = nowMs - ENDED_KEPT_DAYS * DAY_MS;
   for (const [index, { path: journalPath, atMs }] of ended.entries()) {
     if (ended.length - index <= ENDED_KEPT_MAX && atMs >= oldestMs) continue;
     rmSync(path.dirname(journalPath), { recursive: true, force: true });
+  }
+  const folder = path.join(stateFolder, 'migrations');
+  for (const name of namesIn(folder)) {
+    const files = namesIn(path.join(folder, name));
+    // What an operator put aside still says that a claim is over.
+    const neverBegan = !files.includes(JOURNAL) && !files.includes(forgottenPathOf(JOURNAL));
+    const changedAtMs = statSync(path.join(folder, name), { throwIfNoEntry: false })?.mtimeMs ?? nowMs;
+    if (neverBegan && changedAtMs < oldestMs)
+      rmSync(path.join(folder, name), { recursive: true, force: true });
   }
 }
 

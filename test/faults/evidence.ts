@@ -11,7 +11,7 @@ import type { Ended } from './command.ts';
 import type { Evidence } from './judge.ts';
 import type { Kind } from './kind.ts';
 import { moveAgain, resolveAll } from './operator.ts';
-import { markedProcesses, signal } from './processes.ts';
+import { isListener, type MarkedProcess, markedProcesses, signal } from './processes.ts';
 import type { Scene } from './scene.ts';
 import type { End } from './types.ts';
 import { answers, type Look, look, runs } from './watch.ts';
@@ -21,7 +21,8 @@ const COMMAND_TIMEOUT_MS = 300_000;
 const HELPERS_TIMEOUT_MS = 120_000;
 const VERIFY_TIMEOUT_MS = 120_000;
 const RUN_TIMEOUT_MS = 2_000;
-const POLL_MS = 50;
+/** Each look reads the environment of every process there is. */
+const POLL_MS = 300;
 
 /** The first look and the settings before anything happened are the caller's. */
 export async function gather(kind: Kind, scene: Scene, settingsBefore: string): Promise<Evidence> {
@@ -39,14 +40,16 @@ export async function gather(kind: Kind, scene: Scene, settingsBefore: string): 
     others.push({ to: other.to, ended: await within(other.ended, COMMAND_TIMEOUT_MS) });
   }
   const left = await withoutHelpers(scene);
-  for (const { pid } of markedProcesses(scene.mark)) signal(pid, 'SIGKILL');
+  for (const { pid } of withoutListener(scene)) signal(pid, 'SIGKILL');
   const killed = new Set(scene.killed);
   const resolved = needsOperator(ended, others) ? await resolveAll(scene, within) : [];
   const settled = await settledLook(scene);
   const settingsRestored = await restored(scene, settled, settingsBefore);
+  const told = scene.others.length > 0 ? [] : scene.told();
   const again = mayMoveAgain(kind, scene, settled)
     ? { ended: await within(moveAgain(scene), COMMAND_TIMEOUT_MS) }
     : null;
+  if ((await scene.listener?.ended(HELPERS_TIMEOUT_MS)) === false) left.push('the far side still listens');
   const last = again === null ? settled : await settledLook(scene);
   const memory = await memoryOf(scene, last);
   return {
@@ -64,6 +67,7 @@ export async function gather(kind: Kind, scene: Scene, settingsBefore: string): 
     overlaps: scene.watch.overlaps,
     memory,
     again,
+    told,
     settingsRestored,
     complaints: scene.complaints,
     left: [...left, ...leftFiles(scene)],
@@ -107,13 +111,17 @@ async function within<Value>(promise: Promise<Value>, timeoutMs: number): Promis
 async function withoutHelpers(scene: Scene): Promise<string[]> {
   const deadlineMs = performance.now() + HELPERS_TIMEOUT_MS;
   for (;;) {
-    const living = markedProcesses(scene.mark);
+    const living = withoutListener(scene);
     if (living.length === 0) return [];
     if (performance.now() > deadlineMs) {
       return living.map(({ pid, argv }) => `process ${pid} lives: ${argv.slice(-6).join(' ').slice(0, 200)}`);
     }
     await sleep(POLL_MS);
   }
+}
+
+function withoutListener(scene: Scene): MarkedProcess[] {
+  return markedProcesses(scene.mark).filter((one) => !isListener(one));
 }
 
 /** A guest that was reset boots for a moment; a QEMU that ends takes one. */

@@ -58,7 +58,7 @@ async function runAll(drawn: readonly Fault[], parallel: number): Promise<FaultR
   const waiting = [...drawn];
   const done: FaultResult[] = [];
   const slots: Slot[] = [];
-  const hosts = drawn.some(({ arrangement }) => arrangement === 'ssh') ? 'two hosts' : 'one host';
+  const hosts = drawn.some(({ arrangement }) => arrangement !== 'single') ? 'two hosts' : 'one host';
   // One after the other: each looks for a subnet that is free.
   for (let count = 0; count < Math.max(1, parallel); count++) slots.push(await openSlot(hosts));
   const worker = async (slot: Slot) => {

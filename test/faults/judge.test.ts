@@ -31,6 +31,7 @@ function evidence(code: number | null, look: Look, more: Partial<Evidence> = {})
     first: look,
     resolved: [],
     last: look,
+    told: [],
     again: null,
     overlaps: [],
     memory: null,
@@ -121,6 +122,13 @@ test('an open migration that nobody can close, and a VM that cannot be moved any
   assert.deepEqual(counters(evidence(1, STAYED, again(0))), []);
   assert.deepEqual(counters(evidence(1, STAYED, again(1))), ['unresolved']);
   assert.deepEqual(counters(evidence(1, STAYED, { ...again(0), again: { ended: null } })), ['unresolved']);
+});
+
+test("the operator's command is told where the VM is", () => {
+  assert.deepEqual(counters(evidence(0, MOVED, { told: ['in-doubt', 'completed'] })), []);
+  assert.deepEqual(counters(evidence(0, MOVED, { told: ['aborted'] })), ['wrongExit']);
+  assert.deepEqual(counters(evidence(1, STAYED, { told: ['completed'] })), ['wrongExit']);
+  assert.deepEqual(counters(evidence(1, STAYED, { told: ['aborted'] })), []);
 });
 
 test('two commands: the one that did not move may not claim, and the one that did must', () => {

@@ -38,6 +38,8 @@ export interface Evidence {
   /** When everybody had: the fault mended, the operator done. */
   readonly last: Look;
   readonly overlaps: readonly string[];
+  /** What --on-end was told, in order; empty: nothing, or not of one migration alone. */
+  readonly told: readonly string[];
   /** The VM was left at its source and moved once more; null: not tried. */
   readonly again: { readonly ended: Ended | null } | null;
   /** What is wrong with the memory of the copy that is left; null: it was not checked. */
@@ -96,7 +98,9 @@ function doubled({ first, last, overlaps, allows, mustNotRun }: Evidence): Viola
 function lost(evidence: Evidence): Violation[] {
   const { last, memory, killed, allows, wasPaused, mustNotRun } = evidence;
   const violations: Violation[] = [];
-  if (memory !== null) violations.push({ counter: 'lost', text: memory });
+  // A VM whose memory is at both ends stands still at the first page that it misses.
+  const isSplit = allows.split === true && isTold(evidence);
+  if (memory !== null && !isSplit) violations.push({ counter: 'lost', text: memory });
   if (running(last).length > 0 || isTold(evidence)) return violations;
   if (allows.stopped || wasPaused) {
     const left = (Object.keys(last) as End[]).some((end) => !mustNotRun.has(end) && isThere(last[end]));
@@ -118,7 +122,7 @@ function hadArrived({ killed, fault }: Evidence): boolean {
 function isTold(evidence: Evidence): boolean {
   const { ended, resolved, killed, allows } = evidence;
   if (ended?.code === 0 && hadArrived(evidence)) return true;
-  const isReason = killed.size > 0 || allows.damaged === true;
+  const isReason = killed.size > 0 || allows.damaged === true || allows.split === true;
   const words = resolved.length > 0 ? resolved.map((one) => one.ended) : [ended];
   return isReason && words.some((one) => one?.code === IN_DOUBT && TELLS.test(one.out + one.err));
 }
@@ -132,7 +136,19 @@ function wrongExit(evidence: Evidence): Violation[] {
     if (other.ended !== null && !isRefusal(other.ended))
       texts.push(...claims(evidence, other.ended, other.to, false));
   }
+  const told = evidence.told.at(-1) ?? null;
+  if (told !== null) texts.push(...toldWrongly(evidence, told));
   return texts.map((text) => ({ counter: 'wrongExit', text: `${text}: ${shown(first)}` }));
+}
+
+/** The operator's own command is told what the exit code says, and by whoever ended the migration. */
+function toldWrongly({ last, again }: Evidence, told: string): string[] {
+  const isAtSource = runs(last.source) || again !== null;
+  if (told === 'completed' && isAtSource)
+    return ['--on-end was told "completed", but the VM is at the source'];
+  if (told === 'aborted' && runs(last.destination))
+    return ['--on-end was told "aborted", but the VM is at the destination'];
+  return [];
 }
 
 function claims(evidence: Evidence, ended: Ended, to: End, mayEndBySignal: boolean): string[] {
@@ -189,7 +205,7 @@ function unresolved(evidence: Evidence): Violation[] {
     texts.push('the damaged journal of an unfinished migration is not listed');
   }
   const isOpen = lists.at(-1)?.ended?.code === IN_DOUBT;
-  const isReason = killed.size > 0 || allows.damaged || allows.strayJournal;
+  const isReason = killed.size > 0 || allows.damaged || allows.strayJournal || allows.split;
   if (isOpen && !isReason) texts.push(`a migration stays unfinished: ${shown(last)}`);
   const closed = resolved.find(({ of }) => of === 'closed')?.ended;
   if (closed != null && closed.code !== 0) texts.push(`a migration can never be closed: ${lastLine(closed)}`);

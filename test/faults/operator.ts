@@ -48,6 +48,8 @@ function openIn(list: Ended | null): string[] {
 export function moveAgain(scene: Scene): Promise<Ended> {
   return scene.boot('other').then(() => {
     const [source, other] = [scene.vm('source').controlPath, scene.vm('other').controlPath];
-    return scene.run(...scene.migrateArguments(source, other));
+    // A far side that was started by hand has had its one migration.
+    const how = scene.listener === null ? scene.fault.arrangement : 'single';
+    return scene.run(...scene.migrateArguments(source, other, how));
   });
 }

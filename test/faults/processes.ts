@@ -35,6 +35,11 @@ function read(pid: string, file: 'environ' | 'cmdline'): string[] {
   }
 }
 
+/** A far side that was started by hand, which waits for its migration's end. */
+export function isListener({ argv }: MarkedProcess): boolean {
+  return argv.includes('--listen');
+}
+
 /** The newest ones of this role, which a command line tells. */
 export function helpersOf(mark: string, role: HelperRole): MarkedProcess[] {
   return markedProcesses(mark).filter(({ argv }) => roleOf(argv) === role);

@@ -41,7 +41,7 @@ export async function runFault(kind: Kind, fault: Fault, slot: Slot): Promise<Fa
     seconds: Math.round((performance.now() - startMs) / 100) / 10,
     ...rest,
   });
-  if (fault.arrangement === 'ssh' && slot.ssh === null) {
+  if (fault.arrangement !== 'single' && slot.ssh === null) {
     return result({ verdict: 'unable', notes: ['no sshd here'] });
   }
   const scene = await Scene.open(fault, kind.scene ?? {}, slot);

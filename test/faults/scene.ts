@@ -4,7 +4,7 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { MIB, Prng, sleep } from '../../src/base/index.ts';
@@ -24,12 +24,14 @@ import { type Command, type Ended, startGodwit } from './command.ts';
 import type { Violation } from './judge.ts';
 import { MARK, markedProcesses, signal } from './processes.ts';
 import type { Slot } from './slot.ts';
-import type { End, Fault, SceneOptions } from './types.ts';
+import type { End, Fault, FaultArrangement, SceneOptions } from './types.ts';
 import { RunWatch } from './watch.ts';
+import { ListenWay, nearWay, sshWay } from './ways.ts';
 
 const MEMORY_BYTES = 32 * MIB;
 const IMAGE_BYTES = 64 * MIB;
 const READY_TIMEOUT_MS = 60_000;
+const NOBODY = 65_534;
 const GUEST: Partial<GuestOptions> = {
   workload: 'uniform',
   hotBytes: 4 * MIB,
@@ -42,8 +44,6 @@ const MIGRATE_OPTIONS = [
 ];
 /** Half of a command's processor time is its start; the faults are about what comes then. */
 const COMPILE_CACHE = join(tmpdir(), `godwit-faults-compiled-${userInfo().uid}`);
-/** Shorter than what breaks for good is watched. */
-const FAR_OPTIONS = ['--link-timeout', '6s', '--workers', '1'];
 
 export class Scene {
   readonly fault: Fault;
@@ -60,6 +60,8 @@ export class Scene {
   readonly killed = new Set<End>();
   /** What the strike did and must not last: undone before the operator resolves. */
   readonly heal: (() => Promise<void> | void)[] = [];
+  /** Undone last of all, when everything was looked at. */
+  readonly atEnd: (() => Promise<void>)[] = [];
   /** Commands besides the one that is struck, by the end that each was to move the VM to. */
   readonly others: { readonly to: End; readonly ended: Promise<Ended> }[] = [];
   /** A second copy where the owner has moved the VM away from. */
@@ -72,6 +74,8 @@ export class Scene {
   readonly complaints: Violation[] = [];
   /** What the strike wants told in the result. */
   readonly notes: string[] = [];
+  /** The far side that waits; null in other arrangements. */
+  listener: ListenWay | null = null;
   #wires: Wires | null = null;
   #command: Command | null = null;
 
@@ -87,6 +91,8 @@ export class Scene {
     const scene = new Scene(fault, options, slot);
     try {
       mkdirSync(scene.temporary);
+      // QEMU makes its sockets there; godwit's own temporary folder stays root's.
+      if (options.otherUser) chownSync(scene.folder, NOBODY, NOBODY);
       if (options.disk) {
         const image = scene.imagePath!;
         await runCommand(['qemu-img', 'create', '-q', '-f', 'qcow2', image, String(IMAGE_BYTES)]);
@@ -96,6 +102,10 @@ export class Scene {
       if (options.wires) {
         const [source, destination] = [scene.vm('source'), scene.vm('destination')];
         scene.#wires = await openWires(scene.folder, source.controlPath, destination.controlPath);
+      }
+      if (fault.arrangement === 'listen') {
+        const { controlPath } = scene.vm('destination');
+        scene.listener = await ListenWay.open(slot, controlPath, scene.#environment);
       }
       return scene;
     } catch (error) {
@@ -128,6 +138,11 @@ export class Scene {
     this.watch.add(end, vm, end === 'source' && !this.options.paused);
   }
 
+  /** Another VM under the same name. */
+  restartSource(): Promise<void> {
+    return this.#boot('source');
+  }
+
   /** A QEMU that waits for the VM. */
   async boot(end: Exclude<End, 'source'>): Promise<Vm> {
     await this.#boot(end);
@@ -138,11 +153,11 @@ export class Scene {
     const { options } = this;
     const ram = `memory-backend-file,id=ram0,mem-path=${join(this.folder, 'ram')},share=on,size=${MEMORY_BYTES / MIB}M`;
     const guest = { ...GUEST, seed: 1 + (this.fault.index % 1000), disk: options.disk === true };
-    const isFar = end !== 'source' && this.fault.arrangement === 'ssh';
+    const isFar = end !== 'source' && this.fault.arrangement !== 'single';
     return startVm({
       name: end,
       folder: this.folder,
-      ...(isFar ? { host: this.slot.network!.destination } : {}),
+      host: { name: isFar ? 'destination' : 'source', command: (argv) => this.#onHost(end, isFar, argv) },
       ...(options.machine ? { machine: options.machine } : {}),
       memoryBytes: MEMORY_BYTES,
       kernel: GUEST_BINARY_PATH,
@@ -157,14 +172,25 @@ export class Scene {
     });
   }
 
+  #onHost(end: End, isFar: boolean, argv: readonly string[]): string[] {
+    // The rig listens there, as itself.
+    if (this.options.otherUser) chmodSync(join(this.folder, `${end}-serial.sock`), 0o666);
+    const user = ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups', '--'];
+    const asUser = this.options.otherUser ? [...user, ...argv] : [...argv];
+    return isFar ? this.slot.network!.destination.command(asUser) : asUser;
+  }
+
   /** A third QMP socket: for a second `godwit`, as the first holds its own. */
   spareMonitor(end: End): string {
     return join(this.folder, `${end}-spare.sock`);
   }
 
   get env(): NodeJS.ProcessEnv {
-    const own = { TMPDIR: this.temporary, GODWIT_STATE_DIR: this.state, [MARK]: this.mark };
-    return { ...process.env, ...own, NODE_COMPILE_CACHE: COMPILE_CACHE };
+    return { ...process.env, ...this.#environment, GODWIT_STATE_DIR: this.state };
+  }
+
+  get #environment(): Readonly<Record<string, string>> {
+    return { [MARK]: this.mark, TMPDIR: this.temporary, NODE_COMPILE_CACHE: COMPILE_CACHE };
   }
 
   /** The command that is struck. */
@@ -184,26 +210,42 @@ export class Scene {
     return this.#command!;
   }
 
-  migrateArguments(sourceQmpPath: string, destinationQmpPath: string): string[] {
-    const { fault, options, slot } = this;
-    const far = fault.arrangement === 'ssh';
+  /** `how`: default as the fault has it. */
+  migrateArguments(
+    sourceQmpPath: string,
+    destinationQmpPath: string,
+    how = this.fault.arrangement,
+  ): string[] {
+    const { options } = this;
     return [
       'migrate',
       `qmp:${sourceQmpPath}`,
-      far ? `ssh://${slot.ssh!.name}${destinationQmpPath}` : `qmp:${destinationQmpPath}`,
-      ...(far
-        ? ['--rsh', slot.ssh!.rsh.join(' '), '--remote-command', this.#remoteCommand(), ...FAR_OPTIONS]
-        : []),
+      ...this.#way(how, destinationQmpPath),
       ...MIGRATE_OPTIONS,
+      ...['--on-end', `echo $GODWIT_MIGRATION $GODWIT_OUTCOME >> ${this.#toldPath}`],
       ...(options.text ? [] : ['--json']),
       ...(options.arguments ?? []),
     ];
   }
 
-  /** sshd passes no environment on. */
-  #remoteCommand(): string {
-    const own = [`${MARK}=${this.mark}`, `TMPDIR=${this.temporary}`, `NODE_COMPILE_CACHE=${COMPILE_CACHE}`];
-    return ['env', ...own, ...this.slot.ssh!.remoteCommand].join(' ');
+  #way(how: FaultArrangement, destinationQmpPath: string): readonly string[] {
+    if (how === 'listen') return this.listener!.words;
+    return how === 'ssh'
+      ? sshWay(this.slot, destinationQmpPath, this.#environment)
+      : nearWay(destinationQmpPath);
+  }
+
+  get #toldPath(): string {
+    return join(this.folder, 'told');
+  }
+
+  /** What --on-end was told of one migration, oldest first; of the only one, or the one that is struck. */
+  told(): string[] {
+    if (!existsSync(this.#toldPath)) return [];
+    const lines = readFileSync(this.#toldPath, 'utf8').trim().split('\n');
+    const [first] = lines[0]!.split(' ');
+    const isOne = lines.every((line) => line.startsWith(`${first} `));
+    return isOne ? lines.map((line) => line.split(' ')[1]!) : [];
   }
 
   /** `godwit` beside the one that is struck, or after it. */
@@ -237,7 +279,9 @@ export class Scene {
     await this.recoverFromStrike();
     for (const { pid } of markedProcesses(this.mark)) signal(pid, 'SIGKILL');
     this.#wires?.close();
+    await this.listener?.close();
     await Promise.all([...this.vms.values()].map((vm) => vm.close()));
+    for (const step of this.atEnd) await step().catch(() => undefined);
     removeRunFolder(this.folder);
   }
 }

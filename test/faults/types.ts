@@ -2,8 +2,11 @@
 
 import type { MigrateStep } from '../../src/controller/index.ts';
 
-/** `single`: both QEMUs on this host. `ssh`: the destination on another one, with a gateway there. */
-export type FaultArrangement = 'single' | 'ssh';
+/**
+ * `single`: both QEMUs on this host. `ssh`: the destination on another one, with a gateway there.
+ * `listen`: as ssh, started by hand.
+ */
+export type FaultArrangement = 'single' | 'ssh' | 'listen';
 
 /** `other`: a second destination. */
 export type End = 'source' | 'destination' | 'other';
@@ -18,6 +21,11 @@ export interface Allowance {
   readonly overlap?: boolean;
   /** Somebody else acted on a stopped VM before COMMIT: to commit all the same is wrong. */
   readonly noCommit?: boolean;
+  /**
+   * The VM's memory may be at both ends, where only QEMU can join it again: the operator is told, and the
+   * VM may stand still.
+   */
+  readonly split?: boolean;
   /** The far host cannot be reached: what waits there is left to its operator. */
   readonly farStays?: boolean;
   /** The journal was damaged: what godwit cannot know it must not claim, and need not list as ended. */
@@ -31,6 +39,8 @@ export interface SceneOptions {
   readonly wires?: boolean;
   readonly disk?: boolean;
   readonly paused?: boolean;
+  /** Both QEMUs run as another user than godwit. */
+  readonly otherUser?: boolean;
   /** Default `pc`. */
   readonly machine?: string;
   /** RAM in a file that both ends map. */

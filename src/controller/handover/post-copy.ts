@@ -53,7 +53,7 @@ export async function postCopy(
     ? (await destination.waitEvent('RESUME', { since: mark, timeoutMs: RUN_TIMEOUT_MS })).receivedAtMs
     : systemClock.nowMs();
   options.onNote('the VM runs at the destination; its remaining pages follow');
-  const endMs = await untilWhole(options, lost);
+  const endMs = await untilWhole(options);
   journal.tryWrite({ step: 'running' });
   onStep('running');
   const downtimeMs = guestWasRunning ? resumedMs - stoppedMs : null;
@@ -64,11 +64,15 @@ function throwLoss({ why }: Loss): never {
   throw new GodwitError('POST_COPY_LOST', why);
 }
 
-/** Until the last page has come. Errors: POST_COPY_BROKEN. */
-async function untilWhole({ source, onNote }: HandoverOptions, lost: Promise<never>): Promise<number> {
+/**
+ * Until the last page has come. A cancel is not heeded any more: the VM runs there and needs what is
+ * here. What else is lost shows in
+ * QEMU's own state. Errors: POST_COPY_BROKEN, those of QMP.
+ */
+async function untilWhole({ source, onNote }: HandoverOptions): Promise<number> {
   let notedMs = systemClock.nowMs();
   for (;;) {
-    const { status, ram, errorDesc } = await Promise.race([queryMigrate(source), lost]);
+    const { status, ram, errorDesc } = await queryMigrate(source);
     if (status === 'completed') return systemClock.nowMs();
     if (!['active', 'device', 'postcopy-device', 'postcopy-active'].includes(status)) {
       throw new GodwitError(

@@ -104,6 +104,27 @@ const OLD_JOURNALS: readonly Kind[] = [
       note(scene, 'resolve', await scene.run('resolve', migrationId(scene), '--json'));
     },
   },
+  {
+    kind: 'old journal, the source QEMU restarted at the same socket',
+    rows: [2, 3],
+    arrangements: BOTH,
+    steps: BEFORE_STOP,
+    strike: killedBeforeStop,
+    async afterwards(scene) {
+      await scene.vm('source').close();
+      await scene.restartSource();
+      await scene.vm('source').qmp.execute('stop');
+      note(scene, 'resolve', await scene.run('resolve', migrationId(scene), '--json'));
+      const { source } = await look(scene.vms);
+      if (source?.state !== 'paused')
+        scene.complaints.push({
+          counter: 'doubled',
+          text: `a VM that is another one was made "${source?.state}"`,
+        });
+      await scene.vm('source').qmp.execute('cont');
+    },
+    allows: { doubt: true },
+  },
 ];
 
 /** A forward that ssh refuses says nothing of the QEMU behind it. */

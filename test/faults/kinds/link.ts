@@ -23,7 +23,7 @@ const LINK: readonly Kind[] = [
   {
     kind: 'link down for a while',
     rows: [5, 9],
-    arrangements: ['ssh'],
+    arrangements: ['ssh', 'listen'],
     steps: stepsFrom('listening'),
     allows: { doubt: true, farStays: true },
     async strike(scene) {
@@ -34,7 +34,7 @@ const LINK: readonly Kind[] = [
   {
     kind: 'link down for good',
     rows: [5, 9],
-    arrangements: ['ssh'],
+    arrangements: ['ssh', 'listen'],
     steps: stepsFrom('listening', 'released'),
     allows: { doubt: true, farStays: true },
     strike: async (scene) => void (await down(scene)),
@@ -42,7 +42,7 @@ const LINK: readonly Kind[] = [
   {
     kind: 'link reset',
     rows: [5],
-    arrangements: ['ssh'],
+    arrangements: ['ssh', 'listen'],
     steps: stepsFrom('listening'),
     allows: { doubt: true, farStays: true },
     strike: (scene) => scene.slot.resetConnections(),

@@ -4,7 +4,7 @@ import { MIGRATE_STEPS, type MigrateStep } from '../../../src/controller/index.t
 import type { Kind } from '../kind.ts';
 import { helpersOf, signal } from '../processes.ts';
 import type { Scene } from '../scene.ts';
-import { type End, NotStruck } from '../types.ts';
+import { type End, type FaultArrangement, NotStruck } from '../types.ts';
 
 export type Role = 'controller' | 'guardian' | 'source' | 'destination' | 'far' | 'ssh';
 
@@ -31,6 +31,7 @@ export function strikeAll(scene: Scene, roles: readonly Role[], name: NodeJS.Sig
 
 const FROM_LISTENING = stepsFrom('listening');
 const BOTH = ['single', 'ssh'] as const;
+const ALL = ['single', 'ssh', 'listen'] as const;
 
 export function stepsFrom(first: MigrateStep, last: MigrateStep = 'end'): MigrateStep[] {
   return MIGRATE_STEPS.slice(MIGRATE_STEPS.indexOf(first), MIGRATE_STEPS.indexOf(last) + 1);
@@ -50,10 +51,18 @@ const SETS: readonly (readonly Role[])[] = [
   ['source', 'destination'],
   ['controller', 'far'],
   ['controller', 'ssh'],
+  ['controller', 'guardian', 'far'],
+  ['controller', 'guardian', 'source'],
+  ['controller', 'guardian', 'destination'],
 ];
 
 function needsFar(roles: readonly Role[]): boolean {
   return roles.includes('far') || roles.includes('ssh');
+}
+
+function arrangementsOf(roles: readonly Role[]): readonly FaultArrangement[] {
+  if (roles.includes('ssh')) return ['ssh'];
+  return roles.includes('far') ? ['ssh', 'listen'] : ALL;
 }
 
 /** Whoever must be asked is gone: only then may the end be in doubt. */
@@ -64,7 +73,7 @@ function leavesDoubt(roles: readonly Role[]): boolean {
 const KILLS: readonly Kind[] = SETS.map((roles) => ({
   kind: `kill ${roles.join('+')}`,
   rows: [15],
-  arrangements: needsFar(roles) ? ['ssh'] : BOTH,
+  arrangements: arrangementsOf(roles),
   steps: needsFar(roles) ? FROM_LISTENING : MIGRATE_STEPS,
   allows: { doubt: leavesDoubt(roles) },
   strike: async (scene) => void strikeAll(scene, roles, 'SIGKILL'),
@@ -76,7 +85,7 @@ function freeze(roles: readonly Role[], forHowLong: 'a while' | 'the whole move'
   return {
     kind: `freeze ${roles.join('+')}${forHowLong === 'a while' ? '' : ' for good'}`,
     rows: [9, 15],
-    arrangements: needsFar(roles) ? ['ssh'] : BOTH,
+    arrangements: arrangementsOf(roles),
     steps: needsFar(roles) ? FROM_LISTENING : MIGRATE_STEPS,
     allows: { doubt: leavesDoubt(roles), farStays: leavesDoubt(roles) },
     async strike(scene) {
@@ -125,7 +134,7 @@ const WHILE_RECOVERING: readonly Kind[] = [
 const SIGNALS: readonly Kind[] = (['SIGINT', 'SIGTERM', 'SIGHUP'] as const).map((name) => ({
   kind: name,
   rows: [6, 10],
-  arrangements: BOTH,
+  arrangements: ALL,
   steps: MIGRATE_STEPS,
   strike: async (scene) => void strikeAll(scene, ['controller'], name),
 }));

@@ -36,6 +36,15 @@ export const SETTING_KINDS: readonly Kind[] = [
     scene: { disk: true },
     strike: async (scene) => void strikeAll(scene, ['controller'], 'SIGKILL'),
   },
+  { kind: 'QEMUs of another user', rows: [12], arrangements: BOTH, steps: [], scene: { otherUser: true } },
+  {
+    kind: 'QEMUs of another user, controller killed',
+    rows: [12],
+    arrangements: BOTH,
+    steps: MIGRATE_STEPS,
+    scene: { otherUser: true },
+    strike: async (scene) => void strikeAll(scene, ['controller'], 'SIGKILL'),
+  },
   { kind: 'a paused VM', rows: [13], arrangements: BOTH, steps: [], scene: { paused: true } },
   {
     kind: 'a paused VM without the ack',

@@ -3,7 +3,7 @@
  * or take any more.
  */
 
-import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { errorMessage } from '../../../src/base/index.ts';
 import { MIGRATE_STEPS } from '../../../src/controller/index.ts';
@@ -11,7 +11,7 @@ import { runCommand } from '../../../src/lab/index.ts';
 import type { Kind } from '../kind.ts';
 import type { Scene } from '../scene.ts';
 import { NotStruck } from '../types.ts';
-import { pidsOf, type Role, strikeAll } from './process.ts';
+import { pidsOf, type Role, stepsFrom, strikeAll } from './process.ts';
 
 const BOTH = ['single', 'ssh'] as const;
 
@@ -53,10 +53,39 @@ async function readOnly(scene: Scene): Promise<void> {
   await runCommand(['mount', '-o', 'remount,bind,ro', scene.state]);
 }
 
-type Disk = { readonly name: string; readonly break: (scene: Scene) => Promise<void> };
+const SMALL_BYTES = 256 * 1024;
+
+/** A file system of its own, so that it can really run full. */
+async function ownFileSystem(scene: Scene): Promise<void> {
+  mkdirSync(scene.state, { recursive: true });
+  try {
+    await runCommand(['mount', '-t', 'tmpfs', '-o', `size=${SMALL_BYTES}`, 'godwit-faults', scene.state]);
+  } catch (error) {
+    throw new NotStruck(`mounting is not possible here: ${errorMessage(error)}`);
+  }
+  scene.atEnd.push(async () => void (await runCommand(['umount', '-l', scene.state])));
+}
+
+/** Not a block is left; what the journal's last block has room for still fits. */
+async function useUp(scene: Scene): Promise<void> {
+  const filler = join(scene.state, 'filler');
+  scene.heal.push(() => rmSync(filler, { force: true }));
+  try {
+    writeFileSync(filler, new Uint8Array(2 * SMALL_BYTES));
+  } catch {
+    // As meant.
+  }
+}
+
+type Disk = {
+  readonly name: string;
+  readonly before?: (scene: Scene) => Promise<void>;
+  readonly break: (scene: Scene) => Promise<void>;
+};
 
 const DISKS: readonly Disk[] = [
   { name: 'full', break: fill },
+  { name: 'without a block left', before: ownFileSystem, break: useUp },
   { name: 'removed', break: async (scene) => remove(scene) },
   { name: 'read-only', break: readOnly },
 ];
@@ -88,6 +117,7 @@ const DISK_KINDS: readonly Kind[] = DISKS.flatMap((disk) =>
     arrangements: BOTH,
     steps: MIGRATE_STEPS,
     allows: { doubt: then.doubt },
+    ...(disk.before ? { before: disk.before } : {}),
     async strike(scene) {
       await disk.break(scene);
       then.act(scene);
@@ -109,6 +139,18 @@ function exhausted(roles: readonly Role[]): Kind {
   };
 }
 
+/** Node ends itself by a signal where it gets no memory. */
+function noMemory(role: 'guardian' | 'far'): Kind {
+  return {
+    kind: `no memory left: ${role}`,
+    rows: [4],
+    arrangements: role === 'far' ? ['ssh'] : BOTH,
+    steps: role === 'far' ? stepsFrom('listening') : MIGRATE_STEPS,
+    allows: { doubt: role === 'far' },
+    strike: (scene) => limit(scene, [role], () => '--as=1'),
+  };
+}
+
 const OTHER: readonly Kind[] = [
   exhausted(['controller']),
   exhausted(['guardian']),
@@ -124,6 +166,8 @@ const OTHER: readonly Kind[] = [
       await limit(scene, ['controller'], () => '--as=1');
     },
   },
+  noMemory('guardian'),
+  noMemory('far'),
   {
     kind: 'state folder that cannot be made',
     rows: [15],
