@@ -50,12 +50,13 @@ export async function migrate(
   hooks: MigrateHooks,
   signal: AbortSignal,
 ): Promise<MigrationReport> {
+  const askedAtMs = options.askedAtMs ?? systemClock.nowMs();
   return withEnds(options, signal, async (source, destination) => {
     const preflight = await checkEnds({ force: [], ...options }, source, destination);
     hooks.onPreflight?.(preflight);
     refuseUnready(preflight.findings);
     signal.throwIfAborted();
-    return new Migration(options, hooks, source, destination, preflight).run(signal);
+    return new Migration({ ...options, askedAtMs }, hooks, source, destination, preflight).run(signal);
   });
 }
 
@@ -78,7 +79,7 @@ class Migration {
   #drive: Drive | null = null;
   #failure: GodwitError | null = null;
   #guestEnded: string | null = null;
-  #startMs = 0;
+  #startMs: number | null = null;
 
   constructor(
     options: MigrateOptions,
@@ -207,7 +208,8 @@ class Migration {
     this.#watch = this.#watchSource(custody);
     void this.#source.closed.then((cause) => this.#lose(gone('source', cause)));
     void this.#destination.closed.then((cause) => this.#lose(gone('destination', cause)));
-    this.#startMs = systemClock.nowMs();
+    const startMs = systemClock.nowMs();
+    this.#startMs = startMs;
     const mark = this.#source.eventMark();
     await startMigration(this.#source, sockets.stream.uri);
     this.#step('migrate');
@@ -218,7 +220,7 @@ class Migration {
       gateway,
       source: this.#source,
       clock: systemClock,
-      startMs: this.#startMs,
+      startMs,
       guestRuns: this.#guestWasRunning,
       stateComplete: this.#stateComplete.promise,
       engine: startEngine({
