@@ -32,7 +32,6 @@ export {
   damagePage,
 } from './judge/oracle.ts';
 export { buildLinuxImage } from './linux/image.ts';
-export { type LinuxPair, openLinuxPair, verifyFiles } from './linux/pair.ts';
 export { LINUX_PROGRAMS } from './linux/programs.ts';
 export { withMachineLock } from './machine/machine-lock.ts';
 export { type LabPair, openPair, type PairOptions, verifyGuest } from './machine/pair.ts';

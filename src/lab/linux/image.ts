@@ -25,6 +25,7 @@ import { type CpioEntry, cpioArchive } from './cpio.ts';
 import { elfNeeds } from './elf.ts';
 import { downloadPackages, resolveKernel, resolvePackages, unpackPackages } from './packages.ts';
 import { type LinuxProgram, PROGRAM_RECIPES } from './programs.ts';
+import { remembered } from './resolved.ts';
 
 export interface LinuxImage {
   readonly kernelPath: string;
@@ -65,8 +66,10 @@ export async function buildLinuxImage(
   folder: string = join(cacheFolder(), 'linux'),
 ): Promise<LinuxImage> {
   const recipe = PROGRAM_RECIPES[program];
-  const kernel = await resolveKernel(KERNEL);
-  const files = await resolvePackages([...BASE_PACKAGES, ...recipe.packages]);
+  const { kernel, files } = await remembered(join(folder, 'resolved', `${program}.json`), async () => ({
+    kernel: await resolveKernel(KERNEL),
+    files: await resolvePackages([...BASE_PACKAGES, ...recipe.packages]),
+  }));
   const ours = guestFiles(program);
   const key = createHash('sha256')
     .update(JSON.stringify([kernel.file, files, ours, MODULES, BALLAST_BYTES]))

@@ -4,7 +4,7 @@
  */
 
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { sleep } from '../../base/index.ts';
 import {
@@ -77,10 +77,6 @@ function removeOldest(folder: string): void {
     .map((name) => join(folder, name))
     .sort((one, other) => statSync(other).mtimeMs - statSync(one).mtimeMs);
   for (const path of saved.slice(SAVED_MAX)) rmSync(path, { force: true });
-}
-
-export function hasSavedGuest(path: string): boolean {
-  return existsSync(path);
 }
 
 /** For the shell that QEMU starts. */
