@@ -131,7 +131,7 @@ test('what the plan expected and did not get is told with its reason', () => {
     'uniform/mp succeeded in 1 of 2 runs, not 2 (1: memory: 3 bad pages)',
   ]);
   assert.deepEqual(unmetExpectations(buildReport([good])!), []);
-  assert.match(reportTable(report).at(-1)!, /1\.25 \[1\.25.1\.25\] +2\.00 \[2\.00.2\.00\] +3 +0$/);
+  assert.match(reportTable(report).at(-1)!, /1\.25 \[1\.25.1\.25\] +2\.00 \[2\.00.2\.00\] +3 +0 +–$/);
 });
 
 const plan: Plan = parsePlan(
