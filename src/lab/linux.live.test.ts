@@ -4,23 +4,38 @@
  */
 
 import assert from 'node:assert/strict';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { errorMessage } from '../base/index.ts';
+import { GodwitError, MIB } from '../base/index.ts';
+import { humanMonitorCommand } from '../qmp/index.ts';
 import {
   buildLinuxImage,
+  damagePage,
   gatewayMigratorFor,
   makeRunFolder,
+  openNetwork,
   parsePlan,
   removeRunFolder,
   runPlan,
+  type Vm,
 } from './index.ts';
+import { filesCheck } from './judge/linux-checks.ts';
+import { parseRamBlocks } from './judge/oracle.ts';
+import { BALLAST, contentOf } from './linux/image.ts';
+import { openLinuxPair, verifyFiles } from './linux/pair.ts';
 import { qemuMissing } from './machine/qemu.testing.ts';
 
 const skip = qemuMissing() || (await packagesMissing());
 
 async function packagesMissing(): Promise<string | false> {
-  return buildLinuxImage('stress').then(() => false as const, errorMessage);
+  try {
+    await buildLinuxImage('stress');
+    return false;
+  } catch (error) {
+    if (error instanceof GodwitError && error.code === 'LAB_PACKAGES') return error.message;
+    throw error;
+  }
 }
 
 const plan = parsePlan(`
@@ -65,3 +80,39 @@ test('a Linux guest with a busy program moves, unharmed inside and out', { skip 
     removeRunFolder(folder);
   }
 });
+
+test('one damaged page of a file is found by the guest itself', { skip }, async () => {
+  const network = await openNetwork({ linkBytesPerSecond: 50e6 });
+  const guest = { program: 'stress', stressBytes: 16 * MIB } as const;
+  const pair = await openLinuxPair({ network, guest, memoryBytes: 256 * MIB });
+  try {
+    const { source } = pair;
+    await damagePage(source, await findPage(source, contentOf(BALLAST, 8192).subarray(4096)));
+    const found = await verifyFiles(source);
+    assert.deepEqual([found.badFiles, found.programAlive, found.complaints], [1, true, []]);
+    assert.deepEqual(filesCheck.assert(found, 'stayed'), ['1 files are not what they were']);
+  } finally {
+    await pair.close();
+    await network.close();
+  }
+});
+
+/** Where in the VM's RAM a page with this content is. */
+async function findPage(vm: Vm, content: Uint8Array): Promise<{ block: string; pageIndex: number }> {
+  const blocks = parseRamBlocks(await humanMonitorCommand(vm.qmp, 'info ramblock'));
+  const { id, hostAddress, sizeBytes } = blocks.find((block) => block.sizeBytes === 256 * MIB)!;
+  const file = openSync(`/proc/${vm.process.pid}/mem`, 'r');
+  const chunk = Buffer.alloc(MIB);
+  try {
+    for (let at = 0; at < sizeBytes; at += chunk.length) {
+      readSync(file, chunk, 0, chunk.length, hostAddress + at);
+      for (let page = 0; page < chunk.length; page += 4096) {
+        if (chunk.compare(content, 0, 4096, page, page + 4096) !== 0) continue;
+        return { block: id, pageIndex: (at + page) / 4096 };
+      }
+    }
+  } finally {
+    closeSync(file);
+  }
+  return assert.fail('the ballast is in memory');
+}

@@ -49,6 +49,7 @@ const MODULES = [
 ];
 const LIBRARY_FOLDERS = ['/lib/x86_64-linux-gnu', '/usr/lib/x86_64-linux-gnu', '/lib64', '/lib', '/usr/lib'];
 /** Content that repeats nowhere: what a move loses of it, the files' check finds. */
+export const BALLAST = 'godwit/ballast';
 const BALLAST_BYTES = 16 * MIB;
 const LINKS_FOLLOWED_MAX = 16;
 
@@ -178,18 +179,21 @@ function modulesOf(root: string, release: string): CpioEntry[] {
 }
 
 function contentsOf(program: LinuxProgram): CpioEntry[] {
-  const entries: CpioEntry[] = [contentFile('godwit/ballast', BALLAST_BYTES)];
+  const entries: CpioEntry[] = [contentFile(BALLAST, BALLAST_BYTES)];
   for (const [path, { count, bytes }] of Object.entries(PROGRAM_RECIPES[program].contents)) {
     for (let index = 0; index < count; index++) entries.push(contentFile(`${path}-${index}`, bytes));
   }
   return entries;
 }
 
-/** Looks random, and is the same in every build: a cipher's key stream for the file's name. */
 function contentFile(path: string, length: number): CpioEntry {
+  return { kind: 'file', path, bytes: contentOf(path, length), executable: false };
+}
+
+/** Looks random, and is the same in every build: a cipher's key stream for the file's name. */
+export function contentOf(path: string, length: number): Buffer {
   const key = createHash('sha256').update(path).digest();
-  const bytes = createCipheriv('aes-256-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(length));
-  return { kind: 'file', path, bytes, executable: false };
+  return createCipheriv('aes-256-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(length));
 }
 
 /** As `md5sum -c` reads it. */

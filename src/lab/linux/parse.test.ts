@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { parseGuestLine } from '../guest/index.ts';
-import { packageOf, parseUris } from './packages.ts';
+import { packageOf, parseUris, resolvePackages } from './packages.ts';
 import { parseLinuxLine } from './parse.ts';
 import { LINUX_GUEST_DEFAULTS, LINUX_PROGRAMS, linuxCommandLine } from './programs.ts';
 
@@ -47,4 +47,11 @@ test('every program has a command line of plain words; sizes are checked', () =>
   }
   const wrong = { ...LINUX_GUEST_DEFAULTS, program: 'stress', stressBytes: 1.5 } as const;
   assert.throws(() => linuxCommandLine(wrong), { code: 'USAGE_VALUE' });
+});
+
+test('what apt does not know, or no apt at all, is a reason and not a crash', async () => {
+  await assert.rejects(resolvePackages(['no-such-package-as-this']), {
+    code: 'LAB_PACKAGES',
+    message: /cannot be had/,
+  });
 });

@@ -1,7 +1,7 @@
 /** A Linux guest in a plan: its program and its machine. Not responsible for opening it (cell-guest.ts). */
 
 import { z } from 'zod';
-import { errorMessage, parseSize } from '../../base/index.ts';
+import { GodwitError, parseSize } from '../../base/index.ts';
 import { buildLinuxImage } from '../linux/image.ts';
 import { LINUX_MEMORY_BYTES } from '../linux/pair.ts';
 import {
@@ -51,10 +51,16 @@ export function linuxWorkload(program: LinuxProgram, fields: Fields): LinuxWorkl
   };
 }
 
-/** Builds the image, or says why this machine cannot run the guest. */
+/** Builds the image, or says why this machine cannot run the guest. Errors: LAB_COMMAND_FAILED. */
 export async function missingLinux({ program }: LinuxWorkload, network: Network): Promise<string | null> {
   if (PROGRAM_RECIPES[program].port !== null && network.note !== null) {
     return `clients could not reach it (${network.note})`;
   }
-  return buildLinuxImage(program).then(() => null, errorMessage);
+  try {
+    await buildLinuxImage(program);
+    return null;
+  } catch (error) {
+    if (error instanceof GodwitError && error.code === 'LAB_PACKAGES') return error.message;
+    throw error;
+  }
 }
