@@ -22,7 +22,7 @@ export type LinuxLine =
 
 /** Null for any other line. */
 export function parseLinuxLine(line: string): LinuxLine | null {
-  const ready = /^L ready program=([a-z]+) files=(\d{1,9}) pages=(\d{1,9}) beat=\d+$/.exec(line);
+  const ready = /^L ready program=([a-z-]+) files=(\d{1,9}) pages=(\d{1,9}) beat=\d+$/.exec(line);
   if (ready) {
     return { kind: 'ready', program: ready[1]!, files: Number(ready[2]), pages: Number(ready[3]) };
   }

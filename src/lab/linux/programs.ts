@@ -5,12 +5,12 @@
 
 import { GodwitError } from '../../base/index.ts';
 
-export const LINUX_PROGRAMS = ['idle', 'stress', 'redis', 'web', 'stream'] as const;
+export const LINUX_PROGRAMS = ['idle', 'stress', 'stress-ng', 'redis', 'web', 'stream'] as const;
 export type LinuxProgram = (typeof LINUX_PROGRAMS)[number];
 
 export interface LinuxGuestOptions {
   readonly program: LinuxProgram;
-  /** `stress` only: what it writes over and over. */
+  /** `stress` and `stress-ng` only: what they write over and over. */
   readonly stressBytes: number;
   readonly beatMs: number;
 }
@@ -76,6 +76,16 @@ export const PROGRAM_RECIPES: Readonly<Record<LinuxProgram, ProgramRecipe>> = {
     contents: {},
     // It checks what it wrote last before it writes again, and says "memory corruption at" where that is gone.
     start: 'exec /usr/bin/stress --vm 1 --vm-bytes "$stress" --vm-keep',
+    port: null,
+  },
+  'stress-ng': {
+    packages: ['stress-ng'],
+    files: ['/usr/bin/stress-ng'],
+    texts: {},
+    contents: {},
+    // Every word of every page gets a random value, is read back, and a wrong one is a failure.
+    start:
+      'exec /usr/bin/stress-ng --temp-path /tmp --vm 1 --vm-bytes "$stress" --vm-keep --vm-method rand-set --verify',
     port: null,
   },
   redis: {

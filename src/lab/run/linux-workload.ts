@@ -22,7 +22,7 @@ export const linuxFields = {
   vcpus: z.number().int().min(1).max(VCPUS_MAX).optional(),
   /** Default `q35`. */
   machine: name.optional(),
-  /** `program: stress` only: what it writes over and over. Default 200 MiB. */
+  /** `program: stress` and `stress-ng`: what they write over and over. Default 200 MiB. */
   stress: measure(parseSize).optional(),
 };
 
