@@ -35,7 +35,10 @@ export interface MigrationReport {
   readonly dirtyBytesPerSecond: number | null;
   /** As shaped or configured; else as measured while the link was busy. */
   readonly linkBytesPerSecond: number | null;
-  /** From the command (its process's start) to QMP `migrate`: checks, far side, guardian; null if it never came. */
+  /**
+   * From the command (its process's start) to QMP `migrate`: checks, far side, guardian; null if it never
+   * came.
+   */
   readonly setupMs: number | null;
   /** From `migrate` to the destination running. */
   readonly totalMigrationTimeMs: number | null;

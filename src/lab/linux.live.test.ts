@@ -1,6 +1,6 @@
 /**
- * A Linux guest moves through the gateway: its RAM is the same at both ends at COMMIT, its files are what they were,
- * its program goes on. Skipped where its Debian packages cannot be had.
+ * A Linux guest moves through the gateway: its RAM is the same at both ends at COMMIT, its files are what
+ * they were, its program goes on. Skipped where its Debian packages cannot be had.
  */
 
 import assert from 'node:assert/strict';

@@ -1,6 +1,6 @@
 /**
- * `godwit lab run PLAN`, `godwit lab report RESULTS`, `godwit lab calibrate` and `godwit lab linux`: measurements
- * on real VMs, their tables and plots, the same guests simulated, and the Linux guest's image.
+ * `godwit lab run PLAN`, `godwit lab report RESULTS`, `godwit lab calibrate` and `godwit lab linux`:
+ * measurements on real VMs, their tables and plots, the same guests simulated, and the Linux guest's image.
  */
 
 import { GodwitError } from '../../base/index.ts';

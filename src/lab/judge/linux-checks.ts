@@ -1,6 +1,6 @@
 /**
- * What must hold after a run of a Linux guest: as for the bare guest, with the files of its image in place of pages
- * whose content follows from a seed. Not responsible for comparing the RAM of both ends (oracle.ts).
+ * What must hold after a run of a Linux guest: as for the bare guest, with the files of its image in place of
+ * pages whose content follows from a seed. Not responsible for comparing the RAM of both ends (oracle.ts).
  */
 
 import { type LinuxPair, verifyFiles } from '../linux/pair.ts';

@@ -46,8 +46,8 @@ export async function compareRam(source: Vm, destination: Vm): Promise<RamCompar
 }
 
 /**
- * Finds the blocks now, while either VM may run; what is returned compares their content when it is called, at once,
- * for moments that wait for nobody. Both VMs must stand still then. Errors: as compareRam.
+ * Finds the blocks now, while either VM may run; what is returned compares their content when it is called,
+ * at once, for moments that wait for nobody. Both VMs must stand still then. Errors: as compareRam.
  */
 export async function ramComparison(source: Vm, destination: Vm): Promise<() => RamComparison> {
   const [left, right] = [await ramBlocks(source), await ramBlocks(destination)];

@@ -1,6 +1,6 @@
 /**
- * What clients of a moved guest felt: the longest gap without an answer, errors, latency and throughput before, during
- * and after the move. Pure. Not responsible for the requests (client.ts).
+ * What clients of a moved guest felt: the longest gap without an answer, errors, latency and throughput
+ * before, during and after the move. Pure. Not responsible for the requests (client.ts).
  */
 
 export interface ClientOptions {

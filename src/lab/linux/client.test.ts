@@ -1,4 +1,7 @@
-/** The client's process against servers of this process: what it asks, what it logs, what it does when cut off. */
+/**
+ * The client's process against servers of this process: what it asks, what it logs, what it does when cut
+ * off.
+ */
 
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';

@@ -1,8 +1,8 @@
 /**
- * One client of a Linux guest, as a process of its own (in the clients' namespace, so that nothing of the lab delays
- * it): requests over HTTP or to redis, back to back or at a pace, and on the end of its standard input what each took
- * (`ClientLog` as JSON). A connection that breaks is made anew and counts as an error. Not responsible for figures
- * (client-figures.ts).
+ * One client of a Linux guest, as a process of its own (in the clients' namespace, so that nothing of the lab
+ * delays it): requests over HTTP or to redis, back to back or at a pace, and on the end of its standard input
+ * what each took (`ClientLog` as JSON). A connection that breaks is made anew and counts as an error. Not
+ * responsible for figures (client-figures.ts).
  */
 
 import { createConnection, type Socket } from 'node:net';

@@ -1,6 +1,6 @@
 /**
- * The clients of a Linux guest's program: which there are, their start and their end. Not responsible for their requests
- * (client.ts) nor for figures (client-figures.ts).
+ * The clients of a Linux guest's program: which there are, their start and their end. Not responsible for
+ * their requests (client.ts) nor for figures (client-figures.ts).
  */
 
 import { fileURLToPath } from 'node:url';

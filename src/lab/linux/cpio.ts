@@ -21,8 +21,8 @@ const MODE = { file: 0o100644, executable: 0o100755, folder: 0o040755, link: 0o1
 const ALIGNMENT = 4;
 
 /**
- * `/` separates and paths are relative. Entries are sorted, and the folders that they need are added; owner and
- * times are zero.
+ * `/` separates and paths are relative. Entries are sorted, and the folders that they need are added; owner
+ * and times are zero.
  */
 export function cpioArchive(entries: readonly CpioEntry[]): Buffer {
   const byPath = new Map<string, CpioEntry>();

@@ -42,7 +42,8 @@ export function elfNeeds(bytes: Uint8Array): ElfNeeds | null {
     entries.push({ tag, value: u64(at + 8) });
   }
   const table = entries.find(({ tag }) => tag === DT_STRTAB)?.value ?? 0;
-  // The table is named by its address in memory; the segment that is loaded there says where it is in the file.
+  // The table is named by its address in memory; the segment that is loaded there says where it is in the
+  // file.
   const segment = headers.find(
     ({ type, address, sizeBytes }) => type === LOAD && table >= address && table < address + sizeBytes,
   );

@@ -130,7 +130,9 @@ function guestFiles(program: LinuxProgram): CpioEntry[] {
   }));
 }
 
-/** Programs with the loader and the libraries that they name, each under the name by which it is asked for. */
+/**
+ * Programs with the loader and the libraries that they name, each under the name by which it is asked for.
+ */
 function treeOf(root: string, program: LinuxProgram): CpioEntry[] {
   const entries = new Map<string, CpioEntry>();
   const wanted: string[] = [...BASE_FILES, ...PROGRAM_RECIPES[program].files];

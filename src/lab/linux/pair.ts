@@ -1,6 +1,6 @@
 /**
- * A pair of VMs with the Linux guest: the source runs the saved guest, which is made first where there is none, and the
- * destination waits. Not responsible for moving it, nor for the clients.
+ * A pair of VMs with the Linux guest: the source runs the saved guest, which is made first where there is
+ * none, and the destination waits. Not responsible for moving it, nor for the clients.
  */
 
 import { existsSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * The lines of the Linux guest's agent (README.md). Its heartbeat has the bare guest's form. Pure. Not responsible
- * for what the lines mean for a run.
+ * The lines of the Linux guest's agent (README.md). Its heartbeat has the bare guest's form. Pure. Not
+ * responsible for what the lines mean for a run.
  */
 
 /** Every file of the image read again inside the guest. */

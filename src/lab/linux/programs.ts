@@ -74,7 +74,8 @@ export const PROGRAM_RECIPES: Readonly<Record<LinuxProgram, ProgramRecipe>> = {
     files: ['/usr/bin/stress'],
     texts: {},
     contents: {},
-    // It checks what it wrote last before it writes again, and says "memory corruption at" where that is gone.
+    // It checks what it wrote last before it writes again, and says "memory corruption at" where that is
+    // gone.
     start: 'exec /usr/bin/stress --vm 1 --vm-bytes "$stress" --vm-keep',
     port: null,
   },

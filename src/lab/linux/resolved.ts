@@ -1,6 +1,6 @@
 /**
- * apt's answers, kept for as long as its package lists are the same: each takes it seconds. Not responsible for the
- * questions (packages.ts).
+ * apt's answers, kept for as long as its package lists are the same: each takes it seconds. Not responsible
+ * for the questions (packages.ts).
  */
 
 import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
@@ -17,7 +17,9 @@ const answerSchema = z.object({
 
 export type Resolved = Pick<z.infer<typeof answerSchema>, 'kernel' | 'files'>;
 
-/** What is at `path` if the lists are those of then; else asks and keeps the answer. Errors: those of `ask`. */
+/**
+ * What is at `path` if the lists are those of then; else asks and keeps the answer. Errors: those of `ask`.
+ */
 export async function remembered(
   path: string,
   ask: () => Promise<Resolved>,

@@ -1,6 +1,7 @@
 /**
- * A Linux guest that has booted and worked for a while, saved once and loaded by every contestant: all of them meet the
- * same guest, and no boot is waited for twice. Kept in the cache. Not responsible for the pair (pair.ts).
+ * A Linux guest that has booted and worked for a while, saved once and loaded by every contestant: all of
+ * them meet the same guest, and no boot is waited for twice. Kept in the cache. Not responsible for the pair
+ * (pair.ts).
  */
 
 import { createHash } from 'node:crypto';

@@ -1,7 +1,7 @@
 /**
- * The network on which clients reach a Linux guest wherever it runs: a namespace with one bridge, to which the
- * network card of either QEMU is brought. It is not the migration's link and is not shaped. Needs the privilege to
- * make namespaces. Not responsible for the clients.
+ * The network on which clients reach a Linux guest wherever it runs: a namespace with one bridge, to which
+ * the network card of either QEMU is brought. It is not the migration's link and is not shaped. Needs the
+ * privilege to make namespaces. Not responsible for the clients.
  */
 
 import { type LabProcess, runCommand } from '../machine/processes.ts';
@@ -64,8 +64,8 @@ async function buildBridge(ip: (words: readonly string[]) => Promise<string>): P
 }
 
 /**
- * QEMU makes its tap device itself, so the kernel removes it when QEMU ends, however that comes. The device may leave
- * for another namespace while QEMU holds it.
+ * QEMU makes its tap device itself, so the kernel removes it when QEMU ends, however that comes. The device
+ * may leave for another namespace while QEMU holds it.
  */
 async function plug(
   ipOnHost: readonly string[],

@@ -40,7 +40,9 @@ export interface GatewayMigratorOptions {
 const nothing = () => undefined;
 const GODWIT = fileURLToPath(new URL('../../../bin/godwit.mjs', import.meta.url));
 
-/** The far gateway is started on the destination host as ssh would, and its data comes over the shaped link. */
+/**
+ * The far gateway is started on the destination host as ssh would, and its data comes over the shaped link.
+ */
 function farOf({ destination: { listen, connect }, destinationCommand = [] }: MigratorRequest): FarOptions {
   if (listen.port !== connect.port || listen.host !== connect.host) {
     throw labError('LAB_TOOL_MISSING', 'the paired arrangement needs a link that the kernel shapes', {

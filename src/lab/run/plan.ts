@@ -91,8 +91,8 @@ const planSchema = z
     disk: z.enum(['none', 'plain', 'iothread']).default('none'),
     furnished: z.boolean().default(false),
     /**
-     * At the moment of COMMIT both VMs' RAM is compared from outside. It lengthens downtimes, which then are no
-     * measurements.
+     * At the moment of COMMIT both VMs' RAM is compared from outside. It lengthens downtimes, which then are
+     * no measurements.
      */
     compareRam: z.literal(true).optional(),
     warmUp: duration.default(2000),

@@ -1,6 +1,6 @@
 /**
- * The outer oracle within a run: the RAM of both VMs compared page by page while the source has stopped and the
- * destination has not started. Not responsible for the comparison itself (judge/oracle.ts).
+ * The outer oracle within a run: the RAM of both VMs compared page by page while the source has stopped and
+ * the destination has not started. Not responsible for the comparison itself (judge/oracle.ts).
  */
 
 import { errorMessage } from '../../base/index.ts';
