@@ -175,3 +175,19 @@ for (const name of ['acceptance.yaml', 'quick.yaml']) {
     }
   });
 }
+
+test('thesis-live.yaml: the published guests and strategies, and adaptive, on Linux', () => {
+  const { workloads, strategies } = planNamed('thesis-live.yaml');
+  assert.deepEqual(
+    workloads.map(({ linux }) => linux?.program),
+    ['web', 'stream', 'stress', 'idle'],
+  );
+  const names = new Set(strategies.map(({ name }) => name));
+  assert.deepEqual([...names], ['qemu-precopy', 'qemu-precopy-relaxed', 'frs', 'mp', 'adaptive']);
+});
+
+test('a program that the Linux guest does not have is refused before anything is downloaded', async () => {
+  const { code, err } = await run('linux', 'chess');
+  assert.equal(code, 2);
+  assert.match(err, /has no program "chess"[\s\S]*one of idle, stress/);
+});
