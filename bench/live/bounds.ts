@@ -41,7 +41,7 @@ export function rowBounds(course: Course, record: RunRecord, cleanDowntimeMs: nu
   if (workload === 'uniform' || workload === 'zipf') {
     const known = boundsOf(
       { workload, body, filledPages, hotPages, zipfExponent: guest.zipfExponent ?? ZIPF_EXPONENT },
-      record.writtenBytesPerSecond,
+      record.writtenBytesPerSecond ?? 0,
       linkBytesPerSecond,
     );
     return {

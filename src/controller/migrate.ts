@@ -51,12 +51,13 @@ export async function migrate(
   hooks: MigrateHooks,
   signal: AbortSignal,
 ): Promise<MigrationReport> {
+  const askedAtMs = options.askedAtMs ?? systemClock.nowMs();
   return withEnds(options, signal, async (source, destination) => {
     const preflight = await checkEnds({ force: [], ...options }, source, destination);
     hooks.onPreflight?.(preflight);
     refuseUnready(preflight.findings);
     signal.throwIfAborted();
-    return new Migration(options, hooks, source, destination, preflight).run(signal);
+    return new Migration({ ...options, askedAtMs }, hooks, source, destination, preflight).run(signal);
   });
 }
 
@@ -76,7 +77,7 @@ class Migration {
   #endpoints!: Endpoints;
   #watch: SourceWatch | null = null;
   #drive: Drive | null = null;
-  #startMs = 0;
+  #startMs: number | null = null;
 
   constructor(
     options: MigrateOptions,
@@ -203,7 +204,8 @@ class Migration {
     this.#watch = this.#watchSource(custody);
     void this.#source.closed.then((cause) => this.#lose(qmpLost('source', cause)));
     void this.#destination.closed.then((cause) => this.#lose(qmpLost('destination', cause)));
-    this.#startMs = systemClock.nowMs();
+    const startMs = systemClock.nowMs();
+    this.#startMs = startMs;
     const mark = this.#source.eventMark();
     await startMigration(this.#source, sockets.stream.uri);
     this.#step('migrate');
@@ -214,7 +216,7 @@ class Migration {
       gateway,
       source: this.#source,
       clock: systemClock,
-      startMs: this.#startMs,
+      startMs,
       guestRuns: this.#guestWasRunning,
       stateComplete: this.#stateComplete.promise,
       engine: startEngine({

@@ -37,6 +37,8 @@ export interface MigrateOptions {
   /** Codes of preflight refusals to override (FORCEABLE in preflight.ts). */
   readonly force?: readonly string[];
   readonly stateDirectory: string;
+  /** When the migration was asked for, by the system's clock; `setupMs` counts from here. Default: now. */
+  readonly askedAtMs?: number;
   /** A command for the operator's shell, run once the migration has ended, by whoever ends it. */
   readonly onEnd?: string | null;
   /** A file for the dirty-page trace of the migration; written while it runs. */

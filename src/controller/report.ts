@@ -35,6 +35,11 @@ export interface MigrationReport {
   readonly dirtyBytesPerSecond: number | null;
   /** As shaped or configured; else as measured while the link was busy. */
   readonly linkBytesPerSecond: number | null;
+  /**
+   * From the command (its process's start) to QMP `migrate`: checks, far side, guardian; null if it never
+   * came.
+   */
+  readonly setupMs: number | null;
   /** From `migrate` to the destination running. */
   readonly totalMigrationTimeMs: number | null;
   /** From the source's STOP to the destination's RESUME; null for a guest that was paused. */
@@ -71,7 +76,8 @@ export interface ReportFacts extends Outcome {
   readonly options: MigrateOptions;
   readonly preflight: Preflight;
   readonly output: OutputFacts | null;
-  readonly startMs: number;
+  /** QMP `migrate`; null where it was not sent. */
+  readonly startMs: number | null;
   readonly log: ReportLog;
 }
 
@@ -97,7 +103,8 @@ export function composeReport(facts: ReportFacts): MigrationReport {
     guestMemoryBytes: memory.guestBytes,
     dirtyBytesPerSecond: null,
     linkBytesPerSecond: options.linkBytesPerSecond ?? output?.bandwidthBytesPerSecond ?? null,
-    totalMigrationTimeMs: times ? times.endMs - facts.startMs : null,
+    setupMs: facts.startMs === null ? null : Math.round(facts.startMs - (options.askedAtMs ?? facts.startMs)),
+    totalMigrationTimeMs: times && facts.startMs !== null ? times.endMs - facts.startMs : null,
     downtimeMs: times?.downtimeMs ?? null,
     downtimePredictedMs: ending?.kind === 'stop-and-copy' ? ending.downtimePredictedMs : null,
     downtimeLimitMs: options.strategy.promisesDowntimeLimit ? options.limits.downtimeMsMax : null,

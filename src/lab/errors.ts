@@ -12,6 +12,8 @@ export type LabErrorCode =
   | 'LAB_COMMAND_FAILED'
   /** A lab VM did not start, died, or did not say what it should in time. */
   | 'LAB_VM_FAILED'
+  /** The Debian packages of the Linux guest cannot be had here. */
+  | 'LAB_PACKAGES'
   /** A plan file is wrong. */
   | 'LAB_PLAN'
   /** Raw results that cannot be read. */

@@ -31,6 +31,8 @@ export {
   compareRam,
   damagePage,
 } from './judge/oracle.ts';
+export { buildLinuxImage } from './linux/image.ts';
+export { LINUX_PROGRAMS } from './linux/programs.ts';
 export { withMachineLock } from './machine/machine-lock.ts';
 export { type LabPair, openPair, type PairOptions, verifyGuest } from './machine/pair.ts';
 export { pinSelf } from './machine/pinning.ts';

@@ -21,7 +21,7 @@ export {
   gatherMachine,
   type MachineDescription,
 } from './machine.ts';
-export { makePrivateFolder, removePrivateFolder, sweepPrivateFolders } from './private-folder.ts';
+export { sweepPrivateFolders } from './private-folder.ts';
 export { probeQemu, type QemuFeatures } from './probe.ts';
 export { isAlive, processIdentity, processNamespace, qemuIdentity } from './process-identity.ts';
 export { queryQmpSchema } from './schema.ts';

@@ -1,6 +1,6 @@
 /**
- * `godwit lab run PLAN`, `godwit lab report RESULTS` and `godwit lab calibrate`: measurements on real VMs,
- * their tables and plots, and the same guests simulated.
+ * `godwit lab run PLAN`, `godwit lab report RESULTS`, `godwit lab calibrate` and `godwit lab linux`:
+ * measurements on real VMs, their tables and plots, the same guests simulated, and the Linux guest's image.
  */
 
 import { GodwitError } from '../../base/index.ts';
@@ -13,10 +13,13 @@ export const command: CommandDefinition = {
   configure(command) {
     command
       .argument(
-        '<run|report|calibrate>',
-        'run: measure by a plan; report: tables and plots from results; calibrate: live runs beside simulated ones',
+        '<run|report|calibrate|linux>',
+        'run: measure by a plan; report: tables and plots from results; calibrate: live runs beside simulated ones; linux: build the Linux guest',
       )
-      .argument('[file]', 'the plan (plans/*.yaml), or the results (JSON lines)')
+      .argument(
+        '[file]',
+        'the plan (plans/*.yaml), or the results (JSON lines); linux: the program, default all',
+      )
       .option(
         '--results <file>',
         'run, calibrate: where results are added; default results/NAME-OF-THE-PLAN.jsonl, results/calibration.jsonl',
@@ -31,6 +34,7 @@ export const command: CommandDefinition = {
         '--lock <file>',
         'run, calibrate: wait for this lock before each run: one measurement at a time on a machine',
       )
+      .option('--record <folder>', 'run: a dirty-page trace of each run of a godwit strategy goes here')
       .option('--out <folder>', 'report: where the files go; default beside the results')
       .option('--json', 'the report as JSON on standard output')
       .addHelpText(
@@ -40,6 +44,7 @@ export const command: CommandDefinition = {
   },
   async run(context, [action = '', file = ''], options) {
     if (action === 'calibrate') return (await import('../lab/calibrate.ts')).runCalibration(context, options);
+    if (action === 'linux') return (await import('../lab/linux.ts')).buildLinux(file, options, context);
     if (file === '' && ['run', 'report'].includes(action)) {
       throw new GodwitError('USAGE_VALUE', `godwit lab ${action} needs a file`, {
         hint: 'run takes a plan, report takes results',
@@ -49,7 +54,7 @@ export const command: CommandDefinition = {
     if (action === 'run') return runLab(file, options, context);
     if (action === 'report') return writeReport(file, options, context);
     throw new GodwitError('USAGE_VALUE', `godwit lab cannot "${action.slice(0, 64)}"`, {
-      hint: 'godwit lab run PLAN, godwit lab report RESULTS, or godwit lab calibrate',
+      hint: 'godwit lab run PLAN, godwit lab report RESULTS, godwit lab calibrate, or godwit lab linux',
       safe: 'nothing was started',
     });
   },

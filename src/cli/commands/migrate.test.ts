@@ -94,6 +94,7 @@ const moved: MigrationReport = {
   decision: { action: 'stop-and-copy', rule: 'fits-limit', text: 'it fits' },
   verification: null,
   stopAndCopy: {},
+  setupMs: 640,
   notes: [],
 };
 

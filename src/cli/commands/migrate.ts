@@ -105,7 +105,8 @@ async function move(context: CommandContext, options: MigrateOptions, how: MoveO
   context.interrupted.addEventListener('abort', onInterrupt, { once: true });
   let report: MigrationReport;
   try {
-    report = await migrate(options, screen.hooks, context.interrupted);
+    // The clock of a process begins with it.
+    report = await migrate({ ...options, askedAtMs: 0 }, screen.hooks, context.interrupted);
   } finally {
     context.interrupted.removeEventListener('abort', onInterrupt);
     screen.close();

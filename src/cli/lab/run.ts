@@ -41,6 +41,7 @@ export async function runLab(
       migratorOf: (strategy) => gatewayMigratorFor(strategy),
       ...(only.length === 0 ? {} : { only }),
       lockPath: textOf(options, 'lock'),
+      recordFolder: textOf(options, 'record'),
       onEvent: (event) => view.show(event),
       signal: context.interrupted,
     });

@@ -125,6 +125,11 @@ function failureOf({ reason, outcome, checks }: RunRecord): string {
   return [outcome === 'completed' ? [] : (reason ?? outcome), ...complaints].flat().join(', ');
 }
 
+const CLIENT_COLUMNS = [
+  { title: 'client gap s', align: 'right' },
+  { title: 'throughput', align: 'right' },
+] as const;
+
 /** The four metrics by workload and strategy: median [min-max] of the runs that succeeded. */
 export function reportTable(report: LabReport): string[] {
   const columns = [
@@ -138,6 +143,9 @@ export function reportTable(report: LabReport): string[] {
     { title: 'dirty/link', align: 'right' },
     { title: 'bad pages', align: 'right' },
     { title: 'beats lost', align: 'right' },
+    { title: 'setup s', align: 'right' },
+    // Only where clients used the guest.
+    ...(report.rows.some((row) => row.clientGapMs !== null) ? CLIENT_COLUMNS : []),
   ] as const;
   const rows = report.rows.map((row) => [
     row.workload,
@@ -150,6 +158,9 @@ export function reportTable(report: LabReport): string[] {
     spreadText(row.dirtyOverLink, 1),
     row.badPages,
     row.heartbeatsLost,
+    spreadText(row.setupMs, 1000),
+    spreadText(row.clientGapMs, 1000),
+    spreadText(row.clientThroughputRatio, 1),
   ]);
   return formatTable(columns, rows);
 }

@@ -105,8 +105,9 @@ export function summaryLines(report: MigrationReport, sourceAfter: 'keep' | 'qui
 }
 
 function movedLines(report: MigrationReport, sourceAfter: 'keep' | 'quit', paint: Paint): string[] {
-  const { decision, totalMigrationTimeMs, transferredBytes, iterations } = report;
+  const { decision, setupMs, totalMigrationTimeMs, transferredBytes, iterations } = report;
   const facts: readonly (readonly [string, string])[] = [
+    ['setup', setupMs === null ? 'not measured' : `${formatMs(setupMs)} from the command to the move`],
     ['total migration time', totalMigrationTimeMs === null ? 'not measured' : formatMs(totalMigrationTimeMs)],
     ['downtime', downtimeText(report)],
     ['data', `${formatBytes(transferredBytes)} for ${sizeText(report)} of guest memory`],

@@ -126,6 +126,11 @@ function taskOf(
   options: CommandOptions,
 ): SimulationTask {
   const { strategy, workload } = cell;
+  if (workload.linux !== undefined) {
+    throw new GodwitError('LAB_PLAN', `${workload.id} is a Linux guest: only the lab can run it`, {
+      hint: 'godwit lab run PLAN',
+    });
+  }
   const trace =
     workload.trace === undefined ? null : traceAt(resolve(folder, workload.trace), cell.run / plan.runs);
   return {

@@ -178,9 +178,9 @@ for (const workload of GUEST_WORKLOADS) {
     const ready = await vm.next('ready');
     assert.deepEqual([ready.workload, ready.hotPages, ready.seed], [workload, 8192, 11]);
     const last = await vm.next('heartbeat', 0, (beat) => beat.guestMs > ready.fillMs + 1000);
-    const dirtyRate = (last.pagesWritten * 4096) / ((last.guestMs - ready.fillMs) / 1000);
+    const dirtyRate = (last.pagesWritten! * 4096) / ((last.guestMs - ready.fillMs) / 1000);
     t.diagnostic(`${workload} unthrottled: ${(dirtyRate / 1e6).toFixed(0)} MB/s of dirtied pages`);
-    assert.equal(last.pagesWritten > 1000, workload !== 'idle');
+    assert.equal(last.pagesWritten! > 1000, workload !== 'idle');
     const verification = await vm.verify();
     assert.ok(isSound(verification), JSON.stringify(verification));
     assert.equal(verification.pages, ready.pageCount);
@@ -193,7 +193,7 @@ for (const workload of GUEST_WORKLOADS) {
 
 test('damage is reported: a changed bit, an older page, a stale row', { skip }, async (t) => {
   const vm = room(t).boot({ workload: 'sweep', hotBytes: MIB, body: 'text' });
-  await vm.next('heartbeat', 0, (beat) => beat.pagesWritten > 600);
+  await vm.next('heartbeat', 0, (beat) => beat.pagesWritten! > 600);
   assert.equal((await vm.ask('stop')).state, 'stopped');
   const sound = await vm.verify();
   assert.ok(isSound(sound));
@@ -218,11 +218,11 @@ test('a rate is kept, and quiet phases are quiet', { skip }, async (t) => {
   const { fillMs } = await vm.next('ready');
   await vm.next('heartbeat', 0, (beat) => beat.guestMs > fillMs + 2100);
   const beats = vm.heartbeats();
-  const written = beats.map((beat, at) => beat.pagesWritten - (beats[at - 1]?.pagesWritten ?? 0));
+  const written = beats.map((beat, at) => beat.pagesWritten! - (beats[at - 1]?.pagesWritten ?? 0));
   const quiet = beats.filter((beat) => beat.guestMs % 1000 > 520 && beat.guestMs % 1000 < 990);
   assert.ok(quiet.every((beat) => written[beats.indexOf(beat)] === 0));
   const busyMs = beats.filter((beat) => beat.guestMs % 1000 < 500).length * 10;
-  const rate = (beats.at(-1)!.pagesWritten * 4096) / (busyMs / 1000);
+  const rate = (beats.at(-1)!.pagesWritten! * 4096) / (busyMs / 1000);
   t.diagnostic(`asked for ${20 * MIB} B/s, got ${rate.toFixed(0)}`);
   assert.ok(rate > 10 * MIB && rate < 21.5 * MIB, `${rate}`);
 });
@@ -286,7 +286,7 @@ test('6 GiB: pages above 4 GiB are written and verified', { skip }, async (t) =>
   const ready = await vm.next('ready');
   t.diagnostic(`ready ${(performance.now() - booting).toFixed(0)} ms after start`);
   assert.ok(ready.pageCount > 1_560_000 && ready.fillAtPage === 5 * 2 ** 18, JSON.stringify(ready));
-  await vm.next('heartbeat', 0, (beat) => beat.pagesWritten > 10_000);
+  await vm.next('heartbeat', 0, (beat) => beat.pagesWritten! > 10_000);
   assert.ok(isSound(await vm.verify()));
 });
 

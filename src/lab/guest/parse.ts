@@ -36,7 +36,8 @@ export interface GuestHeartbeat {
   readonly counter: number;
   /** The guest's clock, which stands still while the VM is stopped. */
   readonly guestMs: number;
-  readonly pagesWritten: number;
+  /** Null: a Linux guest does not count them. */
+  readonly pagesWritten: number | null;
   /** The last disk record known to be complete; null without a disk. */
   readonly diskSequence: number | null;
 }
@@ -106,13 +107,13 @@ export function isSound(verification: GuestVerification): boolean {
 }
 
 export function parseGuestLine(line: string): GuestLine {
-  const heartbeat = /^H (\d{1,15}) (\d{1,15}) (\d{1,15})(?: (\d{1,15}))?$/.exec(line);
+  const heartbeat = /^H (\d{1,15}) (\d{1,15}) (\d{1,15}|-)(?: (\d{1,15}))?$/.exec(line);
   if (heartbeat) {
     return {
       kind: 'heartbeat',
       counter: Number(heartbeat[1]),
       guestMs: Number(heartbeat[2]),
-      pagesWritten: Number(heartbeat[3]),
+      pagesWritten: heartbeat[3] === '-' ? null : Number(heartbeat[3]),
       diskSequence: heartbeat[4] === undefined ? null : Number(heartbeat[4]),
     };
   }

@@ -5,6 +5,7 @@ import test from 'node:test';
 import { joinSerial } from '../machine/serial.ts';
 import { type LimitFigures, limitsCheck, oneRunningCheck } from './checks.ts';
 import { continuityOf } from './heartbeats.ts';
+import { filesCheck } from './linux-checks.ts';
 import { parseRamBlocks } from './oracle.ts';
 
 test('a heartbeat counter that jumps or comes again is a fault', () => {
@@ -83,4 +84,16 @@ test('the RAM blocks of "info ramblock" with their host addresses', () => {
   ]);
   const old = 'Block Name PSize Offset Used Total\n pc.ram 4 KiB 0x0 0x1000 0x1000\n';
   assert.throws(() => parseRamBlocks(old), { code: 'LAB_VM_FAILED' });
+});
+
+test('files that changed, a program that ended, logs that complain, and no file at all are faults', () => {
+  const sound = { files: 20, pages: 6000, badFiles: 0, badPages: 0, programAlive: true, complaintCount: 0 };
+  const complaints = (changed: object) =>
+    filesCheck.assert({ ...sound, complaints: [], ...changed }, 'moved').length;
+  assert.equal(complaints({}), 0);
+  assert.equal(complaints({ badFiles: 1, badPages: 9 }), 1);
+  assert.equal(complaints({ programAlive: false }), 1);
+  assert.equal(complaints({ complaints: ['BUG: x'], complaintCount: 1 }), 1);
+  assert.equal(complaints({ complaints: ['BUG: x'], complaintCount: 7 }), 2);
+  assert.equal(complaints({ files: 0 }), 1);
 });

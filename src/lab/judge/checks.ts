@@ -19,6 +19,7 @@ import { type LabPair, verifyGuest } from '../machine/pair.ts';
 import { runCommand } from '../machine/processes.ts';
 import { joinSerial } from '../machine/serial.ts';
 import type { Vm } from '../machine/vm.ts';
+import type { Pair } from '../run/move.ts';
 import { continuityOf, type HeartbeatContinuity, heartbeatsOf, lastHeartbeat } from './heartbeats.ts';
 
 /** What a run was allowed and what it did; null where nothing was promised or measured. */
@@ -37,16 +38,17 @@ export interface LimitFigures {
 /** `moved`: the VM should run at the destination. `stayed`: it should run at the source, as before. */
 export type Place = 'moved' | 'stayed';
 
-export interface Scene {
-  readonly pair: LabPair;
+export interface Scene<Ends extends Pair = Pair> {
+  readonly pair: Ends;
   readonly place: Place;
   readonly limits: LimitFigures;
 }
 
-export interface Check<Evidence> {
+/** `Ends`: what it needs of a pair; the bare guest's own checks need the bare guest. */
+export interface Check<Evidence, Ends extends Pair = Pair> {
   readonly id: string;
   readonly when: readonly Place[];
-  capture(scene: Scene): Promise<Evidence>;
+  capture(scene: Scene<Ends>): Promise<Evidence>;
   /** What is wrong; empty where the check holds. */
   assert(evidence: Evidence, place: Place): readonly string[];
   /** The evidence on one line. */
@@ -63,6 +65,7 @@ export interface CheckResult {
 export interface Checked {
   readonly results: readonly CheckResult[];
   readonly holds: boolean;
+  /** Null where they could not be read. */
   readonly heartbeats: HeartbeatContinuity | null;
   readonly verification: GuestVerification | null;
 }
@@ -71,7 +74,7 @@ export interface Checked {
 const BEATS_AFTER = 5;
 const BEATS_TIMEOUT_MS = 10_000;
 
-function runningEnd(scene: Scene): Vm {
+export function runningEnd(scene: Scene): Vm {
   return scene.place === 'moved' ? scene.pair.destination : scene.pair.source;
 }
 
@@ -96,7 +99,7 @@ export const heartbeatCheck: Check<HeartbeatContinuity> = {
   dump: ({ beats, lost, repeated }) => `${beats} beats, ${lost} lost, ${repeated} repeated`,
 };
 
-export const memoryCheck: Check<GuestVerification> = {
+export const memoryCheck: Check<GuestVerification, LabPair> = {
   id: 'memory',
   when: ['moved', 'stayed'],
   capture: (scene) => verifyGuest(runningEnd(scene)),
@@ -158,7 +161,7 @@ export interface DiskEvidence {
 }
 
 /** Stops the VM for a moment, so that its image on the host is whole. */
-export const diskCheck: Check<DiskEvidence> = {
+export const diskCheck: Check<DiskEvidence, LabPair> = {
   id: 'disk-log',
   when: ['moved', 'stayed'],
   async capture(scene) {
@@ -219,18 +222,26 @@ export const limitsCheck: Check<LimitFigures> = {
   dump: (figures) => JSON.stringify(figures),
 };
 
-/**
- * The order matters: the guest's verification ends its workload, and the disk check stops the VM for a
- * moment.
- */
-export async function runChecks(scene: Scene): Promise<Checked> {
-  const results: CheckResult[] = [];
-  const run = async <Evidence>(check: Check<Evidence>): Promise<Evidence | null> => {
-    if (!check.when.includes(scene.place)) return null;
+/** Runs checks on one scene and keeps their results. */
+export class CheckSeries<Ends extends Pair> {
+  readonly results: CheckResult[] = [];
+  readonly #scene: Scene<Ends>;
+
+  constructor(scene: Scene<Ends>) {
+    this.#scene = scene;
+  }
+
+  get holds(): boolean {
+    return this.results.every((result) => result.holds);
+  }
+
+  /** Null where the check does not apply, or its evidence could not be had: then it does not hold. */
+  async run<Evidence>(check: Check<Evidence, Ends>): Promise<Evidence | null> {
+    if (!check.when.includes(this.#scene.place)) return null;
     try {
-      const evidence = await check.capture(scene);
-      const complaints = check.assert(evidence, scene.place);
-      results.push({
+      const evidence = await check.capture(this.#scene);
+      const complaints = check.assert(evidence, this.#scene.place);
+      this.results.push({
         id: check.id,
         holds: complaints.length === 0,
         complaints,
@@ -238,14 +249,22 @@ export async function runChecks(scene: Scene): Promise<Checked> {
       });
       return evidence;
     } catch (error) {
-      results.push({ id: check.id, holds: false, complaints: [errorMessage(error)], evidence: 'none' });
+      this.results.push({ id: check.id, holds: false, complaints: [errorMessage(error)], evidence: 'none' });
       return null;
     }
-  };
-  await run(oneRunningCheck);
-  const heartbeats = await run(heartbeatCheck);
-  const verification = await run(memoryCheck);
-  await run(diskCheck);
-  await run(limitsCheck);
-  return { results, holds: results.every((result) => result.holds), heartbeats, verification };
+  }
+}
+
+/**
+ * The order matters: the guest's verification ends its workload, and the disk check stops the VM for a
+ * moment.
+ */
+export async function runChecks(scene: Scene<LabPair>): Promise<Checked> {
+  const series = new CheckSeries(scene);
+  await series.run(oneRunningCheck);
+  const heartbeats = await series.run(heartbeatCheck);
+  const verification = await series.run(memoryCheck);
+  await series.run(diskCheck);
+  await series.run(limitsCheck);
+  return { results: series.results, holds: series.holds, heartbeats, verification };
 }

@@ -27,6 +27,12 @@ export function lastHeartbeat(lines: readonly SerialLine[]): Heartbeat | null {
   return null;
 }
 
+/** What the guest wrote between two beats, by its own count; null where it does not count. */
+export function pagesBetween(before: Heartbeat, after: Heartbeat): number | null {
+  if (before.pagesWritten === null || after.pagesWritten === null) return null;
+  return after.pagesWritten - before.pagesWritten;
+}
+
 export interface HeartbeatContinuity {
   readonly beats: number;
   /** Counters that never came between the first and the last one. */

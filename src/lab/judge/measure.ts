@@ -7,7 +7,7 @@ import { sleep } from '../../base/index.ts';
 import { PAGE_SIZE_BYTES } from '../../vm/index.ts';
 import { labError } from '../errors.ts';
 import type { Vm } from '../machine/vm.ts';
-import { lastHeartbeat } from './heartbeats.ts';
+import { lastHeartbeat, pagesBetween } from './heartbeats.ts';
 
 export interface DirtyRate {
   /**
@@ -15,8 +15,10 @@ export interface DirtyRate {
    * again.
    */
   readonly dirtyBytesPerSecond: number;
-  /** Bytes of all page writes, repeated ones included, by the guest's own count. */
-  readonly writtenBytesPerSecond: number;
+  /**
+   * Bytes of all page writes, repeated ones included, by the guest's own count; null where it does not count.
+   */
+  readonly writtenBytesPerSecond: number | null;
 }
 
 /** A guest is memory-intensive when it dirties at least this many times what its link carries. */
@@ -41,10 +43,10 @@ export async function measureDirtyRate(vm: Vm): Promise<DirtyRate> {
       const after = lastHeartbeat(vm.serial.lines);
       const elapsedMs = before && after ? after.guestMs - before.guestMs : 0;
       if (!before || !after || elapsedMs <= 0) break;
-      const pages = after.pagesWritten - before.pagesWritten;
+      const pages = pagesBetween(before, after);
       return {
         dirtyBytesPerSecond: info['dirty-rate'] * 1024 * 1024,
-        writtenBytesPerSecond: (pages * PAGE_SIZE_BYTES * 1000) / elapsedMs,
+        writtenBytesPerSecond: pages === null ? null : (pages * PAGE_SIZE_BYTES * 1000) / elapsedMs,
       };
     }
     if (performance.now() > deadlineMs) break;

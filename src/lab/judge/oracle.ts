@@ -41,10 +41,28 @@ const BLOCKS_MAX = 4096;
  * they are.
  */
 export async function compareRam(source: Vm, destination: Vm): Promise<RamComparison> {
-  const [left, right] = [await stoppedBlocks(source), await stoppedBlocks(destination)];
+  for (const vm of [source, destination]) await requireStopped(vm);
+  return (await ramComparison(source, destination))();
+}
+
+/**
+ * Finds the blocks now, while either VM may run; what is returned compares their content when it is called,
+ * at once, for moments that wait for nobody. Both VMs must stand still then. Errors: as compareRam.
+ */
+export async function ramComparison(source: Vm, destination: Vm): Promise<() => RamComparison> {
+  const [left, right] = [await ramBlocks(source), await ramBlocks(destination)];
   if (describe(left) !== describe(right)) {
     throw labError('LAB_VM_FAILED', `different RAM blocks: ${describe(left)} and ${describe(right)}`);
   }
+  return () => compareBlocks(source, destination, left, right);
+}
+
+function compareBlocks(
+  source: Vm,
+  destination: Vm,
+  left: readonly HostRamBlock[],
+  right: readonly HostRamBlock[],
+): RamComparison {
   const files = [openMemory(source, 'r'), openMemory(destination, 'r')] as const;
   try {
     let first: RamDifference | null = null;
@@ -104,12 +122,11 @@ export function parseRamBlocks(table: string): HostRamBlock[] {
   return blocks.sort((one, other) => (one.id < other.id ? -1 : 1));
 }
 
-async function stoppedBlocks(vm: Vm): Promise<HostRamBlock[]> {
+async function requireStopped(vm: Vm): Promise<void> {
   const { running, status } = await queryStatus(vm.qmp);
   if (running || status === 'inmigrate') {
     throw labError('LAB_VM_FAILED', `the RAM of ${vm.name} cannot be compared while it is ${status}`);
   }
-  return ramBlocks(vm);
 }
 
 function describe(blocks: readonly HostRamBlock[]): string {

@@ -89,13 +89,16 @@ export async function startProcess(argv: readonly string[]): Promise<LabProcess>
 }
 
 /** Runs `argv` to its end and returns what it wrote to stdout. Errors: LAB_COMMAND_FAILED with its stderr. */
-export function runCommand(argv: readonly string[]): Promise<string> {
+export function runCommand(
+  argv: readonly string[],
+  { timeoutMs = COMMAND_TIMEOUT_MS }: { readonly timeoutMs?: number } = {},
+): Promise<string> {
   return new Promise((resolve, reject) => {
     const [file = '', ...rest] = argv;
     execFile(
       file,
       rest,
-      { timeout: COMMAND_TIMEOUT_MS, maxBuffer: COMMAND_OUTPUT_BYTES_MAX },
+      { timeout: timeoutMs, maxBuffer: COMMAND_OUTPUT_BYTES_MAX },
       (error, stdout, stderr) => {
         if (!error) return resolve(stdout);
         const reason = stderr.trim() || errorMessage(error);

@@ -22,7 +22,11 @@ export interface MachineOptions {
   readonly machine?: string;
   readonly accelerator?: Accelerator;
   readonly memoryBytes: number;
+  /** Default 1. */
+  readonly vcpus?: number;
   readonly kernel: string;
+  /** The kernel's first root file system. */
+  readonly initramfs?: string;
   readonly commandLine: string;
   readonly disk?: { readonly image: string; readonly iothread: boolean } | null;
   /**
@@ -119,12 +123,14 @@ function qemuArguments(options: VmOptions, qemu: string): string[] {
   const at = (file: string) => join(options.folder, `${options.name}-${file}`).replaceAll(',', ',,');
   return [
     ...[qemu, '-name', options.name, '-nodefaults', '-no-user-config', '-display', 'none'],
-    ...['-machine', options.machine ?? 'pc', '-accel', options.accelerator ?? 'tcg', '-smp', '1'],
+    ...['-machine', options.machine ?? 'pc', '-accel', options.accelerator ?? 'tcg'],
+    ...['-smp', `${options.vcpus ?? 1}`],
     ...memoryArguments(options),
     ...['-chardev', `socket,id=serial0,path=${at('serial.sock')}`, '-serial', 'chardev:serial0'],
     ...['-qmp', `unix:${at('qmp.sock')},server=on,wait=off`],
     ...['-qmp', `unix:${at('control.sock')},server=on,wait=off`],
     ...['-kernel', options.kernel, '-append', options.commandLine],
+    ...(options.initramfs === undefined ? [] : ['-initrd', options.initramfs]),
     ...diskArguments(options.disk),
     ...(options.incoming ? ['-incoming', 'defer'] : []),
     ...(options.paused ? ['-S'] : []),

@@ -6,8 +6,9 @@
 
 import { errorMessage } from '../../base/index.ts';
 import type { CorePlan } from '../machine/pinning.ts';
-import { type LabProcess, runCommand, startProcess } from '../machine/processes.ts';
+import { type LabProcess, runCommand } from '../machine/processes.ts';
 import type { Endpoint } from './endpoint.ts';
+import { holdNamespace } from './namespace.ts';
 import { openShapedRelay, type ShapedRelay } from './shaped-relay.ts';
 
 export interface Host {
@@ -102,22 +103,6 @@ async function openNamespaces(options: NetworkOptions): Promise<Network> {
     await Promise.all(holders.map((holder) => holder.kill()));
     throw error;
   }
-}
-
-/**
- * A namespace without a name lives as long as the process in it, so nothing is left behind however this one
- * ends.
- */
-async function holdNamespace(): Promise<LabProcess> {
-  // `cat` ends with its stdin; the line proves that the namespace exists before anyone enters it.
-  const holder = await startProcess(['unshare', '--net', '--', 'sh', '-c', 'echo ready; exec cat']);
-  await new Promise<void>((resolve, reject) => {
-    holder.child.stdout?.once('data', () => resolve());
-    holder.exited.then((ending) =>
-      reject(new Error(holder.stderr().trim() || `unshare ended with ${ending}`)),
-    );
-  });
-  return holder;
 }
 
 async function joinSides(

@@ -215,7 +215,19 @@ function metricsTable(rows: readonly ReportRow[]): string {
     String(row.badPages),
     String(row.heartbeatsLost),
   ]);
-  return table(head, body);
+  return table(head, body) + clientsTable(rows);
+}
+
+/** What clients felt; empty where there are none. */
+function clientsTable(rows: readonly ReportRow[]): string {
+  const served = rows.filter((row) => row.clientGapMs !== null);
+  if (served.length === 0) return '';
+  const body = served.map((row) => [
+    escapeText(row.strategy),
+    spreadText(row.clientGapMs, 1000),
+    spreadText(row.clientThroughputRatio, 1),
+  ]);
+  return table(['clients of', 'longest time without an answer, s', 'answers a second / before'], body);
 }
 
 /** Iterations of the run with the median total time among those that succeeded, else of the first run. */

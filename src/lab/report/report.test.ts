@@ -34,7 +34,7 @@ test('medians of what succeeded, rates of all, ratios within a run', () => {
 
 test('CSV leaves the unknown empty and quotes what it must', () => {
   const [head, line] = resultsCsv([recordOf({ downtimeMs: null, reason: 'a "b", c' })]).split('\r\n');
-  assert.equal(head?.split(',').length, 26);
+  assert.equal(head?.split(',').length, 27);
   assert.match(line ?? '', /^uniform,mp,0,40,true,completed,"a ""b"", c",10000,,800,,/);
 });
 
@@ -71,6 +71,20 @@ test('a prediction that was not kept stays in the figures although its run faile
   const row = buildReport([recordOf(), recordOf({ run: 1, ...broken })])?.rows[0];
   assert.deepEqual(row?.downtimeOverPredicted, { median: 1.625, min: 1.25, max: 2, runs: 2 });
   assert.equal(row?.metrics.downtimeMs?.runs, 1);
+});
+
+test('what clients felt: the gap, and throughput during the move over before it', () => {
+  const phase = (answersPerSecond: number) => ({
+    ...{ answersPerSecond, latencyMedianMs: 1, latency99Ms: 2, latencyMaxMs: 3 },
+  });
+  const clients = {
+    ...{ gapMs: 300, errors: 0, firstError: null },
+    ...{ before: phase(200), during: phase(50), after: null },
+  };
+  const [row] = buildReport([recordOf({ clients, setupMs: 640 }), recordOf({ run: 1 })])?.rows ?? [];
+  assert.deepEqual([row?.clientGapMs?.median, row?.clientGapMs?.runs], [300, 1]);
+  assert.equal(row?.clientThroughputRatio?.median, 0.25);
+  assert.deepEqual(row?.setupMs, { median: 640, min: 640, max: 640, runs: 1 });
 });
 
 test('deviations follow from the runs', () => {

@@ -41,6 +41,12 @@ export interface ReportRow {
   readonly downtimeOverPredicted: Spread | null;
   readonly guestSpeedShare: Spread | null;
   readonly dirtyOverLink: Spread | null;
+  /** From the contestant being asked to QMP `migrate`; null for plain QEMU. */
+  readonly setupMs: Spread | null;
+  /** The longest time in which no client got an answer; null where there are none. */
+  readonly clientGapMs: Spread | null;
+  /** Answers a second during the move over those before it. */
+  readonly clientThroughputRatio: Spread | null;
   readonly badPages: number;
   readonly heartbeatsLost: number;
   /**
@@ -127,6 +133,9 @@ function rowOf(group: readonly RunRecord[], all: readonly RunRecord[]): ReportRo
     ),
     guestSpeedShare: spread((record) => record.guestSpeedShare),
     dirtyOverLink: spreadOf(group.map((record) => record.dirtyBytesPerSecond / record.linkBytesPerSecond)),
+    setupMs: spread((record) => record.setupMs ?? null),
+    clientGapMs: spread((record) => record.clients?.gapMs ?? null),
+    clientThroughputRatio: spread(throughputRatio),
     badPages: group.reduce((sum, record) => sum + (record.verification?.badPages ?? 0), 0),
     heartbeatsLost: group.reduce((sum, record) => sum + (record.verification?.heartbeatsLost ?? 0), 0),
     ratios: others
@@ -136,6 +145,10 @@ function rowOf(group: readonly RunRecord[], all: readonly RunRecord[]): ReportRo
         metrics: metricsOf((metric) => ratioOf(good, peersOf(all, workload, against), metric)),
       })),
   };
+}
+
+function throughputRatio({ clients }: RunRecord): number | null {
+  return quotient(clients?.during?.answersPerSecond ?? null, clients?.before?.answersPerSecond ?? null);
 }
 
 function quotient(value: number | null, divisor: number | null): number | null {
@@ -212,7 +225,7 @@ function deviationsOf(runs: readonly RunRecord[]): string[] {
 const CSV_COLUMNS = [
   ...['workload', 'strategy', 'run', 'seed', 'success', 'outcome', 'reason'],
   ...['totalMigrationTimeMs', 'downtimeMs', 'downtimePredictedMs', 'downtimeLimitMs', 'transferredBytes'],
-  ...['dirtyBytesPerSecond', 'linkBytesPerSecond', 'guestSpeedShare', 'hostLoad', 'othersCores'],
+  ...['dirtyBytesPerSecond', 'linkBytesPerSecond', 'guestSpeedShare', 'hostLoad', 'othersCores', 'setupMs'],
   ...[
     'memoryBytes',
     'timeLimitMs',
@@ -234,7 +247,7 @@ export function resultsCsv(records: readonly RunRecord[]): string {
   return `${[CSV_COLUMNS.join(','), ...lines].join('\r\n')}\r\n`;
 }
 
-function csvField(value: string | number | boolean | null): string {
-  const text = value === null ? '' : String(value);
+function csvField(value: string | number | boolean | null | undefined): string {
+  const text = String(value ?? '');
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

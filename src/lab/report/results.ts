@@ -8,6 +8,7 @@ import { errorCode, errorMessage } from '../../base/index.ts';
 import { labError } from '../errors.ts';
 import type { Bounds } from '../judge/bounds.ts';
 import type { CheckResult } from '../judge/checks.ts';
+import type { ClientFigures } from '../linux/client-figures.ts';
 import type { MigratorIteration, MigratorReport } from '../run/contestant.ts';
 import type { Expectation } from '../run/plan.ts';
 
@@ -49,7 +50,8 @@ export interface RunRecord extends Provenance {
   readonly linkBytesPerSecond: number;
   readonly timeLimitMs: number;
   readonly dirtyBytesPerSecond: number;
-  readonly writtenBytesPerSecond: number;
+  /** Null for a Linux guest, which does not count them. */
+  readonly writtenBytesPerSecond: number | null;
   readonly memoryIntensive: boolean;
   readonly bounds: Bounds;
   /** What the plan expects of this strategy; null: nothing. */
@@ -65,12 +67,16 @@ export interface RunRecord extends Provenance {
   readonly downtimePredictedMs: number | null;
   /** What was asked for; a promise only where the check `limits` says so. */
   readonly downtimeLimitMs: number | null;
+  /** From the contestant being asked to QMP `migrate`; absent in older results, null for plain QEMU. */
+  readonly setupMs?: number | null;
   readonly transferredBytes: number;
   readonly returnedBytes: number;
   /**
    * Guest writes per second during the migration over those before it; null for a guest that writes nothing.
    */
   readonly guestSpeedShare: number | null;
+  /** What clients outside felt; absent where there are none. */
+  readonly clients?: ClientFigures;
   readonly iterations: readonly MigratorIteration[];
   readonly decision: MigratorReport['decision'];
   readonly verification: {

@@ -42,6 +42,8 @@ export interface BaselineOptions {
   readonly onProgress?: (progress: BaselineProgress) => void;
   /** The destination was started with `-S`: it is there once it has loaded, and nothing runs. */
   readonly arrivesPaused?: boolean;
+  /** The same, and this is what happens then; it should start the VM. */
+  readonly onArrival?: () => Promise<void>;
   /** Cancels the migration, which is then reported as cancelled. */
   readonly signal?: AbortSignal;
 }
@@ -222,7 +224,9 @@ class Follower {
     const deadlineMs = performance.now() + CANCEL_TIMEOUT_MS;
     while (performance.now() < deadlineMs) {
       const { running, status } = await queryStatus(this.#pair.destination.qmp);
-      const arrived = this.#options.arrivesPaused ? status !== 'inmigrate' : running;
+      const { arrivesPaused, onArrival } = this.#options;
+      const arrived = arrivesPaused || onArrival ? status !== 'inmigrate' : running;
+      if (arrived) await onArrival?.();
       if (arrived) return { outcome: 'completed', reason: null };
       await sleep(5);
     }

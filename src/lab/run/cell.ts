@@ -7,19 +7,22 @@
 import { loadavg } from 'node:os';
 import { errorMessage, sleep } from '../../base/index.ts';
 import { queryStatus } from '../../qmp/index.ts';
-import { type GuestReady, guestCommandLine } from '../guest/index.ts';
-import { boundsOf } from '../judge/bounds.ts';
-import { type Checked, type Place, runChecks } from '../judge/checks.ts';
-import { lastHeartbeat } from '../judge/heartbeats.ts';
+import { PAGE_SIZE_BYTES } from '../../vm/index.ts';
+import type { GuestReady } from '../guest/index.ts';
+import type { Place } from '../judge/checks.ts';
+import { lastHeartbeat, pagesBetween } from '../judge/heartbeats.ts';
 import { type DirtyRate, isMemoryIntensive, measureDirtyRate } from '../judge/measure.ts';
+import { type ClientFigures, clientFigures } from '../linux/client-figures.ts';
+import type { Clients } from '../linux/clients.ts';
 import { meterLoad } from '../machine/host-load.ts';
-import { type LabPair, openPair } from '../machine/pair.ts';
 import type { Network } from '../network/network.ts';
 import { type Provenance, RESULT_SCHEMA, type RunRecord } from '../report/results.ts';
 import { type BaselineProgress, DOWNTIME_LIMIT_MS_DEFAULT, type Outcome, runBaseline } from './baseline.ts';
+import { type CellGuest, type GuestChecked, openCellGuest } from './cell-guest.ts';
 import { isBaseline, type Migrator, type MigratorReport } from './contestant.ts';
-import { type MoveMeasure, observeMove } from './move.ts';
+import { type MoveMeasure, observeMove, type Pair } from './move.ts';
 import type { Cell, Plan } from './plan.ts';
+import { openRamOracle, type RamOracle } from './ram-oracle.ts';
 
 export interface CellOptions {
   readonly plan: Plan;
@@ -31,6 +34,8 @@ export interface CellOptions {
   readonly migrator: Migrator | null;
   /** Null: the contestant's own default. */
   readonly downtimeLimitMs: number | null;
+  /** Where a contestant that can writes a dirty-page trace. */
+  readonly recordPath?: string;
   readonly onBaselineProgress?: (progress: BaselineProgress) => void;
   readonly onStage?: (stage: CellStage) => void;
   readonly signal?: AbortSignal;
@@ -38,13 +43,16 @@ export interface CellOptions {
 
 /** What has just been reached. */
 export type CellStage =
-  | { readonly kind: 'booted'; readonly bootMs: number; readonly ready: GuestReady }
+  /** `ready`: null for a Linux guest. */
+  | { readonly kind: 'booted'; readonly bootMs: number; readonly ready: GuestReady | null }
   /** `guestMs`: the guest's clock now, null before its first beat. */
   | { readonly kind: 'measured'; readonly rate: DirtyRate; readonly guestMs: number | null }
   | { readonly kind: 'moved'; readonly outcome: Outcome; readonly measure: MoveMeasure };
 
 // Once its time is over, a migrator has this long to clean up; then its VMs are killed.
 const ABORT_GRACE_MS = 60_000;
+/** How long clients go on after a move. */
+const CLIENTS_AFTER_MS = 3000;
 
 interface Moved {
   readonly report: MigratorReport;
@@ -55,32 +63,31 @@ export async function runCell(options: CellOptions): Promise<RunRecord> {
   const { plan, cell, network } = options;
   const startedAt = new Date().toISOString();
   const hostLoad = loadavg()[0] ?? 0;
-  const pair = await openPair({
-    network,
-    memoryBytes: plan.memoryBytes,
-    guest: { ...cell.workload.guest, seed: cell.seed },
-    machine: plan.machine,
-    accelerator: plan.accelerator,
-    disk: plan.disk,
-    furnished: plan.furnished,
-  });
+  const arrivesPaused = plan.compareRam === true && isBaseline(cell.strategy.name);
+  const guest = await openCellGuest({ plan, cell, network, arrivesPaused });
+  const { pair } = guest;
   try {
-    options.onStage?.({ kind: 'booted', bootMs: pair.bootMs, ready: pair.ready });
+    options.onStage?.({ kind: 'booted', bootMs: guest.bootMs, ready: guest.ready });
+    const clients = await guest.startClients();
     await sleep(plan.warmUpMs, options.signal);
     const rate = await measureDirtyRate(pair.source);
     const before = lastHeartbeat(pair.source.serial.lines);
     options.onStage?.({ kind: 'measured', rate, guestMs: before?.guestMs ?? null });
     const meter = await meterLoad([pair.source.process.pid, pair.destination.process.pid]);
+    const beginMs = Date.now();
+    const oracle = plan.compareRam ? await openRamOracle(pair) : null;
     const { report, measure } = isBaseline(cell.strategy.name)
-      ? await moveByQemu(pair, options)
-      : await moveByMigrator(pair, options);
+      ? await moveByQemu(pair, options, oracle)
+      : await moveByMigrator(pair, options, oracle);
     options.signal?.throwIfAborted();
     options.onStage?.({ kind: 'moved', outcome: report.outcome, measure });
     const othersCores = await meter.othersCores();
     const after = lastHeartbeat(pair.source.serial.lines);
-    const checked = await check(pair, report, measure, options);
+    const felt = clients && (await feltBy(clients, beginMs, measure));
+    const checked = await check(guest, report, measure, options);
+    const ram = oracle === null || report.outcome !== 'completed' ? [] : [oracle.verdict()];
     return {
-      ...accountOf(options, pair, rate),
+      ...accountOf(options, guest, rate),
       startedAt,
       hostLoad,
       othersCores,
@@ -93,8 +100,10 @@ export async function runCell(options: CellOptions): Promise<RunRecord> {
       decision: report.decision,
       notes: report.notes,
       guestSpeedShare: speedShare(rate, before, after),
-      success: report.outcome === 'completed' && checked.holds,
-      checks: checked.results,
+      setupMs: report.setupMs,
+      ...(felt === null ? {} : { clients: felt }),
+      success: report.outcome === 'completed' && checked.holds && ram.every(({ holds }) => holds),
+      checks: [...checked.results, ...ram],
       verification: checked.verification && {
         pages: checked.verification.pages,
         badPages: checked.verification.badPages,
@@ -102,17 +111,27 @@ export async function runCell(options: CellOptions): Promise<RunRecord> {
       },
     };
   } finally {
-    await pair.close();
+    await guest.close();
   }
 }
 
-async function moveByQemu(pair: LabPair, options: CellOptions): Promise<Moved> {
+/** What the clients felt, some time after the move included; to be asked at its end. */
+async function feltBy(clients: Clients, beginMs: number, measure: MoveMeasure): Promise<ClientFigures> {
+  const endMs = measure.resumedAtMs === null ? Date.now() : beginMs + measure.resumedAtMs;
+  await sleep(CLIENTS_AFTER_MS);
+  return clientFigures(await clients.stop(), beginMs, endMs);
+}
+
+type CellPair = CellGuest['pair'];
+
+async function moveByQemu(pair: CellPair, options: CellOptions, oracle: RamOracle | null): Promise<Moved> {
   const { plan, cell, downtimeLimitMs, onBaselineProgress, signal } = options;
   if (!isBaseline(cell.strategy.name)) throw new Error(`${cell.strategy.name} is no baseline`);
   const report = await runBaseline(pair, {
     baseline: cell.strategy.name,
     memoryBytes: plan.memoryBytes,
     timeLimitMs: plan.timeLimitMs,
+    ...(oracle === null ? {} : { onArrival: () => oracle.compareAndStart() }),
     ...(downtimeLimitMs === null ? {} : { downtimeLimitMs }),
     ...(onBaselineProgress === undefined ? {} : { onProgress: onBaselineProgress }),
     ...(signal === undefined ? {} : { signal }),
@@ -132,12 +151,17 @@ async function moveByQemu(pair: LabPair, options: CellOptions): Promise<Moved> {
       iterations,
       decision: null,
       notes,
+      setupMs: null,
     },
     measure: report,
   };
 }
 
-async function moveByMigrator(pair: LabPair, options: CellOptions): Promise<Moved> {
+async function moveByMigrator(
+  pair: CellPair,
+  options: CellOptions,
+  oracle: RamOracle | null,
+): Promise<Moved> {
   const { plan, cell, migrator, downtimeLimitMs } = options;
   if (migrator === null) throw new Error(`nobody migrates by ${cell.strategy.name}`);
   const timeIsOver = AbortSignal.timeout(Math.ceil(plan.timeLimitMs));
@@ -152,7 +176,11 @@ async function moveByMigrator(pair: LabPair, options: CellOptions): Promise<Move
     downtimeLimitMs,
     timeLimitMs: plan.timeLimitMs,
     folder: pair.folder,
-  };
+    arrangement: cell.strategy.arrangement ?? 'single',
+    destinationCommand: pair.network.destination.command([]),
+    ...(options.recordPath === undefined ? {} : { recordPath: options.recordPath }),
+    ...(oracle === null ? {} : { onCommit: () => oracle.compare() }),
+  } as const;
   const observer = observeMove(pair);
   await observer.start();
   let report: MigratorReport;
@@ -198,19 +226,23 @@ function failedReport(outcome: Outcome, reason: string): MigratorReport {
     iterations: [],
     decision: null,
     notes: [],
+    setupMs: null,
   };
 }
 
 async function check(
-  pair: LabPair,
+  guest: CellGuest,
   report: MigratorReport,
   measure: MoveMeasure,
   options: CellOptions,
-): Promise<Checked> {
+): Promise<GuestChecked> {
   const { totalMigrationTimeMs, downtimeMs } = measure;
-  const { downtimeLimitMs, downtimePredictedMs } = report;
+  const { compareRam } = options.plan;
+  const { downtimePredictedMs } = report;
+  // Comparing RAM lengthens the downtime, which then breaks no promise.
+  const downtimeLimitMs = compareRam ? null : report.downtimeLimitMs;
   // A prediction is a promise only where no limit is one.
-  const promised = downtimeLimitMs === null ? downtimePredictedMs : null;
+  const promised = downtimeLimitMs === null && !compareRam ? downtimePredictedMs : null;
   const limits = {
     timeLimitMs: options.plan.timeLimitMs,
     totalMigrationTimeMs,
@@ -219,11 +251,11 @@ async function check(
     downtimePredictedMs: promised,
     downtimeAgreedMs: options.downtimeLimitMs ?? DOWNTIME_LIMIT_MS_DEFAULT,
   };
-  return runChecks({ pair, place: await placeOf(pair, report.outcome), limits });
+  return guest.check(await placeOf(guest.pair, report.outcome), limits);
 }
 
 /** Where the VM should be now. A failed run may have failed late, so the VM that runs is the one to judge. */
-async function placeOf(pair: LabPair, outcome: Outcome): Promise<Place> {
+async function placeOf(pair: Pair, outcome: Outcome): Promise<Place> {
   if (outcome === 'completed') return 'moved';
   const { destination } = pair;
   if (destination.process.ending() !== null) return 'stayed';
@@ -231,7 +263,7 @@ async function placeOf(pair: LabPair, outcome: Outcome): Promise<Place> {
   return status?.running ? 'moved' : 'stayed';
 }
 
-function accountOf(options: CellOptions, pair: LabPair, rate: DirtyRate) {
+function accountOf(options: CellOptions, guest: CellGuest, rate: DirtyRate) {
   const { plan, cell, kind, provenance, downtimeLimitMs } = options;
   return {
     schema: RESULT_SCHEMA,
@@ -245,14 +277,14 @@ function accountOf(options: CellOptions, pair: LabPair, rate: DirtyRate) {
     run: cell.run,
     seed: cell.seed,
     ...provenance,
-    guestCommandLine: guestCommandLine(pair.guest),
+    guestCommandLine: guest.commandLine,
     memoryBytes: plan.memoryBytes,
     linkBytesPerSecond: plan.linkBytesPerSecond,
     timeLimitMs: plan.timeLimitMs,
     downtimeLimitMs,
     ...rate,
     memoryIntensive: isMemoryIntensive(rate, plan.linkBytesPerSecond),
-    bounds: boundsOf(pair.ready, rate.writtenBytesPerSecond, plan.linkBytesPerSecond),
+    bounds: guest.boundsAt(rate, plan.linkBytesPerSecond),
     expected: cell.strategy.expected,
   } as const;
 }
@@ -275,7 +307,8 @@ function speedShare(
   before: ReturnType<typeof lastHeartbeat>,
   after: ReturnType<typeof lastHeartbeat>,
 ): number | null {
-  if (!before || !after || after.guestMs <= before.guestMs || rate.writtenBytesPerSecond === 0) return null;
-  const bytes = (after.pagesWritten - before.pagesWritten) * 4096;
-  return (bytes * 1000) / (after.guestMs - before.guestMs) / rate.writtenBytesPerSecond;
+  if (!before || !after || after.guestMs <= before.guestMs || !rate.writtenBytesPerSecond) return null;
+  const pages = pagesBetween(before, after);
+  if (pages === null) return null;
+  return (pages * PAGE_SIZE_BYTES * 1000) / (after.guestMs - before.guestMs) / rate.writtenBytesPerSecond;
 }

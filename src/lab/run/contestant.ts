@@ -21,6 +21,14 @@ export interface MigratorRequest {
   readonly timeLimitMs: number;
   /** Private, for sockets and journals. */
   readonly folder: string;
+  /** Default `single`. */
+  readonly arrangement?: Arrangement;
+  /** What runs a command on the destination host; for the far gateway of a pair. */
+  readonly destinationCommand?: readonly string[];
+  /** For a dirty-page trace of the migration, where the contestant can write one. */
+  readonly recordPath?: string;
+  /** To be called right before the destination is started, both VMs standing still; it takes its time. */
+  readonly onCommit?: () => void;
 }
 
 export interface MigratorIteration {
@@ -48,6 +56,8 @@ export interface MigratorReport {
   readonly iterations: readonly MigratorIteration[];
   readonly decision: { readonly action: string; readonly rule: string; readonly text: string } | null;
   readonly notes: readonly string[];
+  /** From being asked to QMP `migrate`; null where nobody says. */
+  readonly setupMs: number | null;
 }
 
 /**

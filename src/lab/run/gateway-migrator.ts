@@ -4,7 +4,10 @@
  */
 
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import {
+  defaultWorkers,
+  FAR_DEFAULTS,
   type FarOptions,
   MIGRATE_DEFAULTS,
   type MigrateHooks,
@@ -13,6 +16,7 @@ import {
 } from '../../controller/index.ts';
 import { type AnyStrategy, readParameters, strategies, strategyByName } from '../../strategy/index.ts';
 import type { ParameterValues } from '../../vm/index.ts';
+import { labError } from '../errors.ts';
 import type { Outcome } from './baseline.ts';
 import type { Migrator, MigratorReport, MigratorRequest } from './contestant.ts';
 import type { PlanStrategy } from './plan.ts';
@@ -34,6 +38,39 @@ export interface GatewayMigratorOptions {
 }
 
 const nothing = () => undefined;
+const GODWIT = fileURLToPath(new URL('../../../bin/godwit.mjs', import.meta.url));
+
+/**
+ * The far gateway is started on the destination host as ssh would, and its data comes over the shaped link.
+ */
+function farOf({ destination: { listen, connect }, destinationCommand = [] }: MigratorRequest): FarOptions {
+  if (listen.port !== connect.port || listen.host !== connect.host) {
+    throw labError('LAB_TOOL_MISSING', 'the paired arrangement needs a link that the kernel shapes', {
+      hint: 'run the lab as root, with ip, tc and nsenter',
+    });
+  }
+  return {
+    reach: { command: destinationCommand, host: null },
+    remoteCommand: [process.execPath, GODWIT],
+    dataAddress: listen.host,
+    connections: FAR_DEFAULTS.connections,
+    workers: defaultWorkers(),
+    linkTimeoutMs: FAR_DEFAULTS.linkTimeoutMs,
+  };
+}
+
+function hooksOf({ onCommit }: MigratorRequest, { hooks }: GatewayMigratorOptions): MigrateHooks {
+  return {
+    onProgress: nothing,
+    onIteration: nothing,
+    onNote: nothing,
+    ...hooks,
+    onStep(step) {
+      if (step === 'commit') onCommit?.();
+      hooks?.onStep?.(step);
+    },
+  };
+}
 
 /**
  * For every strategy that moves a live VM through a gateway; `request.strategy` is its name in the registry.
@@ -43,14 +80,15 @@ export function gatewayMigrator(options: GatewayMigratorOptions = {}): Migrator 
     const strategy = strategyByName(request.strategy);
     const { host, port } = request.destination.listen;
     const { connect } = request.destination;
+    const far = options.far?.(request) ?? (request.arrangement === 'paired' ? farOf(request) : null);
     const report = await migrate(
       {
         sourceQmpPath: request.sourceQmpPath,
         destinationQmpPath: request.destinationQmpPath,
-        destinationAddress: options.far
+        destinationAddress: far
           ? null
           : { listen: `${host}:${port}`, connect: `${connect.host}:${connect.port}` },
-        far: options.far?.(request) ?? null,
+        far,
         strategy,
         parameters: parametersOf(strategy, request.parameters),
         limits: {
@@ -63,11 +101,11 @@ export function gatewayMigrator(options: GatewayMigratorOptions = {}): Migrator 
         gatewayMemoryBytesMax: options.gatewayMemoryBytesMax ?? MIGRATE_DEFAULTS.gatewayMemoryBytesMax,
         sourceAfter: MIGRATE_DEFAULTS.sourceAfter,
         ackGate: 'auto',
-        recordPath: options.recordPath ?? null,
+        recordPath: options.recordPath ?? request.recordPath ?? null,
         // The VMs end with the run, so nothing is kept for a recovery.
         stateDirectory: join(request.folder, 'state'),
       },
-      { onProgress: nothing, onIteration: nothing, onNote: nothing, ...options.hooks },
+      hooksOf(request, options),
       signal,
     );
     options.onReport?.(report);
@@ -98,7 +136,7 @@ function parametersOf(strategy: AnyStrategy, given: Readonly<Record<string, numb
 }
 
 function accountOf(report: MigrationReport, signal: AbortSignal): MigratorReport {
-  const { downtimePredictedMs, downtimeLimitMs, iterations, decision, notes, failure } = report;
+  const { downtimePredictedMs, downtimeLimitMs, iterations, decision, notes, failure, setupMs } = report;
   return {
     outcome: report.success ? 'completed' : outcomeOf(signal),
     arrangement: report.arrangement,
@@ -108,6 +146,7 @@ function accountOf(report: MigrationReport, signal: AbortSignal): MigratorReport
     iterations,
     decision,
     notes,
+    setupMs,
   };
 }
 

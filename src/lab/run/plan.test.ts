@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { recordOf } from '../report/record.testing.ts';
 import { parseResults } from '../report/results.ts';
-import { cellsOf, defaultTimeLimitMs, parsePlan } from './plan.ts';
+import { cellsOf, defaultTimeLimitMs, parsePlan, planFor } from './plan.ts';
 
 const text = `
 schema: godwit.plan/1
@@ -58,7 +58,7 @@ test('each fault of a plan is named where it is', () => {
     ['schema: godwit.plan/1', 'schema: other/1', /schema/],
     ['runs: 2', 'runs: [', /no YAML/],
     ['workload: stress', 'workload: stress, trace: a.trace', /workloads\[1\]/],
-    ['workload: stress', 'rate: 4M', /either a workload or a trace/],
+    ['workload: stress', 'rate: 4M', /name one of a workload, a program or a trace/],
   ];
   for (const [from, to, expected] of faults) {
     assert.throws(() => parsePlan(text.replace(from, to)), { code: 'LAB_PLAN', message: expected }, to);
@@ -75,6 +75,27 @@ test('a recorded guest has a name and a file, and no arguments; plans without on
   );
   for (const wrong of ['{ trace: a.trace }', '{ id: x, trace: a.trace, hot: 4M }']) {
     assert.throws(() => parsePlan(`${text}  - ${wrong}\n`), { code: 'LAB_PLAN' }, wrong);
+  }
+});
+
+test('a Linux guest has its own memory, machine and time limit; the plan of the others stays', () => {
+  const planWith = (workload: string) => parsePlan(`${text}  - ${workload}\n`);
+  const plan = planWith('{ id: stress-linux, program: stress, memory: 2G, vcpus: 2, stress: 300M }');
+  const workload = plan.workloads.at(-1)!;
+  assert.equal(workload.id, 'stress-linux');
+  assert.deepEqual(workload.linux, {
+    ...{ program: 'stress', memoryBytes: 2 ** 31, vcpus: 2, machine: 'q35' },
+    guest: { stressBytes: 300 * 2 ** 20 },
+  });
+  assert.deepEqual([planFor(plan, workload).memoryBytes, planFor(plan, workload).machine], [2 ** 31, 'q35']);
+  assert.ok(planFor(plan, workload).timeLimitMs > plan.timeLimitMs);
+  assert.equal(planFor(plan, plan.workloads[0]!), plan);
+  for (const wrong of [
+    '{ id: x, program: stress, hot: 4M }',
+    '{ workload: idle, id: x, vcpus: 2 }',
+    '{ program: chess }',
+  ]) {
+    assert.throws(() => planWith(wrong), { code: 'LAB_PLAN' }, wrong);
   }
 });
 

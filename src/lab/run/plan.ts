@@ -6,9 +6,12 @@
 import { createHash } from 'node:crypto';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
-import { errorMessage, parseDurationMs, parseRate, parseSize } from '../../base/index.ts';
+import { errorMessage, parseRate, parseSize } from '../../base/index.ts';
+import type { Arrangement } from '../../vm/index.ts';
 import { labError } from '../errors.ts';
 import { GUEST_BODIES, GUEST_WORKLOADS, type GuestOptions } from '../guest/index.ts';
+import { type LinuxWorkload, linuxFields, linuxWorkload } from './linux-workload.ts';
+import { duration, measure, name } from './plan-fields.ts';
 
 const PLAN_SCHEMA = 'godwit.plan/1';
 const PLAN_BYTES_MAX = 256 * 1024;
@@ -21,24 +24,8 @@ const TIME_LIMIT_FACTOR = 5;
 export const EXPECTATIONS = ['success', 'failure'] as const;
 export type Expectation = (typeof EXPECTATIONS)[number];
 
-/** Text or a bare number, by one of the parsers of src/base. */
-function measure(parse: (text: string) => number) {
-  return z.union([z.string(), z.number()]).transform((value, context) => {
-    try {
-      return parse(String(value));
-    } catch (error) {
-      context.addIssue({ code: 'custom', message: errorMessage(error) });
-      return z.NEVER;
-    }
-  });
-}
-
 const size = measure(parseSize);
 const rate = measure(parseRate);
-const duration = measure(parseDurationMs);
-const name = z
-  .string()
-  .regex(/^[a-z0-9][a-z0-9.-]{0,63}$/, 'use lower-case letters, digits, dots and dashes');
 const seed = z.number().int().min(0).max(0xffff_0000);
 
 const strategySchema = z.strictObject({
@@ -51,11 +38,15 @@ const strategySchema = z.strictObject({
   relaxedFactor: z.number().min(1).max(64).default(1),
   /** What the plan sets out to show: every run of it succeeds, or none does. */
   expect: z.enum(EXPECTATIONS).nullable().default(null),
+  /** godwit's strategies only: a gateway at the source alone, or one at each end. Default single. */
+  arrangement: z.enum(['single', 'paired']).optional(),
 });
 
 const workloadSchema = z.strictObject({
   id: name.optional(),
   workload: z.enum(GUEST_WORKLOADS).optional(),
+  /** A Linux guest that runs this program, in place of the bare guest. */
+  ...linuxFields,
   /**
    * A recorded guest instead, which only the simulator can replay. The path is relative to the plan's folder.
    */
@@ -70,13 +61,19 @@ const workloadSchema = z.strictObject({
   quiet: duration.optional(),
 });
 
-function faultOf(id?: string, workload?: string, trace?: string, guest: object = {}): string | null {
-  if ((workload === undefined) === (trace === undefined)) return 'name either a workload or a trace';
+function faultOf({ id, workload, trace, program, ...rest }: z.infer<typeof workloadSchema>): string | null {
+  if ([workload, trace, program].filter((kind) => kind !== undefined).length !== 1) {
+    return 'name one of a workload, a program or a trace';
+  }
+  const { memory, vcpus, machine, stress, ...bare } = rest;
+  const linux = { memory, vcpus, machine, stress };
+  const given = (fields: object) => Object.values(fields).some((field) => field !== undefined);
+  if (program === undefined && given(linux)) return 'memory, vcpus, machine and stress go with a program';
+  if (program !== undefined && given(bare))
+    return 'a program writes as it does: give no body, fill, hot or rate';
   if (trace === undefined) return null;
   if (id === undefined) return 'a trace needs an id';
-  return Object.keys(guest).length === 0
-    ? null
-    : 'a recorded guest writes as it wrote: give id and trace only';
+  return given(bare) ? 'a recorded guest writes as it wrote: give id and trace only' : null;
 }
 
 const planSchema = z
@@ -93,6 +90,11 @@ const planSchema = z
     accelerator: z.enum(['tcg', 'kvm']).default('tcg'),
     disk: z.enum(['none', 'plain', 'iothread']).default('none'),
     furnished: z.boolean().default(false),
+    /**
+     * At the moment of COMMIT both VMs' RAM is compared from outside. It lengthens downtimes, which then are
+     * no measurements.
+     */
+    compareRam: z.literal(true).optional(),
     warmUp: duration.default(2000),
     /** Default: max(60 s, 5 x RAM / link), the same for every strategy. */
     timeLimit: duration.optional(),
@@ -112,8 +114,8 @@ const planSchema = z
         });
       }
     }
-    for (const [index, { id, workload, trace, ...guest }] of plan.workloads.entries()) {
-      const fault = faultOf(id, workload, trace, guest);
+    for (const [index, workload] of plan.workloads.entries()) {
+      const fault = faultOf(workload);
       if (fault !== null) context.addIssue({ code: 'custom', path: ['workloads', index], message: fault });
     }
   });
@@ -126,6 +128,8 @@ export interface PlanStrategy {
   readonly relaxedFactor: number;
   /** Null: the plan only measures it. */
   readonly expected: Expectation | null;
+  /** Default `single`. */
+  readonly arrangement?: Arrangement;
 }
 
 export interface PlanWorkload {
@@ -133,6 +137,8 @@ export interface PlanWorkload {
   readonly guest: Partial<GuestOptions>;
   /** The recording that the simulator replays instead; null for a guest of the lab. */
   readonly trace?: string;
+  /** A Linux guest instead. */
+  readonly linux?: LinuxWorkload;
 }
 
 export interface Plan {
@@ -146,6 +152,7 @@ export interface Plan {
   readonly accelerator: 'tcg' | 'kvm';
   readonly disk: 'none' | 'plain' | 'iothread';
   readonly furnished: boolean;
+  readonly compareRam?: true | undefined;
   readonly warmUpMs: number;
   readonly timeLimitMs: number;
   readonly calibrationRuns: number;
@@ -189,11 +196,13 @@ export function parsePlan(text: string): Plan {
       downtimeLimitMs: strategy.downtimeLimit,
       relaxedFactor: strategy.relaxedFactor,
       expected: strategy.expect,
+      ...(strategy.arrangement === undefined ? {} : { arrangement: strategy.arrangement }),
     })),
     workloads: parsed.data.workloads.map(({ trace, ...workload }) => ({
       id: idOf(workload),
       guest: guestOf(workload),
       ...(trace === undefined ? {} : { trace }),
+      ...(workload.program === undefined ? {} : { linux: linuxWorkload(workload.program, workload) }),
     })),
   };
   return { ...plan, hash: createHash('sha256').update(JSON.stringify(plan)).digest('hex').slice(0, 16) };
@@ -204,6 +213,14 @@ export function defaultTimeLimitMs(memoryBytes: number, linkBytesPerSecond: numb
     TIME_LIMIT_MS_MIN,
     Math.ceil((TIME_LIMIT_FACTOR * memoryBytes * 1000) / linkBytesPerSecond),
   );
+}
+
+/** The plan as it is for one workload: a Linux guest has memory and a machine of its own. */
+export function planFor(plan: Plan, { linux }: PlanWorkload): Plan {
+  if (linux === undefined) return plan;
+  const { memoryBytes, machine } = linux;
+  const timeLimitMs = Math.max(plan.timeLimitMs, defaultTimeLimitMs(memoryBytes, plan.linkBytesPerSecond));
+  return { ...plan, memoryBytes, machine, timeLimitMs };
 }
 
 /**
@@ -237,8 +254,9 @@ function idOf(entry: {
   id?: string | undefined;
   name?: string | undefined;
   workload?: string | undefined;
+  program?: string | undefined;
 }): string {
-  return entry.id ?? entry.name ?? entry.workload ?? '';
+  return entry.id ?? entry.name ?? entry.workload ?? entry.program ?? '';
 }
 
 function guestOf(workload: z.infer<typeof workloadSchema>): Partial<GuestOptions> {

@@ -4,7 +4,7 @@
  */
 
 import { mkdirSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { labError } from '../errors.ts';
 import { withMachineLock } from '../machine/machine-lock.ts';
@@ -16,7 +16,8 @@ import { appendResult, type Provenance, type RunRecord, resumeResults } from '..
 import { DOWNTIME_LIMIT_MS_DEFAULT } from './baseline.ts';
 import { type CellStage, runCell } from './cell.ts';
 import { isBaseline, type Migrator } from './contestant.ts';
-import { type Cell, cellsOf, isNamed, type Plan, type PlanStrategy } from './plan.ts';
+import { missingLinux } from './linux-workload.ts';
+import { type Cell, cellsOf, isNamed, type Plan, type PlanStrategy, planFor } from './plan.ts';
 
 const RELAXED = 'qemu-precopy-relaxed';
 
@@ -30,6 +31,8 @@ export interface RunPlanOptions {
   readonly only?: readonly string[];
   /** Taken for each run, calibration included. Default: none. */
   readonly lockPath?: string | null;
+  /** A folder for dirty-page traces of the measured runs, one a run, named by its cell. Default: none. */
+  readonly recordFolder?: string | null;
   readonly onEvent?: (event: PlanEvent) => void;
   readonly signal?: AbortSignal;
 }
@@ -51,7 +54,10 @@ const RELAXED_STEPS_MAX = 12;
 
 /** The longest that a sitting takes, without calibration: every cell uses up its time limit. */
 export function planCostMsMax(plan: Plan): number {
-  return cellsOf(plan).length * (plan.timeLimitMs + plan.warmUpMs + CELL_OVERHEAD_MS);
+  return cellsOf(plan).reduce(
+    (sum, { workload }) => sum + planFor(plan, workload).timeLimitMs + plan.warmUpMs + CELL_OVERHEAD_MS,
+    0,
+  );
 }
 
 /**
@@ -108,8 +114,7 @@ class Sitting {
   }
 
   async run(): Promise<readonly RunRecord[]> {
-    const { plan, only } = this.#options;
-    const cells = cellsOf(plan).filter((cell) => only?.some((name) => isNamed(cell, name)) ?? true);
+    const cells = await this.#cells();
     const left = cells.filter((cell) => !this.#has('run', cell.key));
     const done = cells.length - left.length;
     this.#tell({ kind: 'start', cells: cells.length, done, leftMs: this.#expectedOf(left) });
@@ -125,6 +130,20 @@ class Sitting {
     return this.#records;
   }
 
+  /** Without those whose guest cannot be had here, each named with its reason. */
+  async #cells(): Promise<Cell[]> {
+    const { plan, only } = this.#options;
+    const asked = cellsOf(plan).filter((cell) => only?.some((name) => isNamed(cell, name)) ?? true);
+    const missing = new Set<string>();
+    for (const { id, linux } of new Set(asked.map(({ workload }) => workload))) {
+      const reason = linux === undefined ? null : await missingLinux(linux, this.#network);
+      if (reason === null) continue;
+      missing.add(id);
+      this.#tell({ kind: 'note', text: `${id} is skipped: ${reason}` });
+    }
+    return asked.filter(({ workload }) => !missing.has(workload.id));
+  }
+
   async #runCell(cell: Cell, kind: RunRecord['kind'], downtimeLimitMs: number | null): Promise<RunRecord> {
     const { lockPath, signal } = this.#options;
     if (!lockPath) return this.#runNow(cell, kind, downtimeLimitMs);
@@ -136,9 +155,11 @@ class Sitting {
 
   async #runNow(cell: Cell, kind: RunRecord['kind'], downtimeLimitMs: number | null): Promise<RunRecord> {
     const startMs = performance.now();
-    const { plan, signal, resultsPath } = this.#options;
+    const { signal, resultsPath, recordFolder } = this.#options;
+    const traced = recordFolder && kind === 'run';
+    if (traced) mkdirSync(recordFolder, { recursive: true });
     const record = await runCell({
-      plan,
+      plan: planFor(this.#options.plan, cell.workload),
       cell,
       kind,
       network: this.#network,
@@ -146,6 +167,7 @@ class Sitting {
       migrator: isBaseline(cell.strategy.name) ? null : this.#options.migratorOf(cell.strategy),
       downtimeLimitMs,
       onStage: (stage) => this.#tell({ kind: 'stage', stage }),
+      ...(traced ? { recordPath: join(recordFolder, `${cell.key.replaceAll('/', '-')}.trace`) } : {}),
       ...(signal === undefined ? {} : { signal }),
     });
     appendResult(resultsPath, record);
@@ -198,7 +220,7 @@ class Sitting {
   }
 
   #expectedMs(cell: Cell): number {
-    const { plan } = this.#options;
+    const plan = planFor(this.#options.plan, cell.workload);
     const known = this.#durationsMs.get(`${cell.workload.id}/${cell.strategy.id}`);
     if (known !== undefined) return known;
     const passMs = (plan.memoryBytes * 1000) / plan.linkBytesPerSecond;
