@@ -281,7 +281,7 @@ class Migration {
       sourceTouched: () => watch.touched,
       lost: this.#first.lost,
       onStep: (step) => {
-        if (step === 'prepared') silence.close();
+        if (step === 'loaded') silence.close();
         this.#step(step);
       },
       explain: async (error) => {

@@ -125,7 +125,7 @@ function destinationEnded(state: HandoverState, fact: Fact): Step {
 
 /**
  * Nobody starts a destination but whoever was told to commit. Whoever ran the migration knows that no start
- * was sent; from a journal that is only sure while the destination has not loaded the whole VM.
+ * was sent; from a journal that is only sure while it does not say "prepared", the line before COMMIT.
  */
 function mayBeLeftBehind(state: HandoverState): boolean {
   if (state.touched !== null || state.known.commit !== 'no') return false;

@@ -44,8 +44,8 @@ export const BEFORE_COMMIT: readonly Moment[] = [
   moment('stop-and-copy+5ms'),
   moment('drained'),
   moment('loaded', ['destination-stream']),
-  moment('prepared', ['destination-stream']),
   moment('released', STREAMS),
+  moment('prepared', ['destination-stream']),
 ];
 
 /** Ten moments from COMMIT on. */

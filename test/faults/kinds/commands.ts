@@ -132,7 +132,7 @@ const REFUSED: Kind = {
   kind: 'resolve while the far socket cannot be reached',
   rows: [5],
   arrangements: ['ssh'],
-  steps: stepsFrom('prepared', 'released'),
+  steps: ['prepared'],
   strike: killedBeforeStop,
   async afterwards(scene) {
     const path = scene.vm('destination').controlPath;

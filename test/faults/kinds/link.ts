@@ -35,7 +35,7 @@ const LINK: readonly Kind[] = [
     kind: 'link down for good',
     rows: [5, 9],
     arrangements: ['ssh', 'listen'],
-    steps: stepsFrom('listening', 'released'),
+    steps: stepsFrom('listening', 'prepared'),
     allows: { doubt: true, farStays: true },
     strike: async (scene) => void (await down(scene)),
   },

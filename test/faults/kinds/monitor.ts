@@ -43,8 +43,8 @@ function monitor(
 }
 
 const RUNNING = stepsFrom('begin', 'decision');
-const STOPPED = stepsFrom('stopped', 'released');
-const LOADED = stepsFrom('prepared', 'released');
+const STOPPED = stepsFrom('stopped', 'prepared');
+const LOADED = stepsFrom('released', 'prepared');
 
 export const MONITOR_KINDS: readonly Kind[] = [
   monitor('source', 'cont', STOPPED, { doubt: true, overlap: true, noCommit: true }),
@@ -57,7 +57,7 @@ export const MONITOR_KINDS: readonly Kind[] = [
   monitor('source', 'quit', MIGRATE_STEPS, { doubt: true }),
   monitor('destination', 'cont', stepsFrom('incoming', 'drained'), { doubt: true, overlap: true }),
   monitor('destination', 'cont', LOADED, { doubt: true, overlap: true }, ', loaded'),
-  monitor('destination', 'stop', stepsFrom('incoming', 'released')),
+  monitor('destination', 'stop', stepsFrom('incoming', 'prepared')),
   monitor('destination', 'stop', stepsFrom('commit'), { stopped: true, doubt: true }, ', COMMIT written'),
   monitor('destination', 'system_reset', LOADED, { doubt: true, noCommit: true }, ', loaded'),
   monitor('destination', 'quit', MIGRATE_STEPS, { doubt: true }),
