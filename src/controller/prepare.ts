@@ -67,7 +67,9 @@ export async function prepare(
   const { features, gate } = preflight;
   const ackGate = gate.kind === 'ack';
   if (!ackGate) onNote(`without switchover-ack QEMU may stop the VM by itself once that fits: ${gate.why}`);
-  await setSource(stream, prepared, sourceSettings(features, ackGate, options.strategy.mechanism));
+  const { bitmapBits } = preflight.source;
+  const { mechanism } = options.strategy;
+  await setSource(stream, prepared, sourceSettings(features, ackGate, mechanism, bitmapBits));
   onStep('settings');
   await setDestination(stream, prepared, sharedCapabilities(ackGate, options.strategy.mechanism));
   const recognised = recogniseFar(prepared, signal);

@@ -138,6 +138,29 @@ export interface BlockMedium {
   readonly volatileBitmaps: readonly string[];
 }
 
+const nodeSchema = z
+  .array(
+    z.object({
+      image: z.object({ 'virtual-size': z.number().nonnegative() }),
+      'dirty-bitmaps': z
+        .array(z.object({ name: z.string().optional(), granularity: z.number().positive() }))
+        .max(ENTRIES_MAX)
+        .optional(),
+    }),
+  )
+  .max(ENTRIES_MAX);
+
+/** Bits of all dirty bitmaps with a name: one for each `granularity` bytes of their disks. */
+export async function queryBitmapBits(qemu: QmpExecutor): Promise<number> {
+  const nodes = await ask(qemu, nodeSchema, 'query-named-block-nodes');
+  const bits = nodes.flatMap((node) =>
+    (node['dirty-bitmaps'] ?? []).map(({ name = '', granularity }) =>
+      name === '' ? 0 : Math.ceil(node.image['virtual-size'] / granularity),
+    ),
+  );
+  return bits.reduce((sum, one) => sum + one, 0);
+}
+
 /** Background work on disks: "mirror", "commit", "stream", "backup". */
 export interface BlockJob {
   readonly id: string;

@@ -54,6 +54,7 @@ const source: MachineDescription = {
   disks: [{ id: 'vd0', file: 'd.img', driver: 'raw', readOnly: false, volatileBitmaps: [], identity: '1:2' }],
   emptyDrives: [],
   blockJobs: [],
+  bitmapBits: 0,
   libvirtReason: null,
   confidentialGuest: null,
   suppressesDescription: false,

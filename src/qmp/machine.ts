@@ -17,6 +17,7 @@ import {
   humanMonitorCommand,
   qomGet,
   qomList,
+  queryBitmapBits,
   queryBlock,
   queryBlockJobs,
   queryChardev,
@@ -84,6 +85,8 @@ export interface MachineDescription {
   /** Removable drives with nothing in them. */
   readonly emptyDrives: readonly string[];
   readonly blockJobs: readonly BlockJob[];
+  /** Of dirty bitmaps that the capability of that name takes along; 0 with the capability off. */
+  readonly bitmapBits: number;
   /** Null when libvirt does not run this VM. */
   readonly libvirtReason: string | null;
   /** QOM path of the guard of an encrypted guest; null without one. */
@@ -114,6 +117,7 @@ export async function gatherMachine(
     objects: await qomList(client, '/objects'),
   };
   const cpus = await queryCpusFast(client);
+  const capabilities = await queryMigrateCapabilities(client);
   const machineType = await qomGet(client, '/machine', 'type');
   const guard = await orNull(qomGet(client, '/machine', 'confidential-guest-support'));
   const suppresses = await orNull(qomGet(client, '/machine', 'suppress-vmdesc'));
@@ -130,7 +134,7 @@ export async function gatherMachine(
     accelerator: (await queryKvm(client)).enabled ? 'kvm' : 'tcg',
     status: await queryStatus(client),
     migration: await queryMigrate(client),
-    capabilities: await queryMigrateCapabilities(client),
+    capabilities,
     parameters: await queryMigrateParameters(client),
     cpu: await gatherCpu(client, cpus),
     ramBlocks: ramText === null ? null : parseRamBlocks(ramText),
@@ -139,6 +143,7 @@ export async function gatherMachine(
     devices: treeText === null ? null : parseDeviceTree(treeText),
     ...(await gatherDisks(client, owner)),
     blockJobs: (await orNull(queryBlockJobs(client))) ?? [],
+    bitmapBits: capabilities.get('dirty-bitmaps') === true ? await queryBitmapBits(client) : 0,
     libvirtReason: libvirtReason(evidence),
     confidentialGuest: typeof guard === 'string' && guard !== '' ? guard : null,
     suppressesDescription: typeof suppresses === 'boolean' ? suppresses : null,

@@ -161,7 +161,7 @@ class Measurement {
   async #begin(guard: ParameterGuard): Promise<void> {
     const { capabilities } = this.#features;
     const off = SWITCHED_OFF.filter((name) => capabilities.has(name)).map((name) => [name, false]);
-    const settings = sourceSettings(this.#features, this.#ackGate, 'gateway');
+    const settings = sourceSettings(this.#features, this.#ackGate, 'gateway', 0);
     await guard.setCapabilities({ ...Object.fromEntries(off), ...settings.capabilities });
     await guard.setParameters(settings.parameters);
   }

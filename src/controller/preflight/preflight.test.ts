@@ -56,6 +56,7 @@ const source: MachineDescription = {
   disks: [],
   emptyDrives: [],
   blockJobs: [],
+  bitmapBits: 0,
   libvirtReason: null,
   confidentialGuest: null,
   suppressesDescription: false,
@@ -160,6 +161,14 @@ test('a QEMU that cannot be given a socket is refused, with its end and the reas
   assert.deepEqual(codes(refused), ['SOCKET_FOLDER']);
   assert.throws(() => refuseUnready(refused.findings), { message: /the destination .* user 7/ });
   assert.throws(() => readForce(['SOCKET_FOLDER']), { code: 'USAGE_FORCE' });
+});
+
+test('dirty bitmaps: QEMU is told that their bits do not keep its final stage away', () => {
+  const withBits = { source: { ...source, bitmapBits: 1000 } };
+  const set = judge({}, withBits).settings.find(({ name }) => name === 'avail-switchover-bandwidth');
+  assert.equal(set?.wanted, 1_004_096);
+  const old = { ...features, parameters: new Set(['downtime-limit', 'max-bandwidth']) };
+  assert.deepEqual(codes(judge({}, { ...withBits, features: old })), ['CAPABILITY_ON']);
 });
 
 test('memory: too little for the bookkeeping is refused, more than the host has is a warning', () => {

@@ -136,6 +136,7 @@ export function judgeEnds(options: PreflightOptions, ends: Ends): Preflight {
     ...strategyFindings(options, source, destination),
     ...returnPathFindings(source, destination),
     ...socketFindings(sockets),
+    ...bitmapFindings(source, features),
     ...memoryFindings(options.strategy, memory, freeBytes),
     ...gateFindings(gate),
   ];
@@ -271,6 +272,17 @@ function* returnPathFindings(
   }
 }
 
+/** See sourceSettings: without that parameter (8.2+) QEMU's final stage does not come. */
+function* bitmapFindings(
+  { bitmapBits }: MachineDescription,
+  { parameters }: QemuFeatures,
+): Generator<PreflightFinding> {
+  if (bitmapBits === 0 || parameters.has('avail-switchover-bandwidth')) return;
+  const text =
+    'this QEMU carries dirty bitmaps only where its downtime limit is large; switch the capability dirty-bitmaps off';
+  yield own('refuse', 'CAPABILITY_ON', text);
+}
+
 function* socketFindings(sockets: SocketPlaces): Generator<PreflightFinding> {
   for (const [end, place] of Object.entries(sockets)) {
     if (place === null || !('refusal' in place)) continue;
@@ -312,7 +324,7 @@ function settingChanges(
   mechanism: Mechanism,
 ): readonly SettingChange[] {
   const ackGate = gate.kind === 'ack';
-  const { capabilities, parameters } = sourceSettings(features, ackGate, mechanism);
+  const { capabilities, parameters } = sourceSettings(features, ackGate, mechanism, source.bitmapBits);
   const changes = [
     ...changesAt('source', source.capabilities, capabilities),
     ...changesAt('source', source.parameters, parameters),

@@ -43,8 +43,9 @@ export function sourceSettings(
   features: QemuFeatures,
   ackGate: boolean,
   mechanism: Mechanism,
+  bitmapBits: number,
 ): PreviousSettings {
-  const capped = !ackGate && features.parameters.has('avail-switchover-bandwidth');
+  const capped = (!ackGate || bitmapBits > 0) && features.parameters.has('avail-switchover-bandwidth');
   return {
     capabilities: {
       ...sharedCapabilities(ackGate, mechanism),
@@ -59,8 +60,9 @@ export function sourceSettings(
       'max-bandwidth': DRAIN_BYTES_PER_SECOND,
       // QEMU would take our memory's speed for the link's; with a threshold of a few bytes it only completes
       // when a dirty sync finds nothing. Not smaller: with a threshold of 0 QEMU skips that sync and stops
-      // after one pass (measured).
-      ...(capped ? { 'avail-switchover-bandwidth': 4096 } : {}),
+      // after one pass (measured). Dirty bitmaps count as pending with a byte a bit, and only the final
+      // stage sends them (QEMU: migration/block-dirty-bitmap.c): without that much more it never came.
+      ...(capped ? { 'avail-switchover-bandwidth': 4096 + bitmapBits * 1000 } : {}),
     },
   };
 }
