@@ -16,11 +16,11 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { homedir } from 'node:os';
 import { dirname, join, posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { MIB } from '../../base/index.ts';
 import { labError } from '../errors.ts';
+import { cacheFolder, keepNewest } from './cache.ts';
 import { type CpioEntry, cpioArchive } from './cpio.ts';
 import { elfNeeds } from './elf.ts';
 import { downloadPackages, resolveKernel, resolvePackages, unpackPackages } from './packages.ts';
@@ -52,14 +52,10 @@ const LIBRARY_FOLDERS = ['/lib/x86_64-linux-gnu', '/usr/lib/x86_64-linux-gnu', '
 export const BALLAST = 'godwit/ballast';
 const BALLAST_BYTES = 16 * MIB;
 const LINKS_FOLLOWED_MAX = 16;
+/** Of each program; older packages' go. */
+const IMAGES_MAX = 2;
 
 const guestFolder = dirname(fileURLToPath(new URL('./guest/init', import.meta.url)));
-
-/** GODWIT_CACHE, else the user's cache folder. */
-export function cacheFolder(environment: NodeJS.ProcessEnv = process.env): string {
-  const named = environment['GODWIT_CACHE'];
-  return named ?? join(environment['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'godwit');
-}
 
 /** Builds the image unless the cache has it. Errors: LAB_PACKAGES, LAB_COMMAND_FAILED. */
 export async function buildLinuxImage(
@@ -99,6 +95,10 @@ export async function buildLinuxImage(
     rmSync(root, { recursive: true, force: true });
     // Whoever else has built it meanwhile has built the same.
     if (!existsSync(image.initramfsPath)) renameSync(fresh, home);
+    // 16 digits end the name, so that `stress` leaves `stress-ng` alone.
+    const isSame = (name: string) =>
+      /^-[0-9a-f]{16}$/.test(name.slice(program.length)) && name.startsWith(program);
+    keepNewest(dirname(home), IMAGES_MAX, isSame);
   } finally {
     rmSync(fresh, { recursive: true, force: true });
   }

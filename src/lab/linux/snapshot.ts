@@ -5,7 +5,7 @@
  */
 
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { sleep } from '../../base/index.ts';
 import {
@@ -18,7 +18,7 @@ import {
 } from '../../qmp/index.ts';
 import { labError } from '../errors.ts';
 import type { Vm } from '../machine/vm.ts';
-import { cacheFolder } from './image.ts';
+import { cacheFolder, keepNewest } from './cache.ts';
 
 /** Each is as large as the guest's used memory. The oldest goes. */
 const SAVED_MAX = 8;
@@ -55,7 +55,7 @@ export async function saveGuest(vm: Vm, path: string): Promise<void> {
   } finally {
     rmSync(fresh, { force: true });
   }
-  removeOldest(folder);
+  keepNewest(folder, SAVED_MAX, (name) => name.endsWith('.state'));
 }
 
 /** Into a VM that waits for an incoming migration. It is paused afterwards. Errors: LAB_VM_FAILED. */
@@ -70,14 +70,6 @@ export async function loadGuest(vm: Vm, path: string): Promise<void> {
     }
     await sleep(POLL_MS);
   }
-}
-
-function removeOldest(folder: string): void {
-  const saved = readdirSync(folder)
-    .filter((name) => name.endsWith('.state'))
-    .map((name) => join(folder, name))
-    .sort((one, other) => statSync(other).mtimeMs - statSync(one).mtimeMs);
-  for (const path of saved.slice(SAVED_MAX)) rmSync(path, { force: true });
 }
 
 /** For the shell that QEMU starts. */
