@@ -5,17 +5,19 @@
  *   -- --only WORDS         only kinds whose name contains them
  *   -- --parallel P         so many at once, default 2
  *   -- --lines FILE         append each result to FILE, one JSON object a line, as it comes
+ *   -- --at-most N           this sitting runs so many; those in FILE with the same seed are not run again
  *   -- --json               one JSON object at the end; progress on standard error
  *   -- --list               the kinds, and nothing is run
  */
 
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { errorMessage } from '../../src/base/index.ts';
 import { commitOf } from '../../src/cli/commit.ts';
 import { drawFaults } from './draw.ts';
 import { COUNTERS } from './judge.ts';
 import { KINDS } from './kinds/table.ts';
-import { type FaultResult, runFault } from './run-fault.ts';
+import { emptyResult, type FaultResult, runFault } from './run-fault.ts';
 import { openSlot, type Slot } from './slot.ts';
 import type { Fault } from './types.ts';
 
@@ -31,6 +33,7 @@ const { values } = parseArgs({
     only: { type: 'string', default: '' },
     parallel: { type: 'string', default: '2' },
     lines: { type: 'string' },
+    'at-most': { type: 'string', default: '1000000' },
     json: { type: 'boolean', default: false },
     list: { type: 'boolean', default: false },
   },
@@ -50,7 +53,10 @@ const faults = drawFaults(KINDS, {
   accepts: ({ kind }) => kind.includes(values.only),
 });
 const startMs = performance.now();
-const results = await runAll(faults, Number(values.parallel));
+const before = kept();
+const waiting = faults.filter(({ index }) => !before.some((one) => one.index === index));
+const now = await runAll(waiting.slice(0, Number(values['at-most'])), Number(values.parallel));
+const results = [...before, ...now].sort((one, other) => one.index - other.index);
 summarize(results);
 process.exit(results.some(({ verdict }) => verdict === 'violated') ? 1 : 0);
 
@@ -65,7 +71,7 @@ async function runAll(drawn: readonly Fault[], parallel: number): Promise<FaultR
     try {
       for (let fault = waiting.shift(); fault !== undefined; fault = waiting.shift()) {
         const kind = KINDS.find((one) => one.kind === fault!.kind)!;
-        const result = await runFault(kind, fault, slot);
+        const result = await runFault(kind, fault, slot).catch(unable(fault));
         done.push(result);
         say(result);
         keep(result);
@@ -75,7 +81,7 @@ async function runAll(drawn: readonly Fault[], parallel: number): Promise<FaultR
     }
   };
   await Promise.all(slots.map(worker));
-  return done.sort((one, other) => one.index - other.index);
+  return done;
 }
 
 function say(result: FaultResult): void {
@@ -93,9 +99,25 @@ function say(result: FaultResult): void {
   output.write(`${lines.filter((line) => line.trim() !== '').join('\n')}\n`);
 }
 
+/** The rig's own trouble, such as a QEMU that does not start, is no verdict, and ends no run. */
+function unable(fault: Fault): (error: unknown) => FaultResult {
+  return (error) => ({ ...emptyResult(fault), verdict: 'unable', notes: [errorMessage(error)] });
+}
+
 function keep(result: FaultResult): void {
   if (values.lines === undefined) return;
-  appendFileSync(values.lines, `${JSON.stringify({ schema: LINE_SCHEMA, commit: COMMIT, ...result })}\n`);
+  const line = { schema: LINE_SCHEMA, commit: COMMIT, endedAt: new Date().toISOString(), ...result };
+  appendFileSync(values.lines, `${JSON.stringify(line)}\n`);
+}
+
+/** Of earlier sittings, what belongs to these faults. */
+function kept(): FaultResult[] {
+  if (values.lines === undefined || !existsSync(values.lines)) return [];
+  const lines = readFileSync(values.lines, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '');
+  const all = lines.map((line) => JSON.parse(line) as FaultResult);
+  return all.filter(({ seed, index }) => faults.some((one) => one.seed === seed && one.index === index));
 }
 
 function summarize(all: readonly FaultResult[]): void {

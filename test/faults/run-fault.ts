@@ -25,9 +25,9 @@ export interface FaultResult extends Fault {
   readonly notes: readonly string[];
 }
 
-export async function runFault(kind: Kind, fault: Fault, slot: Slot): Promise<FaultResult> {
-  const startMs = performance.now();
-  const result = (rest: Partial<FaultResult>): FaultResult => ({
+/** Nothing was seen. */
+export function emptyResult(fault: Fault): FaultResult {
+  return {
     ...fault,
     verdict: 'missed',
     violations: [],
@@ -38,6 +38,14 @@ export async function runFault(kind: Kind, fault: Fault, slot: Slot): Promise<Fa
     lastStep: null,
     downMs: 0,
     notes: [],
+    seconds: 0,
+  };
+}
+
+export async function runFault(kind: Kind, fault: Fault, slot: Slot): Promise<FaultResult> {
+  const startMs = performance.now();
+  const result = (rest: Partial<FaultResult>): FaultResult => ({
+    ...emptyResult(fault),
     seconds: Math.round((performance.now() - startMs) / 100) / 10,
     ...rest,
   });

@@ -1,12 +1,12 @@
 /** `godwit resolve` against fake QEMUs: what it lists, what it ends, and how it exits. */
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { FakeQmpServer, fakeReturn } from '../../qmp/fake.testing.ts';
-import { processIdentity } from '../../qmp/index.ts';
+import { processIdentity, processNamespace } from '../../qmp/index.ts';
 import { Journal, type JournalEntry, journalPathOf, readJournal } from '../../recovery/index.ts';
 import { main } from '../main.ts';
 
@@ -190,6 +190,24 @@ test('an ended migration lets go of both QEMUs, where whoever ended it could not
       assert.deepEqual(requests.pop(), { name: 'object-del', args: { id: 'godwit-claim' }, oob: false });
     }
   }
+});
+
+test('what a killed controller left goes with any resolve, also where nothing is open', async () => {
+  const dead = journalPathOf(folder, 'dead');
+  const namespace = await processNamespace();
+  const killed = { ...beginOf('dead', `${process.pid}@1@another-boot`), controllerNamespace: namespace };
+  const file = Journal.begin(dead, killed);
+  file.write({ step: 'end', outcome: 'completed', text: 'x' });
+  file.close();
+  const live = journalPathOf(folder, 'live');
+  const controller = await processIdentity(process.pid);
+  Journal.begin(live, { ...beginOf('live', controller), controllerNamespace: namespace }).close();
+  for (const path of [dead, live]) writeFileSync(join(dirname(path), 'control.sock'), '');
+  assert.equal((await run()).code, 0);
+  assert.deepEqual(
+    [dead, live].map((path) => existsSync(join(dirname(path), 'control.sock'))),
+    [false, true],
+  );
 });
 
 test('what is no journal is an error', async () => {

@@ -7,7 +7,7 @@
 import { existsSync, renameSync } from 'node:fs';
 import { GodwitError } from '../../base/index.ts';
 import type { Outcome } from '../../handover/index.ts';
-import { isAlive, processNamespace, sweepPrivateFolders } from '../../qmp/index.ts';
+import { isAlive, processNamespace } from '../../qmp/index.ts';
 import {
   type FoundJournal,
   finish,
@@ -23,6 +23,7 @@ import {
   releaseClaimsOf,
   removeLeftovers,
   stateDirectory,
+  sweepLeftovers,
   takeLock,
 } from '../../recovery/index.ts';
 import type { CommandDefinition, Output } from '../command.ts';
@@ -47,7 +48,7 @@ export const command: CommandDefinition = {
   },
   async run({ out }, [name], options) {
     // Also where nothing can be resolved: what is provably nobody's needs no journal.
-    sweepPrivateFolders();
+    await sweepLeftovers(stateDirectory());
     const json = options['json'] === true;
     const fenced = readFenced(options['fenced']);
     const forgets = options['forget'] === true;

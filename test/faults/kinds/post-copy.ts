@@ -10,19 +10,19 @@ import type { Allowance } from '../types.ts';
 import { type Role, strikeAll } from './process.ts';
 
 const OPTIONS = ['--strategy', 'postcopy'] as const;
-const BOTH = ['single', 'ssh'] as const;
+/** Over a gateway at the far side it is refused. */
+const SINGLE = ['single'] as const;
 const STEPS: readonly MigrateStep[] = MIGRATE_STEPS.filter((step) =>
   ['settings', 'migrate', 'decision', 'stopping', 'drained', 'commit', 'running'].includes(step),
 );
 const SPLIT: Allowance = { doubt: true, split: true };
 
 function struck(roles: readonly Role[], name: NodeJS.Signals, what: string): Kind {
-  const isFar = roles.includes('far');
   return {
     kind: `post-copy, ${what}`,
     rows: [15],
-    arrangements: isFar ? ['ssh'] : BOTH,
-    steps: isFar ? STEPS.slice(1) : STEPS,
+    arrangements: SINGLE,
+    steps: STEPS,
     allows: SPLIT,
     scene: { arguments: OPTIONS },
     strike: async (scene) => void strikeAll(scene, roles, name),
@@ -30,10 +30,9 @@ function struck(roles: readonly Role[], name: NodeJS.Signals, what: string): Kin
 }
 
 export const POST_COPY_KINDS: readonly Kind[] = [
-  { kind: 'post-copy', rows: [], arrangements: BOTH, steps: [], scene: { arguments: OPTIONS } },
+  { kind: 'post-copy', rows: [], arrangements: SINGLE, steps: [], scene: { arguments: OPTIONS } },
   struck(['controller'], 'SIGKILL', 'controller killed'),
   struck(['controller', 'guardian'], 'SIGKILL', 'controller and guardian killed'),
-  struck(['far'], 'SIGKILL', 'far killed'),
   struck(['source'], 'SIGKILL', 'source killed'),
   struck(['destination'], 'SIGKILL', 'destination killed'),
   struck(['controller'], 'SIGINT', 'Ctrl-C'),

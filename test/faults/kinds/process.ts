@@ -1,5 +1,6 @@
 /** Processes that are killed, or frozen and thawed again; the operator's signals. */
 
+import { assert } from '../../../src/base/index.ts';
 import { MIGRATE_STEPS, type MigrateStep } from '../../../src/controller/index.ts';
 import type { Kind } from '../kind.ts';
 import { helpersOf, signal } from '../processes.ts';
@@ -34,7 +35,9 @@ const BOTH = ['single', 'ssh'] as const;
 const ALL = ['single', 'ssh', 'listen'] as const;
 
 export function stepsFrom(first: MigrateStep, last: MigrateStep = 'end'): MigrateStep[] {
-  return MIGRATE_STEPS.slice(MIGRATE_STEPS.indexOf(first), MIGRATE_STEPS.indexOf(last) + 1);
+  const steps = MIGRATE_STEPS.slice(MIGRATE_STEPS.indexOf(first), MIGRATE_STEPS.indexOf(last) + 1);
+  assert(steps.length > 0, `${first} does not come before ${last}`);
+  return steps;
 }
 
 const SETS: readonly (readonly Role[])[] = [
