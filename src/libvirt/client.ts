@@ -28,7 +28,7 @@ import type { Procedure } from './procedure.ts';
 import { remoteError } from './remote-error.ts';
 import { XdrReader, XdrWriter } from './xdr.ts';
 
-export const CALL_TIMEOUT_MS = 30_000;
+const CALL_TIMEOUT_MS = 30_000;
 /**
  * A daemon stops reading from a client with 5 calls under way (max_client_requests in libvirtd.conf), keepalives included; a
  * Perform is one of them for minutes.
@@ -85,6 +85,10 @@ export class LibvirtClient {
     stream.on('error', (error) => this.#finish('closed', error.message, error));
     stream.on('close', () => this.#finish('closed', 'the daemon or what leads to it has ended'));
     stream.on('end', () => this.#finish('closed', 'the daemon has closed it'));
+  }
+
+  get isOpen(): boolean {
+    return this.#end === null;
   }
 
   /**

@@ -18,7 +18,7 @@ export type TypeOf<C> = C extends Codec<infer T> ? T : never;
 
 const SECTION = '2';
 /** REMOTE_STRING_MAX */
-export const STRING_BYTES_MAX = 4_194_304;
+const STRING_BYTES_MAX = 4_194_304;
 
 const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const lossy = new TextDecoder('utf-8', { ignoreBOM: true });

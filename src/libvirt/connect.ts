@@ -39,13 +39,13 @@ export async function connectLibvirt(options: ConnectOptions): Promise<LibvirtCl
   return openDriver(stream, path, driver, { signal, keepalive: options.keepalive ?? KEEPALIVE });
 }
 
-export interface OpenDriverOptions {
+interface OpenDriverOptions {
   readonly signal: AbortSignal;
   readonly keepalive: KeepaliveRule;
 }
 
 /** Over a stream that leads to a daemon, however it does. */
-export async function openDriver(
+async function openDriver(
   stream: Duplex,
   peer: string,
   driver: string,

@@ -117,6 +117,11 @@ export class FakeDaemon {
     for (const socket of this.#sockets) socket.destroy();
   }
 
+  /** Who is connected stays so; nobody else gets in. */
+  stopListening(): void {
+    this.#server.close();
+  }
+
   async close(): Promise<void> {
     this.dropClients();
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));

@@ -38,6 +38,9 @@ export const connectGetLibVersion = procedure(
   struct({ version: uhyper }),
 );
 
+/** QEMU's, in the same form. */
+export const connectGetVersion = procedure('ConnectGetVersion', 4, nothing, struct({ version: uhyper }));
+
 export const connectGetHostname = procedure('ConnectGetHostname', 59, nothing, struct({ hostname: string }));
 
 /** An XML text about the host: its UUID, its processors, what it can run. */

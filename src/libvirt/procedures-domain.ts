@@ -1,17 +1,6 @@
 /** Calls about domains that are no part of a migration's five steps. */
 
-import {
-  array,
-  int,
-  nothing,
-  type StructOf,
-  string,
-  struct,
-  type TypeOf,
-  uhyper,
-  uint,
-  uuid,
-} from './codec.ts';
+import { array, int, nothing, string, struct, type TypeOf, uhyper, uint, uuid } from './codec.ts';
 import { procedure } from './procedure.ts';
 import { typedParameters } from './typed-parameters.ts';
 
@@ -79,15 +68,11 @@ const jobInfo = {
   fileProcessed: uhyper,
   fileRemaining: uhyper,
 } as const;
-export type JobInfo = StructOf<typeof jobInfo>;
 
 /** VIR_DOMAIN_JOB_…, by number. */
 export const JOB_TYPES = ['none', 'bounded', 'unbounded', 'completed', 'failed', 'cancelled'] as const;
 
 export const domainGetJobInfo = procedure('DomainGetJobInfo', 163, ofDomain, struct(jobInfo));
-
-/** VIR_DOMAIN_JOB_STATS_… */
-export const JOB_STATS = { COMPLETED: 1, KEEP_COMPLETED: 2 } as const;
 
 export const domainGetJobStats = procedure(
   'DomainGetJobStats',
@@ -114,3 +99,5 @@ export const domainCreate = procedure('DomainCreate', 9, ofDomain, nothing);
 export const domainUndefine = procedure('DomainUndefine', 35, ofDomain, nothing);
 
 export const domainDestroy = procedure('DomainDestroy', 12, ofDomain, nothing);
+
+export const domainResume = procedure('DomainResume', 28, ofDomain, nothing);

@@ -1,6 +1,6 @@
 /** The error that libvirt puts into a reply (virNetMessageError); its numbers are those of libvirt's virterror.h. */
 
-import { int, optional, struct, type TypeOf, uuid, words } from './codec.ts';
+import { int, optional, struct, uuid, words } from './codec.ts';
 
 const named = { name: words, uuid } as const;
 
@@ -19,8 +19,6 @@ export const remoteError = struct({
   int2: int,
   net: optional(struct(named)),
 });
-
-export type LibvirtFault = TypeOf<typeof remoteError>;
 
 /** The numbers that godwit tells apart (virErrorNumber). */
 export const FAULT = { NO_DOMAIN: 42, OPERATION_INVALID: 55 } as const;

@@ -61,15 +61,8 @@ export function ullongParameter(field: string, value: bigint): TypedParameter {
   return { field, value: { type: 'ullong', value } };
 }
 
-export function intParameter(field: string, value: number): TypedParameter {
-  return { field, value: { type: 'int', value } };
-}
-
 /** The first of that name; null where there is none. */
-export function findParameter(
-  parameters: readonly TypedParameter[],
-  field: string,
-): TypedValue['value'] | null {
+function findParameter(parameters: readonly TypedParameter[], field: string): TypedValue['value'] | null {
   return parameters.find((one) => one.field === field)?.value.value ?? null;
 }
 

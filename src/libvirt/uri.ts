@@ -14,7 +14,7 @@ const SYSTEM_FOLDER = '/run/libvirt';
 const SOCKET_NAMES = ['virtqemud-sock', 'libvirt-sock'];
 
 /** Errors: LIBVIRT_URI. `runtimeFolder`: XDG_RUNTIME_DIR, where a session's daemon listens. */
-export function parseLibvirtUri(text: string, runtimeFolder: string | null): LibvirtUri {
+export function parseLibvirtUri(text: string, runtimeFolder: string | null = null): LibvirtUri {
   let url: URL;
   try {
     url = new URL(text);
