@@ -124,6 +124,7 @@ export function domainXml(options: DomainOptions): string {
     <kernel>${options.kernel}</kernel>
     <cmdline>${options.commandLine}</cmdline>
   </os>
+  <features><acpi/></features>
   <on_reboot>destroy</on_reboot>
   <devices>
     <emulator>/usr/bin/qemu-system-x86_64</emulator>

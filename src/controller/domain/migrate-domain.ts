@@ -100,6 +100,7 @@ class DomainMigration {
       this.#lose(new GodwitError('CANCELLED', 'the operator cancelled', { safe: 'the source VM runs' }));
     };
     signal.addEventListener('abort', cancel, { once: true });
+    if (signal.aborted) cancel();
     try {
       this.#step('begin');
       let ending: Ending | null = null;
