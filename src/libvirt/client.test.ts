@@ -229,9 +229,9 @@ describe('events', () => {
     await hostname(client);
     assert.deepEqual(heard, [1, 2, [5, 3], parameters]);
     assert.deepEqual(registered, [
-      { eventId: 18, domain: vm },
+      { eventId: 20, domain: vm },
       { eventId: 0, domain: null },
-      { eventId: 19, domain: null },
+      { eventId: 21, domain: null },
     ]);
   });
 });

@@ -49,7 +49,7 @@ const iterationMessage = struct({ callbackId: int, domain, iteration: int });
 export const iterationEvent: EventProcedure<TypeOf<typeof iterationMessage>> = {
   name: 'migration-iteration',
   number: 359,
-  eventId: 18,
+  eventId: 20,
   message: iterationMessage,
 };
 
@@ -62,6 +62,6 @@ const jobCompletedMessage = struct({
 export const jobCompletedEvent: EventProcedure<TypeOf<typeof jobCompletedMessage>> = {
   name: 'job-completed',
   number: 363,
-  eventId: 19,
+  eventId: 21,
   message: jobCompletedMessage,
 };

@@ -13,10 +13,27 @@ import { connectLibvirt, type LibvirtClient } from '../../src/libvirt/index.ts';
 const START_MS = 30_000;
 const POLL_MS = 100;
 
+/**
+ * GODWIT_LIBVIRT_ROOT: another libvirt, its packages unpacked there (`dpkg -x`: libvirt-daemon, libvirt-daemon-driver-qemu,
+ * libvirt0 and what they lack here), so that versions can be tried side by side.
+ */
+const ROOT = process.env['GODWIT_LIBVIRT_ROOT'] ?? null;
+const LIBRARIES = `${ROOT}/usr/lib/x86_64-linux-gnu`;
+const DAEMON =
+  ROOT === null
+    ? { path: 'libvirtd', environment: {} }
+    : {
+        path: `${ROOT}/usr/sbin/libvirtd`,
+        environment: {
+          LD_LIBRARY_PATH: LIBRARIES,
+          LIBVIRT_DRIVER_DIR: `${LIBRARIES}/libvirt/connection-driver`,
+        },
+      };
+
 /** The reason why libvirt cannot be tried here, or false. */
 export function libvirtMissing(): string | false {
   if (process.getuid?.() !== 0) return 'libvirt daemons in namespaces need root';
-  for (const tool of ['libvirtd', 'qemu-system-x86_64', 'unshare']) {
+  for (const tool of [DAEMON.path, 'qemu-system-x86_64', 'unshare', 'setpriv']) {
     if (spawnSync('sh', ['-c', `command -v ${tool}`]).status !== 0) {
       return `${tool} is not installed (Debian: apt-get install libvirt-daemon libvirt-daemon-driver-qemu)`;
     }
@@ -53,10 +70,27 @@ export async function startLibvirtHost(folder: string): Promise<LibvirtHost> {
   writeFileSync(path.join(etc, 'qemu.conf'), QEMU_CONFIGURATION);
   const mounts = FOLDERS.map(([name, place]) => `mount --bind ${path.join(folder, name)} ${place}`);
   // The shell stays the namespace's first process: it reaps the QEMUs that daemonize, whose end libvirt waits for.
-  const started = 'libvirtd --pid-file /run/libvirt/libvirtd.pid & wait $!';
+  const started = `${DAEMON.path} --pid-file /run/libvirt/libvirtd.pid & wait $!`;
   const script = [...mounts, 'ip link set lo up || true', started].join('\n');
-  const argv = ['--mount', '--net', '--pid', '--fork', '--kill-child', '--mount-proc', 'sh', '-ec', script];
-  const daemon = spawn('unshare', argv, { stdio: ['ignore', 'ignore', 'pipe'] });
+  // Ends with us however we end; and with it, the namespace's first process and everything in it.
+  const argv = [
+    '--pdeathsig',
+    'KILL',
+    'unshare',
+    '--mount',
+    '--net',
+    '--pid',
+    '--fork',
+    '--kill-child',
+    '--mount-proc',
+    'sh',
+    '-ec',
+    script,
+  ];
+  const daemon = spawn('setpriv', argv, {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { ...process.env, ...DAEMON.environment },
+  });
   let said = '';
   daemon.stderr.on('data', (text) => {
     said = (said + text).slice(-4096);

@@ -163,11 +163,12 @@ test('every call of a quiet domain is answered by a real daemon', { skip, timeou
   await client.call(domainUndefine, { domain });
   assert.equal(await stateOf(client, rig.uuid), null);
   await end();
+  // Newer ones say "shutdown" and "resumed" too.
+  const order = ['defined', 'started', 'stopped', 'undefined'];
   assert.deepEqual(
-    heard,
-    ['defined', 'resumed', 'started', 'stopped', 'undefined'].filter((word) => heard.includes(word)),
+    heard.filter((word) => order.includes(word)),
+    order,
   );
-  assert.ok(heard.includes('started') && heard.includes('stopped'));
 });
 
 /** Both halves of the move up to the moment before Finish: the source stopped, the destination loaded and not started. */
@@ -223,7 +224,11 @@ async function moveUpToFinish(
   await race(layout.promise);
   const job = await rig.clients[0].call(domainGetJobInfo, { domain });
   assert.equal(JOB_TYPES[job.type], 'unbounded');
-  while (gateway.passes < 3) await race(sleep(20));
+  const deadlineMs = systemClock.nowMs() + 30_000;
+  while (gateway.passes < 3) {
+    assert.ok(systemClock.nowMs() < deadlineMs, `libvirt told of ${gateway.passes} passes`);
+    await race(sleep(20));
+  }
   gateway.hurryPasses(true);
   gateway.enterStopAndCopy();
   await race(gateway.drained());
