@@ -1,7 +1,7 @@
 /**
- * One connection to a libvirt daemon: calls with deadlines, events, keepalive. Not responsible for opening it (connect.ts) or
- * for what a call means (procedures-*.ts). A call that was sent and not answered ends as LIBVIRT_UNANSWERED, never as a
- * failure: whether it was carried out is not known.
+ * One connection to a libvirt daemon: calls with deadlines, events, keepalive. Not responsible for opening it
+ * (connect.ts) or for what a call means (procedures-*.ts). A call that was sent and not answered ends as
+ * LIBVIRT_UNANSWERED, never as a failure: whether it was carried out is not known.
  */
 
 import type { Duplex } from 'node:stream';
@@ -30,8 +30,8 @@ import { XdrReader, XdrWriter } from './xdr.ts';
 
 const CALL_TIMEOUT_MS = 30_000;
 /**
- * A daemon stops reading from a client with 5 calls under way (max_client_requests in libvirtd.conf), keepalives included; a
- * Perform is one of them for minutes.
+ * A daemon stops reading from a client with 5 calls under way (max_client_requests in libvirtd.conf),
+ * keepalives included; a Perform is one of them for minutes.
  */
 export const CALLS_SENT_MAX = 4;
 export const CALLS_WAITING_MAX = 1024;
@@ -193,7 +193,10 @@ export class LibvirtClient {
     }
   }
 
-  /** True if the call was not sent yet and now never will be. One that was sent keeps its place until it is answered. */
+  /**
+   * True if the call was not sent yet and now never will be. One that was sent keeps its place until it is
+   * answered.
+   */
   #unsend(serial: number): boolean {
     const index = this.#waiting.findIndex(([number]) => number === serial);
     if (index >= 0) this.#waiting.splice(index, 1);
@@ -241,7 +244,8 @@ export class LibvirtClient {
         `an answer to call ${frame.serial}, procedure ${frame.procedure}, which was not made`,
       );
     }
-    // An answer that cannot be read throws before the call is taken out, so that its caller hears that it is unanswered.
+    // An answer that cannot be read throws before the call is taken out, so that its caller hears that it is
+    // unanswered.
     call.answer(frame);
     this.#sent.delete(frame.serial);
     this.#sendWaiting();

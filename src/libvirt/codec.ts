@@ -1,7 +1,7 @@
 /**
- * A codec writes and reads one type; larger ones are put together from smaller ones, as libvirt's protocol files do. Arguments
- * and results of every call are codecs (procedures-*.ts), so that client, fake daemon, fuzzer and tests share one description.
- * Not responsible for bytes (xdr.ts).
+ * A codec writes and reads one type; larger ones are put together from smaller ones, as libvirt's protocol
+ * files do. Arguments and results of every call are codecs (procedures-*.ts), so that client, fake daemon,
+ * fuzzer and tests share one description. Not responsible for bytes (xdr.ts).
  */
 
 import { protocolError } from './errors.ts';
@@ -78,7 +78,10 @@ export const string: Codec<string> = {
   },
 };
 
-/** Text that is only shown. An error that quotes a file name in another encoding is no reason to lose a connection. */
+/**
+ * Text that is only shown. An error that quotes a file name in another encoding is no reason to lose a
+ * connection.
+ */
 export const words: Codec<string> = {
   ...string,
   read: (reader) => lossy.decode(reader.variable(STRING_BYTES_MAX)),

@@ -1,4 +1,7 @@
-/** A domain's state and its reason in libvirt's words, as `virsh domstate --reason` shows them (libvirt-domain.h). */
+/**
+ * A domain's state and its reason in libvirt's words, as `virsh domstate --reason` shows them
+ * (libvirt-domain.h).
+ */
 
 const STATES = ['no state', 'running', 'idle', 'paused', 'in shutdown', 'shut off', 'crashed', 'pmsuspended'];
 

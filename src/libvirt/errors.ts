@@ -1,6 +1,6 @@
 /**
- * Every error of this folder, made in one place. libvirt's own words are in the message, its numbers in `fields`.
- * docs/errors.md explains the codes.
+ * Every error of this folder, made in one place. libvirt's own words are in the message, its numbers in
+ * `fields`. docs/errors.md explains the codes.
  */
 
 import { errorCode, GodwitError } from '../base/index.ts';
@@ -53,8 +53,8 @@ export function protocolError(section: string, message: string): GodwitError {
 export type UnansweredWhy = 'closed' | 'deadline' | 'silent';
 
 /**
- * A call that was sent and not answered: it may have been carried out, it may not, and it may be carried out later. Whoever
- * gets this asks the daemon for the state of things before deciding anything.
+ * A call that was sent and not answered: it may have been carried out, it may not, and it may be carried out
+ * later. Whoever gets this asks the daemon for the state of things before deciding anything.
  */
 export function unansweredError(
   peer: string,

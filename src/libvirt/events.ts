@@ -12,8 +12,8 @@ export interface Subscription {
 }
 
 /**
- * Events of `domain`, or (null) of every domain. A message that cannot be read ends the connection. Errors: those of
- * LibvirtClient.call.
+ * Events of `domain`, or (null) of every domain. A message that cannot be read ends the connection. Errors:
+ * those of LibvirtClient.call.
  */
 export async function subscribe<Message extends { readonly callbackId: number }>(
   client: LibvirtClient,

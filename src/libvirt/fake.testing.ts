@@ -1,6 +1,6 @@
 /**
- * A libvirt daemon for tests: answers calls by their codecs, sends events, hangs, closes in the middle of a frame, sends
- * garbage. Not responsible for behaving like libvirt beyond what a test scripts.
+ * A libvirt daemon for tests: answers calls by their codecs, sends events, hangs, closes in the middle of a
+ * frame, sends garbage. Not responsible for behaving like libvirt beyond what a test scripts.
  */
 
 import { rmSync } from 'node:fs';

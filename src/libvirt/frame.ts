@@ -1,6 +1,6 @@
 /**
- * libvirt's RPC frames: a length, a header of six words, a payload (docs/format/libvirt-rpc.md, 1). Pure: no sockets. Not
- * responsible for what a payload means.
+ * libvirt's RPC frames: a length, a header of six words, a payload (docs/format/libvirt-rpc.md, 1). Pure: no
+ * sockets. Not responsible for what a payload means.
  */
 
 import { assert } from '../base/index.ts';

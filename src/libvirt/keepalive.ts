@@ -1,6 +1,7 @@
 /**
- * When a connection that says nothing is asked whether it lives, and when it is given up: a rule without timers (client.ts has
- * them). libvirt's own client asks each 5 s and gives up after 5 questions without any word.
+ * When a connection that says nothing is asked whether it lives, and when it is given up: a rule without
+ * timers (client.ts has them). libvirt's own client asks each 5 s and gives up after 5 questions without any
+ * word.
  */
 
 export interface KeepaliveRule {

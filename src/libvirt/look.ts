@@ -6,7 +6,10 @@ import { faultCode } from './errors.ts';
 import { type DomainRef, domainGetState, domainLookupByUuid } from './procedures-domain.ts';
 import { FAULT } from './remote-error.ts';
 
-/** null: libvirt knows no such domain there. `ref.id` is -1 while it is not active. Errors: those of LibvirtClient.call. */
+/**
+ * null: libvirt knows no such domain there. `ref.id` is -1 while it is not active. Errors: those of
+ * LibvirtClient.call.
+ */
 export async function lookAtDomain(
   client: LibvirtClient,
   uuid: string,

@@ -1,6 +1,7 @@
 /**
- * One migration by libvirt's protocol 3 from its client's side: five calls, and the cookies between them. Not responsible for
- * the moment of a call, nor for what is right after a failure: `phase` says what was asked, `undo` takes back what can be.
+ * One migration by libvirt's protocol 3 from its client's side: five calls, and the cookies between them. Not
+ * responsible for the moment of a call, nor for what is right after a failure: `phase` says what was asked,
+ * `undo` takes back what can be.
  */
 
 import { assert, GodwitError } from '../base/index.ts';
@@ -61,7 +62,8 @@ export class LibvirtMigration {
     this.#source = source;
     this.#destination = destination;
     this.#plan = plan;
-    // Protection: the source belongs to this migration from Begin to Confirm, so nobody moves or changes it in between.
+    // Protection: the source belongs to this migration from Begin to Confirm, so nobody moves or changes it
+    // in between.
     this.#flags = plan.flags | MIGRATE.LIVE | MIGRATE.CHANGE_PROTECTION;
   }
 
@@ -98,7 +100,10 @@ export class LibvirtMigration {
     return answer.uri ?? uri;
   }
 
-  /** prepared -> performed: the source's QEMU connects to `uri` and sends everything; its VM stands still when this resolves. */
+  /**
+   * prepared -> performed: the source's QEMU connects to `uri` and sends everything; its VM stands still when
+   * this resolves.
+   */
   async perform(uri: string, options?: CallOptions): Promise<void> {
     const { cookie } = await this.#step('prepared', 'performing', 'performed', () =>
       this.#source.call(
@@ -117,8 +122,8 @@ export class LibvirtMigration {
   }
 
   /**
-   * performed -> finished: the destination starts the VM. LIBVIRT_UNANSWERED means that it may run there; LIBVIRT_CALL that
-   * libvirt has ended it there.
+   * performed -> finished: the destination starts the VM. LIBVIRT_UNANSWERED means that it may run there;
+   * LIBVIRT_CALL that libvirt has ended it there.
    */
   async finish(options?: CallOptions): Promise<DomainRef> {
     const answer = await this.#step('performed', 'finishing', 'finished', () =>
@@ -138,8 +143,8 @@ export class LibvirtMigration {
   }
 
   /**
-   * Takes everything back: what was prepared is ended, and only once libvirt has said so the source goes on. Rejects where the
-   * destination does not confirm; the source then stays as it is.
+   * Takes everything back: what was prepared is ended, and only once libvirt has said so the source goes on.
+   * Rejects where the destination does not confirm; the source then stays as it is.
    */
   async undo(options?: CallOptions): Promise<void> {
     if (this.#phase === 'new') return;
@@ -147,7 +152,10 @@ export class LibvirtMigration {
     await this.confirm({ cancelled: true }, options);
   }
 
-  /** Ends what was prepared, and looks that it is gone. Errors: LIBVIRT_NOT_ENDED. Not after Finish: what it started stays. */
+  /**
+   * Ends what was prepared, and looks that it is gone. Errors: LIBVIRT_NOT_ENDED. Not after Finish: what it
+   * started stays.
+   */
   async cancelThere(options?: CallOptions): Promise<void> {
     if (!this.#prepared) return;
     const phase = this.#phase;
@@ -179,7 +187,10 @@ export class LibvirtMigration {
     );
   }
 
-  /** Whatever was asked -> confirmed: the source's VM is ended, since it runs elsewhere; or (`cancelled`) goes on. */
+  /**
+   * Whatever was asked -> confirmed: the source's VM is ended, since it runs elsewhere; or (`cancelled`) goes
+   * on.
+   */
   async confirm(how: { readonly cancelled: boolean }, options?: CallOptions): Promise<void> {
     const { cancelled } = how;
     await this.#source.call(

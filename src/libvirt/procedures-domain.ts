@@ -8,7 +8,10 @@ import { typedParameters } from './typed-parameters.ts';
 const DOMAINS_MAX = 16_384;
 export const JOB_PARAMETERS_MAX = 64;
 
-/** A domain as libvirt names it in every call; `id` is -1 while it is not active, and another one after each start. */
+/**
+ * A domain as libvirt names it in every call; `id` is -1 while it is not active, and another one after each
+ * start.
+ */
 export const domain = struct({ name: string, uuid, id: int });
 export type DomainRef = TypeOf<typeof domain>;
 

@@ -45,7 +45,9 @@ export const lifecycleEvent: EventProcedure<LifecycleMessage> = {
 
 const iterationMessage = struct({ callbackId: int, domain, iteration: int });
 
-/** A pass of the migration begins: only with `events` among QEMU's migration capabilities, which libvirt sets. */
+/**
+ * A pass of the migration begins: only with `events` among QEMU's migration capabilities, which libvirt sets.
+ */
 export const iterationEvent: EventProcedure<TypeOf<typeof iterationMessage>> = {
   name: 'migration-iteration',
   number: 359,

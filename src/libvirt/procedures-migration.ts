@@ -1,6 +1,7 @@
 /**
- * The five calls of libvirt's migration protocol 3, whose client carries cookies from one to the next, and what may be changed
- * on the way. docs/format/libvirt-rpc.md, 6, says in which order and what each one undoes.
+ * The five calls of libvirt's migration protocol 3, whose client carries cookies from one to the next, and
+ * what may be changed on the way. docs/format/libvirt-rpc.md, 6, says in which order and what each one
+ * undoes.
  */
 
 import { boolean, nothing, opaque, optional, string, struct, uhyper, uint } from './codec.ts';

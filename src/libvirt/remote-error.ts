@@ -1,4 +1,7 @@
-/** The error that libvirt puts into a reply (virNetMessageError); its numbers are those of libvirt's virterror.h. */
+/**
+ * The error that libvirt puts into a reply (virNetMessageError); its numbers are those of libvirt's
+ * virterror.h.
+ */
 
 import { int, optional, struct, uuid, words } from './codec.ts';
 

@@ -1,4 +1,7 @@
-/** libvirt's typed parameters: named values that say their type. Field names are libvirt's (VIR_MIGRATE_PARAM_*, VIR_DOMAIN_JOB_*). */
+/**
+ * libvirt's typed parameters: named values that say their type. Field names are libvirt's
+ * (VIR_MIGRATE_PARAM_*, VIR_DOMAIN_JOB_*).
+ */
 
 import { array, type Codec, double, hyper, int, string, struct, uhyper, uint, words } from './codec.ts';
 import { protocolError } from './errors.ts';
@@ -15,7 +18,10 @@ export interface TypedParameter {
   readonly value: TypedValue;
 }
 
-/** In the order of VIR_TYPED_PARAM_INT = 1 to VIR_TYPED_PARAM_STRING = 7. libvirt reads any number but 0 as true. */
+/**
+ * In the order of VIR_TYPED_PARAM_INT = 1 to VIR_TYPED_PARAM_STRING = 7. libvirt reads any number but 0 as
+ * true.
+ */
 const truth: Codec<boolean> = {
   bytesMin: 4,
   write: (writer, value) => writer.int(value ? 1 : 0),

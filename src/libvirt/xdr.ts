@@ -1,6 +1,7 @@
 /**
- * XDR (RFC 4506), the items that libvirt uses: big-endian, everything a multiple of four bytes. Not responsible for what items
- * mean (codec.ts puts them together). A reader's bytes are hostile: no length is believed before that many bytes are there.
+ * XDR (RFC 4506), the items that libvirt uses: big-endian, everything a multiple of four bytes. Not
+ * responsible for what items mean (codec.ts puts them together). A reader's bytes are hostile: no length is
+ * believed before that many bytes are there.
  */
 
 import { protocolError } from './errors.ts';

@@ -1,7 +1,8 @@
 /**
- * Both ends of a migration that libvirt controls, as machines: what COMMIT announces is Finish, what continues the source is a
- * cancelled Confirm. godwit is libvirt's client and says nothing to QEMU. Not responsible for the order of things, which is the
- * handover's, nor for Begin, Prepare and Perform, which whoever runs the migration calls.
+ * Both ends of a migration that libvirt controls, as machines: what COMMIT announces is Finish, what
+ * continues the source is a cancelled Confirm. godwit is libvirt's client and says nothing to QEMU. Not
+ * responsible for the order of things, which is the handover's, nor for Begin, Prepare and Perform, which
+ * whoever runs the migration calls.
  */
 
 import { errorMessage, GodwitError, sleep, systemClock } from '../base/index.ts';
@@ -110,7 +111,8 @@ class SourceDomain extends Domain implements Machine {
       await this.options.migration.confirm({ cancelled: true }, { timeoutMs: CALL_TIMEOUT_MS });
     } catch (error) {
       if (isUnanswered(error)) throw error;
-      // Whoever began this migration has lost its connection, and libvirt with it the migration: the VM is paused, as virsh resume finds it.
+      // Whoever began this migration has lost its connection, and libvirt with it the migration: the VM is
+      // paused, as virsh resume finds it.
       const client = await this.client();
       const found = await lookAtDomain(client, this.options.uuid);
       if (found?.state.state === 'running') return;
@@ -137,7 +139,8 @@ class SourceDomain extends Domain implements Machine {
       }
       if ((await this.active(withinMs)) === null) return 'gone';
     } catch {
-      // Its connection, and with it its right to confirm, may be lost: what Confirm does is then done by name.
+      // Its connection, and with it its right to confirm, may be lost: what Confirm does is then done by
+      // name.
     }
     try {
       const client = await this.client();
@@ -157,7 +160,9 @@ class SourceDomain extends Domain implements Machine {
     return phase === 'new' || phase === 'beginning' || phase === 'begun' ? 'none' : 'completed';
   }
 
-  /** Aborts Perform and waits for it; what Begin has claimed is given back, unless the VM waits for `start`. */
+  /**
+   * Aborts Perform and waits for it; what Begin has claimed is given back, unless the VM waits for `start`.
+   */
   async cancelMigration(): Promise<void> {
     const { migration, uuid, performed } = this.options;
     if (migration.phase === 'performing') {
@@ -201,8 +206,9 @@ class DestinationDomain extends Domain implements Machine {
   }
 
   /**
-   * COMMIT: Finish. Sent once: asked for again, because its answer was lost, it only waits for what the first one does. Errors:
-   * LIBVIRT_CALL where libvirt refused and has ended the domain; anything else means that it may run.
+   * COMMIT: Finish. Sent once: asked for again, because its answer was lost, it only waits for what the first
+   * one does. Errors: LIBVIRT_CALL where libvirt refused and has ended the domain; anything else means that
+   * it may run.
    */
   async start(): Promise<void> {
     const { migration } = this.options;
@@ -268,7 +274,10 @@ class DestinationDomain extends Domain implements Machine {
   }
 }
 
-/** libvirt's states in QEMU's words. A state that nobody here knows counts as running: then nobody starts another copy. */
+/**
+ * libvirt's states in QEMU's words. A state that nobody here knows counts as running: then nobody starts
+ * another copy.
+ */
 function runStateOf({ state, reason }: DomainState): string {
   switch (state) {
     case 'paused':

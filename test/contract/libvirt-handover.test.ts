@@ -45,6 +45,7 @@ async function handOver(story: Story): Promise<{ pair: FakeLibvirtPair; outcome:
     linkTimeoutMs: 0,
     journal: null,
     settings: () => null,
+    leaveDestination: () => null,
     touched: () => null,
     silenceMs: () => 100,
     wait: async () => undefined,

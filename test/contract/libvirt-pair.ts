@@ -1,6 +1,6 @@
 /**
- * Two fake daemons and one domain that migrates between them, as libvirt would have it: what runs where is a value, and every
- * step can be told to fail, to hang up before or after it is done, or to change nothing.
+ * Two fake daemons and one domain that migrates between them, as libvirt would have it: what runs where is a
+ * value, and every step can be told to fail, to hang up before or after it is done, or to change nothing.
  */
 
 import path from 'node:path';
@@ -21,7 +21,10 @@ import {
 } from '../../src/libvirt/procedures-migration.ts';
 import { FAULT } from '../../src/libvirt/remote-error.ts';
 
-/** `lost`: carried out, and the connection ends instead of an answer. `lost-before`: the same, not carried out. */
+/**
+ * `lost`: carried out, and the connection ends instead of an answer. `lost-before`: the same, not carried
+ * out.
+ */
 export type FakeStep = 'works' | 'refused' | 'lost' | 'lost-before';
 
 type Copy = 'running' | 'paused' | null;

@@ -1,6 +1,7 @@
 /**
- * Two libvirt daemons on one machine, without systemd: each with its own run, state, log and configuration folders, host UUID,
- * network and processes, in namespaces whose end ends everything inside. Not responsible for what is asked of them.
+ * Two libvirt daemons on one machine, without systemd: each with its own run, state, log and configuration
+ * folders, host UUID, network and processes, in namespaces whose end ends everything inside. Not responsible
+ * for what is asked of them.
  */
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
@@ -14,8 +15,8 @@ const START_MS = 30_000;
 const POLL_MS = 100;
 
 /**
- * GODWIT_LIBVIRT_ROOT: another libvirt, its packages unpacked there (`dpkg -x`: libvirt-daemon, libvirt-daemon-driver-qemu,
- * libvirt0 and what they lack here), so that versions can be tried side by side.
+ * GODWIT_LIBVIRT_ROOT: another libvirt, its packages unpacked there (`dpkg -x`: libvirt-daemon,
+ * libvirt-daemon-driver-qemu, libvirt0 and what they lack here), so that versions can be tried side by side.
  */
 const ROOT = process.env['GODWIT_LIBVIRT_ROOT'] ?? null;
 const LIBRARIES = `${ROOT}/usr/lib/x86_64-linux-gnu`;
@@ -69,7 +70,8 @@ export async function startLibvirtHost(folder: string): Promise<LibvirtHost> {
   writeFileSync(path.join(etc, 'libvirtd.conf'), daemonConfiguration());
   writeFileSync(path.join(etc, 'qemu.conf'), QEMU_CONFIGURATION);
   const mounts = FOLDERS.map(([name, place]) => `mount --bind ${path.join(folder, name)} ${place}`);
-  // The shell stays the namespace's first process: it reaps the QEMUs that daemonize, whose end libvirt waits for.
+  // The shell stays the namespace's first process: it reaps the QEMUs that daemonize, whose end libvirt waits
+  // for.
   const started = `${DAEMON.path} --pid-file /run/libvirt/libvirtd.pid & wait $!`;
   const script = [...mounts, 'ip link set lo up || true', started].join('\n');
   // Ends with us however we end; and with it, the namespace's first process and everything in it.

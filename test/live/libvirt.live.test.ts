@@ -171,7 +171,10 @@ test('every call of a quiet domain is answered by a real daemon', { skip, timeou
   );
 });
 
-/** Both halves of the move up to the moment before Finish: the source stopped, the destination loaded and not started. */
+/**
+ * Both halves of the move up to the moment before Finish: the source stopped, the destination loaded and not
+ * started.
+ */
 async function moveUpToFinish(
   t: TestContext,
   rig: Rig,
@@ -200,7 +203,7 @@ async function moveUpToFinish(
     output,
     {
       listenPath: outgoing,
-      ownerOf: rig.folder,
+      admitQemu: () => undefined,
       capabilities: new Set(['return-path', 'switchover-ack', 'pause-before-switchover', 'events']),
       clock: systemClock,
       memoryBytesMax: 256 * 1024 * 1024,

@@ -1,6 +1,6 @@
 /**
- * `godwit migrate libvirt:DOMAIN DESTINATION`: which domain on which libvirt moves where. Not responsible for the options that
- * both kinds of source share (options.ts).
+ * `godwit migrate libvirt:DOMAIN DESTINATION`: which domain on which libvirt moves where. Not responsible for
+ * the options that both kinds of source share (options.ts).
  */
 
 import { GodwitError } from '../../base/index.ts';
@@ -54,7 +54,10 @@ export function parseDomain(text: string): { sourceUri: string; domain: string }
   return { sourceUri: decoded(long?.[2] ?? URI_DEFAULT), domain: decoded(name) };
 }
 
-/** `qemu+ssh://[user@]HOST[:PORT]/system`, `libvirt+ssh://…/`, or a daemon of this host. Errors: USAGE_ENDPOINT. */
+/**
+ * `qemu+ssh://[user@]HOST[:PORT]/system`, `libvirt+ssh://…/`, or a daemon of this host. Errors:
+ * USAGE_ENDPOINT.
+ */
 function readDomainDestination(text: string, options: CommandOptions): MigrateDomainOptions['destination'] {
   const incomingFolder = String(options['incomingFolder'] ?? INCOMING_FOLDER);
   if (/^qemu(\+unix)?:\/\/\//.test(text)) return { uri: text, reach: null, incomingFolder };

@@ -13,7 +13,10 @@ export interface DomainCheck {
   readonly guestWasRunning: boolean;
 }
 
-/** Begin, taken back at once: nothing has happened to the VM. Errors: those of openEnds; LIBVIRT_CALL says libvirt's reason. */
+/**
+ * Begin, taken back at once: nothing has happened to the VM. Errors: those of openEnds; LIBVIRT_CALL says
+ * libvirt's reason.
+ */
 export async function checkDomain(options: MigrateDomainOptions, signal: AbortSignal): Promise<DomainCheck> {
   const ends = await openEnds(options, signal);
   try {

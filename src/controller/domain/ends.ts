@@ -136,7 +136,9 @@ class DestinationWay {
   }
 }
 
-/** Errors: DOMAIN_NOT_FOUND. A name wins over an id, as with virsh it does not: names of digits only are rare. */
+/**
+ * Errors: DOMAIN_NOT_FOUND. A name wins over an id, as with virsh it does not: names of digits only are rare.
+ */
 async function findDomain(client: LibvirtClient, text: string): Promise<DomainRef> {
   const tries = [
     ...(isUuid(text.toLowerCase())

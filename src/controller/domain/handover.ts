@@ -1,6 +1,7 @@
 /**
- * The handover of a libvirt domain: the same machine as for two QEMUs (src/handover), with libvirt's acts. QEMU itself stops the
- * VM once it is invited to; COMMIT is Finish. Not responsible for what the machine decides.
+ * The handover of a libvirt domain: the same machine as for two QEMUs (src/handover), with libvirt's acts.
+ * QEMU itself stops the VM once it is invited to; COMMIT is Finish. Not responsible for what the machine
+ * decides.
  */
 
 import { GodwitError, sleep } from '../../base/index.ts';
@@ -25,8 +26,8 @@ import type { DomainEnds } from './ends.ts';
 import type { DomainWatch } from './watch.ts';
 
 /**
- * QEMU stops the VM when what is left fits its downtime limit at the rate at which we read, far more than a link carries: a
- * small limit first. A guest that never fits it gets the operator's.
+ * QEMU stops the VM when what is left fits its downtime limit at the rate at which we read, far more than a
+ * link carries: a small limit first. A guest that never fits it gets the operator's.
  */
 const DOWNTIME_FIRST_MS = 20;
 const FIRST_TRY_MS = 2_000;
@@ -97,6 +98,7 @@ async function run(
     linkTimeoutMs: 0,
     journal: null,
     settings: () => null,
+    leaveDestination: () => null,
     wait: (ms) => sleep(ms),
     touched: () => null,
     silenceMs: () => SILENCE_MS,

@@ -1,4 +1,7 @@
-/** The VMs of this host: libvirt's, and those behind QMP sockets that somebody names. Asked once, nothing is changed. */
+/**
+ * The VMs of this host: libvirt's, and those behind QMP sockets that somebody names. Asked once, nothing is
+ * changed.
+ */
 
 import { errorMessage } from '../../base/index.ts';
 import {

@@ -1,6 +1,7 @@
 /**
- * The live move of one libvirt domain, from the first look to its report. libvirt owns the migration and both VMs, godwit the
- * stream and the moment: it is libvirt's client from Begin to Confirm, and its gateway stands between the two QEMUs.
+ * The live move of one libvirt domain, from the first look to its report. libvirt owns the migration and both
+ * VMs, godwit the stream and the moment: it is libvirt's client from Begin to Confirm, and its gateway stands
+ * between the two QEMUs.
  */
 
 import { randomUUID } from 'node:crypto';
@@ -15,13 +16,14 @@ import { domainGetJobStats, findNumber, LibvirtMigration, MIGRATE } from '../../
 import { libvirtEnds } from '../../machines/index.ts';
 import type { QmpExecutor } from '../../qmp/index.ts';
 import { type Forward, forwardSocket } from '../../remote/index.ts';
-import { type IterationStats, PAGE_SIZE_BYTES } from '../../vm/index.ts';
+import { PAGE_SIZE_BYTES } from '../../vm/index.ts';
 import { Drive, type Ending } from '../drive.ts';
 import { asGodwitError } from '../handover/failures.ts';
 import type { HandoverTimes } from '../handover/handover.ts';
 import type { MigrateHooks } from '../hooks.ts';
 import { FIXED_DOWNTIME_MS, storeBytesMax } from '../options.ts';
 import { composeReport, type MigrationReport } from '../report.ts';
+import { ReportLog } from '../report-log.ts';
 import type { MigrateStep } from '../steps.ts';
 import { type DomainEnds, openEnds } from './ends.ts';
 import { type DomainEnd, type DomainHandoverOptions, handOverDomain, undoDomain } from './handover.ts';
@@ -58,8 +60,7 @@ class DomainMigration {
   readonly #migration: LibvirtMigration;
   readonly #watch: DomainWatch;
   readonly #id = randomUUID();
-  readonly #notes: string[] = [];
-  readonly #iterations: IterationStats[] = [];
+  readonly #log = new ReportLog();
   readonly #lost = Promise.withResolvers<Loss>();
   readonly #failed: Promise<never>;
   readonly #layout = Promise.withResolvers<number>();
@@ -101,6 +102,7 @@ class DomainMigration {
     };
     signal.addEventListener('abort', cancel, { once: true });
     if (signal.aborted) cancel();
+    this.#log.note(`libvirt ${this.#ends.libvirtVersion}`);
     try {
       this.#step('begin');
       let ending: Ending | null = null;
@@ -158,8 +160,8 @@ class DomainMigration {
       this.#output,
       {
         listenPath: outgoing,
-        // libvirt's daemon connects and hands QEMU the connection.
-        ownerOf: folder,
+        // libvirt's daemon connects, as whoever it is, and hands QEMU the connection.
+        admitQemu: () => undefined,
         capabilities: CAPABILITIES,
         clock: systemClock,
         memoryBytesMax: storeBytesMax({
@@ -210,7 +212,7 @@ class DomainMigration {
       isLinkSilent: () => false,
       onProgress: (view) => this.#hooks.onProgress(view),
       onIteration: (stats) => {
-        this.#iterations.push(stats);
+        this.#log.add(stats);
         this.#hooks.onIteration(stats);
       },
     });
@@ -300,8 +302,7 @@ class DomainMigration {
       },
       output: this.#output?.facts ?? null,
       startMs: this.#startMs,
-      iterations: this.#iterations,
-      notes: [`libvirt ${this.#ends.libvirtVersion}`, ...this.#notes],
+      log: this.#log,
     });
   }
 
@@ -310,7 +311,7 @@ class DomainMigration {
   }
 
   #note(text: string): void {
-    this.#notes.push(text);
+    this.#log.note(text);
     this.#hooks.onNote(text);
   }
 }

@@ -3,7 +3,10 @@
 import type { ReachSpec } from '../../remote/index.ts';
 import type { MigrateOptions } from '../options.ts';
 
-/** Where libvirt's own QEMU may make its sockets, whoever it runs as (qemu.conf, AppArmor's and SELinux's profiles). */
+/**
+ * Where libvirt's own QEMU may make its sockets, whoever it runs as (qemu.conf, AppArmor's and SELinux's
+ * profiles).
+ */
 export const INCOMING_FOLDER = '/var/lib/libvirt/qemu';
 
 export interface MigrateDomainOptions

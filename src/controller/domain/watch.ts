@@ -1,6 +1,6 @@
 /**
- * What libvirt tells of the domain on the way, in the words that the driver knows from QMP: passes, the stop, the start over
- * there. Not responsible for what follows.
+ * What libvirt tells of the domain on the way, in the words that the driver knows from QMP: passes, the stop,
+ * the start over there. Not responsible for what follows.
  */
 
 import { systemClock } from '../../base/index.ts';
@@ -8,7 +8,10 @@ import { iterationEvent, LIFECYCLE_EVENTS, lifecycleEvent, subscribe } from '../
 import type { QmpEvent } from '../../qmp/index.ts';
 import type { DomainEnds } from './ends.ts';
 
-/** VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED and VIR_DOMAIN_EVENT_RESUMED_MIGRATED: libvirt's own doing in a migration. */
+/**
+ * VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED and VIR_DOMAIN_EVENT_RESUMED_MIGRATED: libvirt's own doing in a
+ * migration.
+ */
 const BY_MIGRATION = 1;
 
 export interface DomainWatchEvents {

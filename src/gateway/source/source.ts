@@ -275,7 +275,7 @@ export class SourceGateway {
     this.#sender.schedule();
   }
 
-  /** QEMU itself is to stop the VM, as soon as what is left fits its own limit: where nobody may stop it by command. */
+  /** Where nobody may stop the VM by command: QEMU does, as soon as what is left fits its own limit. */
   inviteSwitchover(): void {
     this.#returnGate.letGo('switchover-ack');
     this.readRest();

@@ -1,4 +1,7 @@
-/** A libvirt daemon's side of a connection as bytes: frames in any chunking, answers and events by their codecs, a client in the middle. */
+/**
+ * A libvirt daemon's side of a connection as bytes: frames in any chunking, answers and events by their
+ * codecs, a client in the middle.
+ */
 
 import assert from 'node:assert/strict';
 import { Duplex } from 'node:stream';
@@ -69,7 +72,9 @@ function damaged(bytes: Uint8Array, prng: Prng): Uint8Array {
   return copy.subarray(0, prng.below(4) === 0 ? prng.below(copy.length + 1) : copy.length);
 }
 
-/** The first byte says which shape; what is read is written again as the same bytes, unless text was mended. */
+/**
+ * The first byte says which shape; what is read is written again as the same bytes, unless text was mended.
+ */
 export const libvirtPayloads: FuzzTarget = {
   name: 'libvirt-payloads',
   codes: /^LIBVIRT_PROTOCOL$/,
