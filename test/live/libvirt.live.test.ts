@@ -59,6 +59,8 @@ import { domainXml, type LibvirtHost, libvirtMissing, startLibvirtHost } from '.
 
 const skip = libvirtMissing();
 const MEMORY_MIB = 64;
+/** A daemon that hangs is to be told, not waited for. */
+const SOON = { timeoutMs: 20_000 };
 
 interface Rig {
   readonly folder: string;
@@ -182,10 +184,10 @@ async function moveUpToFinish(
   flags: number,
 ): Promise<LibvirtMigration> {
   const migration = new LibvirtMigration(rig.clients[0], rig.clients[1], { domain, flags });
-  await migration.begin();
+  await migration.begin(SOON);
   const incoming = path.join(rig.folder, 'incoming.sock');
   const outgoing = path.join(rig.folder, 'outgoing.sock');
-  await migration.prepare(`unix://${incoming}`);
+  await migration.prepare(`unix://${incoming}`, SOON);
   assert.equal((await stateOf(rig.clients[1], rig.uuid))?.state, 'paused');
 
   const failed = Promise.withResolvers<never>();
@@ -273,7 +275,7 @@ async function assertSound({ serials }: Rig, at: 0 | 1): Promise<void> {
 
 test('a domain moves from Begin3 to Confirm3 through the gateway, and Finish3 is what starts it', {
   skip,
-  timeout: 170_000,
+  timeout: 80_000,
 }, async (t) => {
   const rig = await openRig(t, { workload: 'uniform', rateBytesPerSecond: 4 * 1024 * 1024 });
   const [source, destination] = rig.clients;
@@ -295,7 +297,7 @@ test('a domain moves from Begin3 to Confirm3 through the gateway, and Finish3 is
 
 test('before Finish everything is taken back: the source goes on, nothing is left over there', {
   skip,
-  timeout: 170_000,
+  timeout: 80_000,
 }, async (t) => {
   const rig = await openRig(t, { workload: 'uniform', rateBytesPerSecond: 4 * 1024 * 1024 });
   const domain = await startGuest(rig);
@@ -328,7 +330,7 @@ async function godwit(
 
 test('godwit migrate libvirt:DOMAIN moves it by command, and godwit list shows where it is', {
   skip,
-  timeout: 170_000,
+  timeout: 80_000,
 }, async (t) => {
   const rig = await openRig(t, {
     workload: 'uniform',
@@ -369,7 +371,7 @@ test('godwit migrate libvirt:DOMAIN moves it by command, and godwit list shows w
 
 test('domjobabort during the move: the source goes on, and godwit says why', {
   skip,
-  timeout: 170_000,
+  timeout: 80_000,
 }, async (t) => {
   const rig = await openRig(t, { workload: 'uniform', rateBytesPerSecond: 16 * 1024 * 1024 });
   const [a, b] = rig.hosts;
