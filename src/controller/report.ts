@@ -73,7 +73,10 @@ export interface Outcome {
 
 export interface ReportFacts extends Outcome {
   readonly migrationId: string;
-  readonly options: Pick<MigrateOptions, 'far' | 'strategy' | 'parameters' | 'limits' | 'linkBytesPerSecond'>;
+  readonly options: Pick<
+    MigrateOptions,
+    'far' | 'strategy' | 'parameters' | 'limits' | 'linkBytesPerSecond' | 'askedAtMs'
+  >;
   readonly preflight: {
     readonly features: Pick<Preflight['features'], 'version'>;
     readonly source: { readonly accelerator: Preflight['source']['accelerator'] | null };

@@ -72,6 +72,7 @@ export async function undoDomain(
     stopIsOurs: true,
     prepared: false,
     commit: 'no',
+    continued: false,
     postCopy: false,
   } as const;
   const none = {

@@ -17,7 +17,7 @@ import { libvirtEnds } from '../../machines/index.ts';
 import type { QmpExecutor } from '../../qmp/index.ts';
 import { type Forward, forwardSocket } from '../../remote/index.ts';
 import { PAGE_SIZE_BYTES } from '../../vm/index.ts';
-import { Drive, type Ending } from '../drive.ts';
+import { Drive, type DriveEnd } from '../drive.ts';
 import { asGodwitError } from '../handover/failures.ts';
 import type { HandoverTimes } from '../handover/handover.ts';
 import type { MigrateHooks } from '../hooks.ts';
@@ -72,7 +72,8 @@ class DomainMigration {
   #forward: Forward | null = null;
   #drive: Drive | null = null;
   #performed: Promise<void> | null = null;
-  #startMs = systemClock.nowMs();
+  /** When Perform was called; null: it was not. */
+  #startMs: number | null = null;
   readonly #steps: Record<string, number> = {};
 
   constructor(options: MigrateDomainOptions, hooks: Omit<MigrateHooks, 'onPreflight'>, ends: DomainEnds) {
@@ -105,7 +106,7 @@ class DomainMigration {
     this.#log.note(`libvirt ${this.#ends.libvirtVersion}`);
     try {
       this.#step('begin');
-      let ending: Ending | null = null;
+      let ending: DriveEnd | null = null;
       let end: DomainEnd;
       try {
         await this.#begin(folder);
@@ -189,7 +190,7 @@ class DomainMigration {
     this.#step('migrate');
   }
 
-  async #decide(): Promise<Ending> {
+  async #decide(): Promise<DriveEnd> {
     const pageCount = await Promise.race([this.#layout.promise, this.#failed]);
     this.#step('layout');
     const { strategy, parameters, limits, linkBytesPerSecond } = this.#options;
@@ -197,7 +198,7 @@ class DomainMigration {
       gateway: this.#gateway!,
       source: jobExecutor(this.#ends),
       clock: systemClock,
-      startMs: this.#startMs,
+      startMs: this.#startMs ?? systemClock.nowMs(),
       guestRuns: this.#ends.guestWasRunning,
       stateComplete: this.#stateComplete.promise,
       engine: startEngine({
@@ -287,7 +288,7 @@ class DomainMigration {
     return { endMs, downtimeMs, steps: this.#steps };
   }
 
-  #report({ outcome, error }: DomainEnd, ending: Ending | null): MigrationReport {
+  #report({ outcome, error }: DomainEnd, ending: DriveEnd | null): MigrationReport {
     return composeReport({
       recovery: outcome,
       ending,
