@@ -30,6 +30,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/migrate.ts')).command,
   },
   {
+    name: 'list',
+    summary: 'the VMs of this host: libvirt domains, and QEMUs by their QMP sockets',
+    load: async () => (await import('./commands/list.ts')).command,
+  },
+  {
     name: 'receive',
     summary: 'the far side of a migration between two hosts (over ssh godwit migrate starts it)',
     load: async () => (await import('./commands/receive.ts')).command,

@@ -14,7 +14,7 @@ import {
   step,
 } from '../engine/index.ts';
 import type { SourceGateway } from '../gateway/index.ts';
-import { type QmpClient, type QmpEvent, queryMigrate } from '../qmp/index.ts';
+import { type QmpEvent, type QmpExecutor, queryMigrate } from '../qmp/index.ts';
 import type { Decision, IterationStats, Limits, Snapshot } from '../vm/index.ts';
 
 export interface ProgressView {
@@ -38,7 +38,8 @@ export type DriveEnd =
 
 export interface DriveOptions {
   readonly gateway: SourceGateway;
-  readonly source: QmpClient;
+  /** Asked what is left of a pass. */
+  readonly source: QmpExecutor;
   readonly engine: EngineState;
   readonly clock: Clock;
   /** When `migrate` was sent. */

@@ -73,8 +73,15 @@ export interface Outcome {
 
 export interface ReportFacts extends Outcome {
   readonly migrationId: string;
-  readonly options: MigrateOptions;
-  readonly preflight: Preflight;
+  readonly options: Pick<
+    MigrateOptions,
+    'far' | 'strategy' | 'parameters' | 'limits' | 'linkBytesPerSecond' | 'askedAtMs'
+  >;
+  readonly preflight: {
+    readonly features: Pick<Preflight['features'], 'version'>;
+    readonly source: { readonly accelerator: Preflight['source']['accelerator'] | null };
+    readonly memory: Pick<Preflight['memory'], 'guestBytes'>;
+  };
   readonly output: OutputFacts | null;
   /** QMP `migrate`; null where it was not sent. */
   readonly startMs: number | null;

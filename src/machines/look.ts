@@ -33,6 +33,7 @@ function sourceSeen(status: MachineStatus): SourceSeen {
 }
 
 function destinationSeen(status: MachineStatus): DestinationSeen {
+  if (status.state === 'gone' && status.neverRan) return 'empty';
   if (status.state !== 'answers') return status.state;
   const { runState } = status;
   if (runState === 'inmigrate') return 'empty';

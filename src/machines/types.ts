@@ -12,7 +12,8 @@ import type { PreviousSettings } from '../qmp/index.ts';
  */
 export type MachineStatus =
   | { readonly state: 'answers'; readonly runState: string }
-  | { readonly state: 'gone'; readonly why: string }
+  /** `neverRan`: whoever controls it vouches that it was ended before it had run. */
+  | { readonly state: 'gone'; readonly why: string; readonly neverRan?: true }
   | { readonly state: 'silent'; readonly why: string };
 
 export interface Machine {

@@ -52,7 +52,7 @@ function* identity(source: MachineDescription, destination: MachineDescription):
     ['destination', destination],
   ] as const) {
     if (machine.libvirtReason === null) continue;
-    const text = `libvirt runs the ${end}: ${machine.libvirtReason}; godwit does not move VMs under libvirt yet`;
+    const text = `libvirt runs the ${end}: ${machine.libvirtReason}; move it as libvirt:DOMAIN`;
     yield of(end, 'refuse', 'LIBVIRT_OWNED', text, machine.libvirtReason);
   }
   if (source.uuid !== destination.uuid) {

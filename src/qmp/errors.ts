@@ -40,7 +40,7 @@ export function busyError(path: string, sure: boolean): GodwitError {
 export function libvirtError(path: string): GodwitError {
   return new GodwitError('QMP_LIBVIRT', `the QMP socket ${path} belongs to libvirt`, {
     safe: NOTHING_CHANGED,
-    hint: 'godwit does not move VMs under libvirt yet; give it a VM that was started without libvirt',
+    hint: 'libvirt must know of every step: godwit migrate libvirt:DOMAIN qemu+ssh://HOST/system',
     fields: { path },
   });
 }

@@ -97,7 +97,8 @@ export function endActs(options: EndActsOptions): Omit<Acts, 'hurry' | 'drain' |
 /** The end's own answer: what was asked surely did not happen. */
 export function isRefusal(error: unknown): boolean {
   for (let cause = error, depth = 0; cause instanceof Error && depth < CAUSES_MAX; depth++) {
-    if (errorCode(cause) === 'QMP_COMMAND') return true;
+    const code = errorCode(cause);
+    if (code === 'QMP_COMMAND' || code === 'LIBVIRT_CALL') return true;
     cause = cause.cause;
   }
   return false;

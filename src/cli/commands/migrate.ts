@@ -4,12 +4,15 @@
  */
 
 import { writeFileSync } from 'node:fs';
-import { errorMessage, GodwitError, systemClock } from '../../base/index.ts';
+import { errorMessage, formatBytes, GodwitError, systemClock } from '../../base/index.ts';
 import {
+  checkDomain,
+  type MigrateDomainOptions,
   type MigrateHooks,
   type MigrateOptions,
   type MigrationReport,
   migrate,
+  migrateDomain,
   type Preflight,
   preflight,
   standing,
@@ -17,7 +20,8 @@ import {
 import { listenerName } from '../../remote/index.ts';
 import type { CommandContext, CommandDefinition, Output } from '../command.ts';
 import { EXIT } from '../exit.ts';
-import { declareOptions, readMigrateOptions } from '../migrate/options.ts';
+import { isDomain, readDomainOptions } from '../migrate/domain.ts';
+import { declareOptions, readMigrateOptions, readSharedOptions } from '../migrate/options.ts';
 import {
   findingLines,
   PREFLIGHT_SCHEMA,
@@ -33,10 +37,20 @@ export const command: CommandDefinition = {
   handlesInterrupts: true,
   configure: declareOptions,
   async run(context, args, given) {
-    const options = readMigrateOptions(args, given);
     const json = given['json'] === true;
+    const how = { json, reportPath: (given['report'] as string | undefined) ?? null };
+    if (isDomain(args[0])) {
+      const options = readDomainOptions(args, readSharedOptions(given), given);
+      if (given['dryRun'] === true) return dryRunDomain(context, options, json);
+      // libvirt ends what runs elsewhere.
+      const shown = { strategy: options.strategy, sourceAfter: 'quit' } as const;
+      return move(context, shown, how, (hooks) => migrateDomain(options, hooks, context.interrupted));
+    }
+    const options = readMigrateOptions(args, given);
     if (given['dryRun'] === true) return dryRun(context, options, json);
-    return move(context, options, { json, reportPath: (given['report'] as string | undefined) ?? null });
+    // The clock of a process begins with it.
+    const asked = { ...options, askedAtMs: 0 };
+    return move(context, options, how, (hooks) => migrate(asked, hooks, context.interrupted));
   },
 };
 
@@ -55,6 +69,25 @@ async function dryRun(context: CommandContext, options: MigrateOptions, json: bo
     context.out.write(`${[...plan, ...findingLines(findings, paint), verdict].join('\n')}\n`);
   }
   return ready ? EXIT.ok : EXIT.failed;
+}
+
+/** libvirt's own word on it: it began the migration and took it back. */
+async function dryRunDomain(
+  context: CommandContext,
+  options: MigrateDomainOptions,
+  json: boolean,
+): Promise<number> {
+  const found = await checkDomain(options, context.interrupted);
+  const paint = painter(wantsColour(context.out));
+  const text = [
+    `${printable(found.name)} (${found.uuid}): ${formatBytes(found.memoryBytes)}, libvirt ${found.libvirtVersion}`,
+    found.gate === 'ack'
+      ? 'the switchover waits for godwit (switchover-ack)'
+      : 'this libvirt does not set the switchover-ack: QEMU may stop the VM by itself once what waits fits',
+    `${paint('green', '✓')} it would migrate; nothing was changed`,
+  ];
+  context.out.write(json ? `${JSON.stringify({ ready: true, ...found })}\n` : `${text.join('\n')}\n`);
+  return EXIT.ok;
 }
 
 /** An end that cannot be asked is a finding like any other: nothing was compared. */
@@ -98,15 +131,21 @@ interface MoveOptions {
   readonly reportPath: string | null;
 }
 
-async function move(context: CommandContext, options: MigrateOptions, how: MoveOptions): Promise<number> {
+type Shown = Pick<MigrateOptions, 'strategy' | 'sourceAfter'>;
+
+async function move(
+  context: CommandContext,
+  options: Shown,
+  how: MoveOptions,
+  run: (hooks: MigrateHooks) => Promise<MigrationReport>,
+): Promise<number> {
   checkReportPath(how.reportPath);
   const screen = new MoveScreen(how.json ? context.err : context.out, options);
   const onInterrupt = () => screen.interrupted();
   context.interrupted.addEventListener('abort', onInterrupt, { once: true });
   let report: MigrationReport;
   try {
-    // The clock of a process begins with it.
-    report = await migrate({ ...options, askedAtMs: 0 }, screen.hooks, context.interrupted);
+    report = await run(screen.hooks);
   } finally {
     context.interrupted.removeEventListener('abort', onInterrupt);
     screen.close();
@@ -148,14 +187,14 @@ const COLUMNS_DEFAULT = 100;
 /** Live view and log of one migration. */
 class MoveScreen {
   readonly #output: Output;
-  readonly #options: MigrateOptions;
+  readonly #options: Shown;
   readonly #canvas: Canvas;
   readonly #live;
   #memoryBytes = 0;
   #loggedIterations = 0;
   #committed = false;
 
-  constructor(output: Output, options: MigrateOptions) {
+  constructor(output: Output, options: Shown) {
     this.#output = output;
     this.#options = options;
     const columns = output.isTTY === true ? columnsOf(output, COLUMNS_DEFAULT) - 1 : COLUMNS_DEFAULT;

@@ -7,6 +7,7 @@ import type { Command } from 'commander';
 import { formatBytes, GodwitError, MIB, parseDurationMs, parseRate, parseSize } from '../../base/index.ts';
 import {
   FORCEABLE,
+  INCOMING_FOLDER,
   MIGRATE_DEFAULTS,
   type MigrateOptions,
   parseQmpEndpoint,
@@ -21,10 +22,13 @@ const DEFAULTS = MIGRATE_DEFAULTS;
 
 export function declareOptions(command: Command): void {
   command
-    .argument('<source>', 'the QEMU whose VM is to move, as qmp:/path/of/its/qmp.sock')
+    .argument(
+      '<source>',
+      'the QEMU whose VM is to move, as qmp:/path/of/its/qmp.sock; or libvirt:DOMAIN (libvirt:///DOMAIN?uri=URI)',
+    )
     .argument(
       '<destination>',
-      'the QEMU that waits for it (-incoming defer), written likewise or as ssh://[user@]HOST[:PORT]/path/of/its/qmp.sock; or tls://HOST:PORT (tcp:// with --insecure) of a godwit receive there',
+      'the QEMU that waits for it (-incoming defer), written likewise or as ssh://[user@]HOST[:PORT]/path/of/its/qmp.sock; or tls://HOST:PORT (tcp:// with --insecure) of a godwit receive there; for a domain, the libvirt it goes to: qemu+ssh://[user@]HOST[:PORT]/system',
     )
     .option('--strategy <name>', 'how to migrate (godwit strategies lists them)', DEFAULTS.strategy)
     .option('--param <name=value>', "one of the strategy's parameters; repeatable", collect, [])
@@ -62,6 +66,15 @@ export function declareOptions(command: Command): void {
       'write which pages were dirtied when (a trace for godwit simulate) to this file',
     )
     .option('--json', 'the report as one JSON object on standard output, progress on standard error');
+  command
+    .option(
+      '--unsafe',
+      'libvirt domains: move although libvirt calls the disks unsafe for it (yours to know)',
+    )
+    .option(
+      '--incoming-folder <path>',
+      `libvirt domains: where the destination's QEMU makes its socket (default: ${INCOMING_FOLDER})`,
+    );
   declareFarOptions(command);
 }
 
@@ -83,11 +96,20 @@ export function readMigrateOptions(
       hint: 'the destination is a second QEMU, started like the first one with -incoming defer',
     });
   }
+  return {
+    ...readSharedOptions(options),
+    sourceQmpPath: parseQmpEndpoint(source ?? ''),
+    ...readDestination(destination ?? '', options),
+  };
+}
+
+/** What does not depend on who controls the VM. */
+export function readSharedOptions(
+  options: CommandOptions,
+): Omit<MigrateOptions, 'sourceQmpPath' | 'destinationQmpPath' | 'far'> {
   const strategy = strategyByName(text(options, 'strategy'));
   const timeout = options['timeout'];
   return {
-    sourceQmpPath: parseQmpEndpoint(source ?? ''),
-    ...readDestination(destination ?? '', options),
     destinationAddress: readAddress(options),
     strategy,
     parameters: readParameters(strategy, options['param'] as string[]),

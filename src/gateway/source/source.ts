@@ -275,6 +275,12 @@ export class SourceGateway {
     this.#sender.schedule();
   }
 
+  /** Where nobody may stop the VM by command: QEMU does, as soon as what is left fits its own limit. */
+  inviteSwitchover(): void {
+    this.#returnGate.letGo('switchover-ack');
+    this.readRest();
+  }
+
   /** QEMU was told to go on in post-copy: what keeps it from that is let go. */
   invitePostCopy(): void {
     this.#intake.postCopy.invite();

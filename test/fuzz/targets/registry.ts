@@ -5,6 +5,7 @@ import { batch } from './codec.ts';
 import { commandLine, words } from './command-line.ts';
 import { controlReplies, controlRequests } from './control.ts';
 import { journal, journalFold } from './journal.ts';
+import { libvirtClient, libvirtFrames, libvirtPayloads } from './libvirt.ts';
 import { farLines } from './lines.ts';
 import { linkFrames, linkGreeting, linkMessages, linkSession } from './link.ts';
 import { needle } from './needle.ts';
@@ -24,6 +25,9 @@ export const TARGETS: readonly FuzzTarget[] = [
   qmpClient,
   qmpReplies,
   monitorText,
+  libvirtFrames,
+  libvirtPayloads,
+  libvirtClient,
   linkFrames,
   linkMessages,
   linkGreeting,

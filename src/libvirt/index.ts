@@ -1,0 +1,15 @@
+export { LibvirtClient } from './client.ts';
+export { isUuid } from './codec.ts';
+export { connectLibvirt } from './connect.ts';
+export type { DomainState } from './domain-state.ts';
+export { faultCode, isUnanswered } from './errors.ts';
+export { subscribe } from './events.ts';
+export { lookAtDomain } from './look.ts';
+export { LibvirtMigration } from './migration.ts';
+export * from './procedures-connection.ts';
+export * from './procedures-domain.ts';
+export * from './procedures-events.ts';
+export * from './procedures-migration.ts';
+export { FAULT } from './remote-error.ts';
+export * from './typed-parameters.ts';
+export { parseLibvirtUri } from './uri.ts';
