@@ -141,6 +141,14 @@ test('a damaged journal is listed, never acted on, and closed only by its operat
   assert.doesNotMatch((await run()).out, /damaged/);
 });
 
+test('only a journal is put aside: another file stays what and where it is', async () => {
+  const path = join(folder, 'notes.txt');
+  writeFileSync(path, 'not a journal\n');
+  const { code, out } = await run(path, '--forget');
+  assert.deepEqual([code, /JOURNAL_READ/.test(out)], [1, true]);
+  assert.equal(readFileSync(path, 'utf8'), 'not a journal\n');
+});
+
 test('a journal is history once a later one names the VM', async () => {
   await using source = await qemu('a', 'paused');
   await using destination = await qemu('b', 'paused');

@@ -5,6 +5,7 @@
  */
 
 import { existsSync, renameSync } from 'node:fs';
+import { basename } from 'node:path';
 import { GodwitError } from '../../base/index.ts';
 import type { Outcome } from '../../handover/index.ts';
 import { isAlive, processNamespace } from '../../qmp/index.ts';
@@ -185,6 +186,7 @@ async function voidBy(path: string, state: JournalState): Promise<string | null>
 /** Closes a journal for the lists and for later migrations. One that cannot be read is put aside. */
 async function forget(out: Output, name: string, json: boolean): Promise<number> {
   const path = journalPath(name);
+  refuseOtherFile(path);
   const lock = await takeLock(lockPathOf(path));
   const text = 'forgotten by the operator; no VM was touched';
   try {
@@ -205,6 +207,16 @@ async function forget(out: Output, name: string, json: boolean): Promise<number>
     out.write(`${JSON.stringify({ schema: RESOLVE_SCHEMA, journal: path, outcome: 'forgotten', text })}\n`);
   else out.write(`${text}\n`);
   return EXIT.ok;
+}
+
+/** A damaged journal is known by nothing but its name; without this any file could be put aside. */
+function refuseOtherFile(path: string): void {
+  const journalName = basename(journalPathOf('', ''));
+  if (basename(path) === journalName) return;
+  throw new GodwitError('JOURNAL_READ', `not a journal: ${path}`, {
+    safe: 'nothing was changed',
+    hint: `a journal is a file named ${journalName}; godwit resolve lists those there are`,
+  });
 }
 
 function readableOrNull(path: string): JournalState | null {
