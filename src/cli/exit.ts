@@ -26,6 +26,10 @@ export const EXIT = {
 const EXIT_OF_CODE: Readonly<Record<string, number>> = {
   IN_DOUBT: EXIT.inDoubt,
   INTERRUPTED: EXIT.interrupted,
+  // What a strategy says of its options: as wrong a command line as any.
+  STRATEGY_UNKNOWN: EXIT.usage,
+  PARAMETER_UNKNOWN: EXIT.usage,
+  PARAMETER_RANGE: EXIT.usage,
 };
 
 export function exitCodeOf(error: unknown): number {

@@ -68,7 +68,7 @@ test('a wrong command line is exit code 2 and says what is wrong', async () => {
   for (const args of [['inspect'], ['inspect', 'a', 'b'], ['inspect', 'a', '--no-such'], ['nonsense']]) {
     const { code, err } = await run(args, [needy]);
     assert.equal(code, EXIT.usage, args.join(' '));
-    assert.match(err, /^error: /);
+    assert.match(err, /^error \[USAGE_COMMAND_LINE\] .*\n {2}safe .*\n {2}to do/);
   }
   const asJson = JSON.parse((await run(['inspect', '--json', 'a', 'b'], [needy])).out);
   assert.equal(asJson.error.code, 'USAGE_COMMAND_LINE');

@@ -3,7 +3,7 @@
  * message and an exit code. Not responsible for anything a command does.
  */
 
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Help, type Option } from 'commander';
 import { GodwitError, systemClock } from '../base/index.ts';
 import type { CommandContext, CommandEntry, Output } from './command.ts';
 import { COMMANDS } from './commands.ts';
@@ -32,8 +32,7 @@ export async function main(args: readonly string[], options: Partial<MainOptions
     const json = asksForJson(args);
     if (error instanceof CommanderError) {
       if (error.exitCode === 0) return EXIT.ok;
-      // Commander has already written the message.
-      return json ? renderError(wrongCommandLine(error), { out, err, json }) : EXIT.usage;
+      return renderError(wrongCommandLine(error), { out, err, json });
     }
     if (interrupted.aborted && error === interrupted.reason) return exitCodeAfter(interrupts);
     return renderError(error, { out, err, json });
@@ -83,15 +82,22 @@ function newProgram(context: CommandContext): Command {
     .description('Live-migrates KVM virtual machines that will not converge, between stock QEMUs.')
     .version(packageVersion())
     .exitOverride() // subcommands inherit it, and the outputs too
-    .showHelpAfterError('(godwit help shows the commands and options)')
+    .configureHelp({ optionDescription: describeOption })
     .configureOutput({
       writeOut: (text) => void context.out.write(text),
       writeErr: (text) => void context.err.write(text),
+      // main tells it as any other error.
+      outputError: () => undefined,
       getOutHelpWidth: () => columnsOf(context.out),
       getErrHelpWidth: () => columnsOf(context.err),
       getOutHasColors: () => false,
       getErrHasColors: () => false,
     });
+}
+
+/** A repeatable option begins with an empty list, which tells nobody anything. */
+function describeOption(option: Option): string {
+  return new Help().optionDescription(option).replace(' (default: [])', '');
 }
 
 /** The command named first, also behind `help`: the only one that needs loading. */
@@ -102,9 +108,12 @@ function askedFor(args: readonly string[], commands: readonly CommandEntry[]): C
 }
 
 function wrongCommandLine(error: CommanderError): GodwitError {
-  return new GodwitError('USAGE_COMMAND_LINE', error.message.replace(/^error: /, ''), {
+  // Of `help NAME` with a name that no command has, Commander has shown the list and says no more.
+  const isHelp = error.code === 'commander.help';
+  const message = isHelp ? 'there is no such command' : error.message.replace(/^error: /, '');
+  return new GodwitError('USAGE_COMMAND_LINE', message.replaceAll('\n', ' '), {
     safe: 'nothing was started or changed',
-    hint: 'godwit help shows the commands and options',
+    hint: 'godwit help lists the commands, godwit help COMMAND its arguments and options',
   });
 }
 

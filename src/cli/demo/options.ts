@@ -118,8 +118,11 @@ function text(options: CommandOptions, name: string): string {
 
 function within(name: string, value: number, least: number, most: number | null): number {
   if (value >= least && (most === null || value <= most)) return value;
-  const range = most === null ? `at least ${least}` : `from ${least} to ${most}`;
-  throw usage(`${name} is out of range`, `in bytes: ${range}`);
+  const from = formatBytes(least);
+  throw usage(
+    `${name} is out of range`,
+    most === null ? `at least ${from}` : `from ${from} to ${formatBytes(most)}`,
+  );
 }
 
 function usage(message: string, hint: string): GodwitError {

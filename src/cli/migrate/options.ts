@@ -119,6 +119,7 @@ export function readSharedOptions(
         parseDurationMs(text(options, 'downtimeLimit')),
         1,
         DOWNTIME_MS_MAX,
+        'from 1ms to 10m',
       ),
       timeoutMs: timeout === undefined ? null : parseDurationMs(String(timeout)),
       onTimeout: oneOf('--on-timeout', text(options, 'onTimeout'), ['cancel', 'switch']),
@@ -130,6 +131,7 @@ export function readSharedOptions(
       parseSize(text(options, 'gatewayMemory')),
       GATEWAY_MEMORY_BYTES_MIN,
       Number.MAX_SAFE_INTEGER,
+      `at least ${formatBytes(GATEWAY_MEMORY_BYTES_MIN)}`,
     ),
     sourceAfter: oneOf('--source-after', text(options, 'sourceAfter'), ['keep', 'quit']),
     ackGate: oneOf('--ack-gate', text(options, 'ackGate'), ['auto', 'off']),
@@ -162,7 +164,7 @@ function readAddress(options: CommandOptions): MigrateOptions['destinationAddres
 
 function readRate(name: string, value: unknown): number | null {
   if (value === undefined) return null;
-  return inRange(name, parseRate(String(value)), 1, Number.MAX_SAFE_INTEGER);
+  return inRange(name, parseRate(String(value)), 1, Number.MAX_SAFE_INTEGER, 'at least one byte a second');
 }
 
 function text(options: CommandOptions, name: string): string {
@@ -175,9 +177,9 @@ function oneOf<Word extends string>(name: string, value: string, allowed: readon
   throw usage(`${name} "${value}" is not known`, `one of: ${allowed.join(', ')}`);
 }
 
-function inRange(name: string, value: number, least: number, most: number): number {
+function inRange(name: string, value: number, least: number, most: number, range: string): number {
   if (value >= least && value <= most) return value;
-  throw usage(`${name} is out of range`, `from ${least} to ${most}`);
+  throw usage(`${name} is out of range`, range);
 }
 
 function usage(message: string, hint: string): GodwitError {

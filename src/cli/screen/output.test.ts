@@ -57,10 +57,17 @@ test('with --json the error is one line where the result would have been', () =>
 });
 
 test('each kind of failure has its exit code', () => {
-  const codes = ['GATE_LOST', 'USAGE_VALUE', 'IN_DOUBT', 'HANDOVER_IN_DOUBT', 'INTERRUPTED'];
+  const codes = [
+    'GATE_LOST',
+    'USAGE_VALUE',
+    'PARAMETER_RANGE',
+    'IN_DOUBT',
+    'HANDOVER_IN_DOUBT',
+    'INTERRUPTED',
+  ];
   assert.deepEqual(
     codes.map((code) => exitCodeOf(new GodwitError(code, ''))),
-    [1, 2, 3, 3, 130],
+    [1, 2, 2, 3, 3, 130],
   );
   const missing = Object.assign(new Error('ENOENT'), { code: 'ENOENT', syscall: 'open' });
   assert.equal(exitCodeOf(missing), EXIT.failed);
