@@ -169,6 +169,7 @@ function checkReportPath(reportPath: string | null): void {
     throw new GodwitError('USAGE_REPORT', `the report cannot be written to ${reportPath}`, {
       cause,
       safe: 'nothing was started or changed',
+      hint: 'name a file in a folder that this user may write to',
     });
   }
 }

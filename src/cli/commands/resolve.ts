@@ -54,7 +54,10 @@ export const command: CommandDefinition = {
     const fenced = readFenced(options['fenced']);
     const forgets = options['forget'] === true;
     if (name === undefined && (fenced !== null || forgets)) {
-      throw new GodwitError('USAGE_RESOLVE', '--fenced and --forget need the migration they are about');
+      throw new GodwitError('USAGE_RESOLVE', '--fenced and --forget need the migration they are about', {
+        safe: 'nothing was changed',
+        hint: 'godwit resolve lists migrations without an end; give its id too',
+      });
     }
     if (name === undefined) return list(out, json);
     return forgets ? forget(out, name, json) : resolve(out, name, fenced, json);
@@ -66,6 +69,7 @@ function readFenced(value: unknown): 'source' | 'destination' | null {
   if (value === 'source' || value === 'destination') return value;
   throw new GodwitError('USAGE_RESOLVE', `--fenced is source or destination, not "${String(value)}"`, {
     safe: 'nothing was changed',
+    hint: 'name the end that has surely ended',
   });
 }
 

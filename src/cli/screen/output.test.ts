@@ -56,6 +56,12 @@ test('with --json the error is one line where the result would have been', () =>
   assert.equal(parsed.error.code, 'GATE_LOST');
 });
 
+test('exit code 2 says that nothing was touched, whoever found the mistake', () => {
+  const err = sink();
+  renderError(new GodwitError('USAGE_VALUE', '"64Q" is not a size'), { out: sink(), err, json: false });
+  assert.match(err.text(), /safe +nothing was started or changed/);
+});
+
 test('each kind of failure has its exit code', () => {
   const codes = [
     'GATE_LOST',

@@ -77,7 +77,7 @@ export function describeError(error: unknown): RenderedError {
     error: {
       code: exitCode === EXIT.internal ? 'INTERNAL' : errorCode(error),
       message: printable(errorMessage(error)),
-      safe: ours && error.safe !== null ? printable(error.safe) : null,
+      safe: ours && error.safe !== null ? printable(error.safe) : safeAfter(exitCode),
       hint: ours && error.hint !== null ? printable(error.hint) : hintFor(error, exitCode),
       fields: ours ? error.fields : {},
       causes: causesOf(error),
@@ -86,11 +86,19 @@ export function describeError(error: unknown): RenderedError {
   };
 }
 
+/** What the exit code itself promises, where the error does not say more. */
+function safeAfter(exitCode: number): string | null {
+  return exitCode === EXIT.usage ? 'nothing was started or changed' : null;
+}
+
+const HINT_OF_SYSTEM_CODE: Readonly<Record<string, string>> = {
+  EACCES: 'run it as the user who owns the file or socket',
+  ENOENT: 'check the path',
+};
+
 function hintFor(error: unknown, exitCode: number): string | null {
   if (exitCode === EXIT.internal) return 'this is a bug in godwit: please report it with the lines above';
-  return isSystemError(error) && error.code === 'EACCES'
-    ? 'run it as the user who owns the file or socket'
-    : null;
+  return isSystemError(error) ? (HINT_OF_SYSTEM_CODE[error.code ?? ''] ?? null) : null;
 }
 
 /**

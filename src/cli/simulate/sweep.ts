@@ -49,7 +49,11 @@ export async function runSweep(
 ): Promise<number> {
   const [action = '', path] = args;
   if (action !== 'sweep' || path === undefined) {
-    throw new GodwitError('USAGE_VALUE', `godwit simulate cannot "${action.slice(0, 64)}"`, {
+    const wrong =
+      action === 'sweep'
+        ? 'godwit simulate sweep needs a plan'
+        : `godwit simulate cannot "${action.slice(0, 64)}"`;
+    throw new GodwitError('USAGE_VALUE', wrong, {
       hint: 'godwit simulate, or godwit simulate sweep PLAN',
       safe: 'nothing was started',
     });
