@@ -320,8 +320,9 @@ test('comments: long ones and names of files that are gone are found, code and d
 
 test('paths: those of documents that are not there are found, folders and patterns are none', () => {
   const project = Project.of({
-    'docs/a.md': 'src/base/a.ts, `src/base/`, src/base\n(src/base/gone.ts)\nsrc/base/b*.ts, x/src/none\n',
+    'docs/a.md':
+      'src/base/a.ts, `src/base/`, src/base\n(src/base/gone.ts)\nsrc/base/b*.ts, x/src/none\ndocs/gone.md\n',
   });
   const known = new Set(['src/base', 'src/base/a.ts']);
-  assert.deepEqual(at(namedPaths(project, (path) => known.has(path))), ['docs/a.md:2']);
+  assert.deepEqual(at(namedPaths(project, (path) => known.has(path))), ['docs/a.md:2', 'docs/a.md:4']);
 });

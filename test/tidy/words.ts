@@ -168,7 +168,7 @@ export function links(project: Project, exists: (path: string) => boolean): Viol
 }
 
 /** A path from the root; one with a wildcard or a place-holder in it names no file. */
-const NAMED_PATH = /(?<![\w./-])(?:src|test|bench|scripts|plans|bin)\/[\w./-]*\w(?![\w*{/-])/g;
+const NAMED_PATH = /(?<![\w./-])(?:src|test|bench|scripts|plans|bin|docs)\/[\w./-]*\w(?![\w*{/-])/g;
 
 /**
  * A file that was moved leaves its name behind in documents. `exists` tells of a path relative to the root.
