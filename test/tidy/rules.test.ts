@@ -263,8 +263,14 @@ test('error codes: thrown but not explained, explained but not thrown', () => {
     'docs/errors.md': '| code | meaning |\n| `LINK_LOST` | gone |\n| `OLD_CODE` | gone too |\n',
     'src/base/a.ts':
       "throw new GodwitError('LINK_LOST', 'x');\nthrow new GodwitError(\n  'NEW_CODE',\n  'y');\n",
+    'src/qmp/b.ts': "yield finding('warn', 'NEW_FINDING', text);\nthrow labError('NEW_LAB', text);\n",
   });
-  assert.deepEqual(at(errorCodes(project)), ['src/base/a.ts:3', 'docs/errors.md:3']);
+  assert.deepEqual(at(errorCodes(project)), [
+    'src/base/a.ts:3',
+    'src/qmp/b.ts:1',
+    'src/qmp/b.ts:2',
+    'docs/errors.md:3',
+  ]);
   assert.deepEqual(errorCodes(Project.of({ 'src/base/a.ts': "new GodwitError('X_Y', '')" })), []);
 });
 

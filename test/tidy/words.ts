@@ -103,13 +103,16 @@ function eachLine(files: readonly TextFile[], check: (line: string) => Finding |
 
 const ERRORS_DOC = 'docs/errors.md';
 
+/** The code of an error, or of a finding of preflight, where it is made. */
+const CODE_GIVEN = /(?:\b\w*Error\(|\bfinding\([^,()]+,)\s*'([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*)'/g;
+
 /** Both ways: a code that is thrown is explained, and one that is explained exists. */
 export function errorCodes(project: Project): Violation[] {
   const doc = project.texts.get(ERRORS_DOC);
   if (doc === undefined) return [];
   const explained = new Set([...doc.matchAll(/`([A-Z][A-Z0-9_]*)`/g)].map((match) => match[1]!));
   const thrown = project.product.flatMap(({ path, text }) =>
-    [...text.matchAll(/new GodwitError\(\s*'([^']+)'/g)].map((match) => ({
+    [...text.matchAll(CODE_GIVEN)].map((match) => ({
       path,
       line: lineAt(text, match.index + match[0].length),
       code: match[1]!,

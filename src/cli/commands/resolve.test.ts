@@ -144,8 +144,10 @@ test('a damaged journal is listed, never acted on, and closed only by its operat
 test('only a journal is put aside: another file stays what and where it is', async () => {
   const path = join(folder, 'notes.txt');
   writeFileSync(path, 'not a journal\n');
-  const { code, out } = await run(path, '--forget');
-  assert.deepEqual([code, /JOURNAL_READ/.test(out)], [1, true]);
+  for (const options of [['--forget'], []]) {
+    const { code, out } = await run(path, ...options);
+    assert.deepEqual([code, /JOURNAL_READ/.test(out)], [1, true]);
+  }
   assert.equal(readFileSync(path, 'utf8'), 'not a journal\n');
 });
 

@@ -190,7 +190,6 @@ async function voidBy(path: string, state: JournalState): Promise<string | null>
 /** Closes a journal for the lists and for later migrations. One that cannot be read is put aside. */
 async function forget(out: Output, name: string, json: boolean): Promise<number> {
   const path = journalPath(name);
-  refuseOtherFile(path);
   const lock = await takeLock(lockPathOf(path));
   const text = 'forgotten by the operator; no VM was touched';
   try {
@@ -213,7 +212,10 @@ async function forget(out: Output, name: string, json: boolean): Promise<number>
   return EXIT.ok;
 }
 
-/** A damaged journal is known by nothing but its name; without this any file could be put aside. */
+/**
+ * A damaged journal is known by nothing but its name; without this any file could be put aside, or be taken
+ * for the damaged journal of a VM in doubt.
+ */
 function refuseOtherFile(path: string): void {
   const journalName = basename(journalPathOf('', ''));
   if (basename(path) === journalName) return;
@@ -249,6 +251,7 @@ function resultText({ outcome, text }: Outcome, out: Output): string {
  * state folder. Errors: JOURNAL_READ.
  */
 function journalPath(name: string): string {
-  if (name.includes('/') || existsSync(name)) return name;
-  return journalPathOf(stateDirectory(), name);
+  if (!name.includes('/') && !existsSync(name)) return journalPathOf(stateDirectory(), name);
+  refuseOtherFile(name);
+  return name;
 }
