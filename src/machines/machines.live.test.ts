@@ -80,7 +80,8 @@ async function end(child: ChildProcess): Promise<void> {
 
 const ARGUMENTS: Readonly<Record<InitialState, readonly string[]>> = {
   running: [],
-  paused: ['-S'],
+  // `-S` would be "prelaunch": a VM that has never run.
+  paused: [],
   inmigrate: ['-incoming', 'defer'],
 };
 
@@ -93,6 +94,7 @@ async function makeRig(t: TestContext, initial: InitialState): Promise<MachineRi
     ...disk,
     ...['-device', 'virtio-blk-pci,drive=disk'],
   ]);
+  if (initial === 'paused') await qmp.execute('stop');
   const identity = await qemuIdentity(qmp);
   const machine = new QmpMachine({ qmpPath: stage.path, identity, claim: MIGRATION, reach: null });
   t.after(() => machine.close());
