@@ -34,7 +34,10 @@ const NO_SHORTER_TIMES = 2;
 
 /** A sync that finds so little is handed over in no time, however fast the guest writes. */
 const HAND_OVER_MS_FEW = 200;
-/** Handing over what the newest sync found takes this share of the pass: hurrying makes the next no shorter. */
+/**
+ * Handing over what the newest sync found takes this share of the pass: hurrying makes the next no
+ * shorter.
+ */
 const PASS_BUSY_SHARE = 0.6;
 /** Nor where the running pass finds as much as the one before, which QEMU may have been kept waiting in. */
 const PASS_SAME_SHARE = 0.95;

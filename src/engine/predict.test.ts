@@ -67,7 +67,8 @@ test('many small pages take as long as the far side needs to apply them', () => 
 });
 
 test('free memory is nearly free: zero pages count at their own rate, not at that of deltas', () => {
-  // An idle guest of 4 GiB: a million zero pages wait, and its short passes let the far side apply few others.
+  // An idle guest of 4 GiB: a million zero pages wait, and its short passes let the far side apply few
+  // others.
   const backlog = {
     ...{ queuedPages: 1_000_100, queuedBytes: 1_000_000 * 9 + 100 * PAGE_BYTES, heldPages: 0, heldBytes: 0 },
     zeroPages: 1_000_000,

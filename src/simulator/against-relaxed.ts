@@ -1,5 +1,6 @@
 /**
- * A sweep against relaxed pre-copy, cell by cell: what each strategy takes of its time, data and downtime, and
+ * A sweep against relaxed pre-copy, cell by cell: what each strategy takes of its time, data and
+ * downtime, and
  * which cells miss what is wanted. As Markdown. Pure.
  */
 

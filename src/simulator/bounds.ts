@@ -5,7 +5,8 @@ import type { RunPipeline } from './pipeline/run-pipeline.ts';
 import type { Bounds } from './types.ts';
 
 /**
- * Data: each page once. Time: what the slowest of link and stages takes for that. Downtime: with whole pages, the link keeps
+ * Data: each page once. Time: what the slowest of link and stages takes for that. Downtime: with whole
+ * pages, the link keeps
  * only the coldest pages current, as many as their rates sum to what it carries; the hotter ones are dirty at
  * any moment. During a quiet phase the link catches up.
  */

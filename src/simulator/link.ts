@@ -18,7 +18,10 @@ export class LinkModel {
   #sentBytes = 0;
   #busyMs = 0;
 
-  /** `seenBytesPerSecond`: what a sender measures of whole pages, where a stage carries less than the link. */
+  /**
+   * `seenBytesPerSecond`: what a sender measures of whole pages, where a stage carries less than the
+   * link.
+   */
   constructor(bytesPerSecond: number, seenBytesPerSecond = bytesPerSecond) {
     this.bytesPerSecond = bytesPerSecond;
     this.#seenBytesPerSecond = seenBytesPerSecond;

@@ -142,7 +142,8 @@ export function isQuietNow({ passes }: Outlook): boolean {
 }
 
 /**
- * Do the two newest passes find as much? The first of them holds what was written during the whole first pass,
+ * Do the two newest passes find as much? The first of them holds what was written during the whole
+ * first pass,
  * and the running one counts as soon as its sync has told.
  */
 export function passesAreFlat({ passes }: Outlook, delta = PASS_FALL_MIN): boolean {

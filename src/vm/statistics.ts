@@ -46,7 +46,10 @@ export interface Backlog {
   readonly queuedBytes: number;
   readonly heldPages: number;
   readonly heldBytes: number;
-  /** Of both, pages of zeros: next to nothing on the link, and cheaper than others at both ends. Absent: 0. */
+  /**
+   * Of both, pages of zeros: next to nothing on the link, and cheaper than others at both ends. Absent:
+   * 0.
+   */
   readonly zeroPages?: number;
 }
 

@@ -1,4 +1,7 @@
-/** `godwit lab profile FILE`: measures this machine's stages and writes them for `godwit simulate --profile`. */
+/**
+ * `godwit lab profile FILE`: measures this machine's stages and writes them for `godwit simulate
+ * --profile`.
+ */
 
 import { writeFileSync } from 'node:fs';
 import { basename } from 'node:path';

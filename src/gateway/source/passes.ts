@@ -36,7 +36,8 @@ export class Passes {
   last: { readonly pages: number; readonly durationMs: number } | null = null;
 
   /**
-   * Pass number `count` begins with a sync at `nowMs`, when `arrivedPages` had come in all; returns when the one
+   * Pass number `count` begins with a sync at `nowMs`, when `arrivedPages` had come in all; returns
+   * when the one
    * before did, null for none.
    */
   begin(nowMs: number, count: number, arrivedPages: number): number | null {

@@ -136,7 +136,10 @@ export function gatewayWay(profile: Profile, { arrangement, wholeBytes, packs }:
   };
 }
 
-/** Plain QEMU's: one stream, or multifd. Nothing waits in between, so that the whole way is one leg an end. */
+/**
+ * Plain QEMU's: one stream, or multifd. Nothing waits in between, so that the whole way is one leg an
+ * end.
+ */
 export function qemuWay(profile: Profile, isMultifd: boolean, isEncrypted: boolean): Way {
   const { qemu, cores } = profile;
   const tls = (nanoseconds: number) => ({ tlsNanosecondsPerByte: isEncrypted ? nanoseconds : 0 });

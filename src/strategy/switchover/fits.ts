@@ -38,7 +38,8 @@ export function fitsLimit(outlook: Outlook): Decision | null {
   const text = `${formatBytes(remainingBytes(outlook))} remain: ${formatMs(predicted)} down, within the limit of ${formatMs(outlook.limits.downtimeMsMax)}`;
   const uncountedMs = uncountedMsMax(outlook);
   const mayBeMore = uncountedMs > UNCOUNTED_SHARE * predicted && !isCounted(outlook);
-  // Where handing over takes longer than counts as fresh, no sync ever tells; what fits all the same is agreed to.
+  // Where handing over takes longer than counts as fresh, no sync ever tells; what fits all the same
+  // is agreed to.
   const fitsAllTheSame = isLongToHandOver(outlook) && predicted + uncountedMs <= outlook.limits.downtimeMsMax;
   if (mayBeMore && !fitsAllTheSame) {
     return goOn('fits-sync', `${text}, give or take ${formatMs(uncountedMs)}: the next sync tells`);
