@@ -234,7 +234,7 @@ export class Drive {
     const { gateway } = this.#options;
     switch (command.kind) {
       case 'set-rules':
-        gateway.setRules(command.hold, command.order, command.closePasses);
+        gateway.setRules(command);
         break;
       case 'end-iteration': {
         const stats = gateway.endIteration();

@@ -5,6 +5,7 @@
 import { assert, Bitmap, formatBytes, formatMs, unreachable } from '../base/index.ts';
 import { backlogBytes } from '../strategy/index.ts';
 import type { Decision, Hold, Order, Verdict } from '../vm/index.ts';
+import { hurryMsMax } from './hurry.ts';
 import { DECISIONS_KEPT, type EnginePhase } from './state.ts';
 import { linkOf, predictionOf, type Turn } from './turn.ts';
 
@@ -15,10 +16,15 @@ export function applyVerdict(turn: Turn, verdict: Verdict<unknown>): void {
   const { state } = turn;
   assert(verdict.decision.text.length > 0, `${state.options.strategy.name} gives a reason`);
   turn.state = { ...state, memory: verdict.memory };
-  const { hold, order, closePasses = false } = verdict;
-  if (!sameHold(state.hold, hold) || !sameOrder(state.order, order) || state.closePasses !== closePasses) {
-    turn.state = { ...turn.state, hold, order, closePasses };
-    turn.commands.push({ kind: 'set-rules', hold, order, closePasses });
+  const { hold, order, closePasses = false, withholdsPass = false } = verdict;
+  const isSame =
+    sameHold(state.hold, hold) &&
+    sameOrder(state.order, order) &&
+    state.closePasses === closePasses &&
+    state.withholdsPass === withholdsPass;
+  if (!isSame) {
+    turn.state = { ...turn.state, hold, order, closePasses, withholdsPass };
+    turn.commands.push({ kind: 'set-rules', hold, order, closePasses, withholdsPass });
   }
   if (verdict.decision.action === 'continue') {
     turn.state = { ...turn.state, refusedSince: null };
@@ -90,7 +96,7 @@ export function carryOut(
 const ITERATIONS_REFUSED_MAX = 3;
 
 function stopAndCopy(turn: Turn, decision: Decision, waivesLimit: boolean): void {
-  const refusal = waivesLimit ? null : memoryRefusal(turn);
+  const refusal = waivesLimit || isBurstForetold(turn) ? null : memoryRefusal(turn);
   const refusedSince = turn.state.refusedSince ?? turn.state.iterationsTotal;
   const waits =
     turn.state.options.strategy.promisesDowntimeLimit ||
@@ -104,6 +110,14 @@ function stopAndCopy(turn: Turn, decision: Decision, waivesLimit: boolean): void
   const downtimePredictedMs = predictionOf(turn.state)?.downtimeMs ?? null;
   record(turn, decision, null, 'stopping');
   turn.commands.push({ kind: 'stop-and-copy', decision, downtimePredictedMs });
+}
+
+/**
+ * Where QEMU takes long to hand over what is dirty, another pass brings the same burst again, and its time is
+ * in the prediction that the strategy promises.
+ */
+function isBurstForetold({ state: { snapshot, options } }: Turn): boolean {
+  return snapshot !== null && !options.strategy.promisesDowntimeLimit && hurryMsMax(snapshot) === 0;
 }
 
 /**

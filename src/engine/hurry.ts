@@ -32,6 +32,33 @@ const PASS_SHARE_MAX = 0.9;
 /** One such pass may have been held up by the host; two have not. */
 const NO_SHORTER_TIMES = 2;
 
+/** A sync that finds so little is handed over in no time, however fast the guest writes. */
+const HAND_OVER_MS_FEW = 200;
+/**
+ * Handing over what the newest sync found takes this share of the pass: hurrying makes the next no
+ * shorter.
+ */
+const PASS_BUSY_SHARE = 0.6;
+/** Nor where the running pass finds as much as the one before, which QEMU may have been kept waiting in. */
+const PASS_SAME_SHARE = 0.95;
+
+/**
+ * How long passes are hurried at most. Not at all where QEMU takes about as long to hand over what a sync
+ * finds as the guest took to write it: the next pass would find the same again, and the time is lost.
+ */
+export function hurryMsMax({
+  lastPass,
+  passPages = 0,
+  handOverPagesPerSecond,
+}: Pick<Snapshot, 'lastPass' | 'passPages' | 'handOverPagesPerSecond'>): number {
+  if (lastPass == null || handOverPagesPerSecond == null) return HURRY_MS_MAX;
+  const handOverMs = (lastPass.pages * 1000) / handOverPagesPerSecond;
+  if (handOverMs <= HAND_OVER_MS_FEW) return HURRY_MS_MAX;
+  const findsTheSame = passPages >= PASS_SAME_SHARE * lastPass.pages;
+  const isInVain = findsTheSame || handOverMs > PASS_BUSY_SHARE * lastPass.durationMs;
+  return isInVain ? 0 : HURRY_MS_MAX;
+}
+
 /**
  * What surely leaves during a hurry, at `perSecond` of pages or bytes: as much as goes between its start and
  * the second look. A hurry that has a rest to send takes two looks, because the first has nothing to compare

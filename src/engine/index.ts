@@ -1,4 +1,4 @@
-export { HURRY_MS_MAX, HurriedPasses, heldOutlastsHurry } from './hurry.ts';
+export { HURRY_MS_MAX, HurriedPasses, heldOutlastsHurry, hurryMsMax } from './hurry.ts';
 export { predict } from './predict.ts';
 export { keepsPrediction, PREDICTION_RATIO_MAX, PREDICTION_RATIO_MIN } from './promise.ts';
 export {

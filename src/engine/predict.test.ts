@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { type IterationStats, REWRITE_CLASSES, type Snapshot } from '../vm/index.ts';
-import { heldOutlastsHurry, predict } from './index.ts';
+import { heldOutlastsHurry, hurryMsMax, predict } from './index.ts';
 import type { PassArrivals } from './state.ts';
 
 const PAGES = 10_000;
@@ -64,6 +64,52 @@ test('many small pages take as long as the far side needs to apply them', () => 
   assert.ok(Math.abs(downtimeMs(snapshot({ backlog }), quiet) - onLink) < 1);
   assert.ok(Math.abs(downtimeMs(snapshot({ backlog, slowerEndPagesPerSecond: null }), quiet) - onLink) < 1);
   assert.ok(Math.abs(downtimeMs(snapshot({ backlog, slowerEndPagesPerSecond: 60_000 }), quiet) - 230) < 1);
+});
+
+test('free memory is nearly free: zero pages count at their own rate, not at that of deltas', () => {
+  // An idle guest of 4 GiB: a million zero pages wait, and its short passes let the far side apply few
+  // others.
+  const backlog = {
+    ...{ queuedPages: 1_000_100, queuedBytes: 1_000_000 * 9 + 100 * PAGE_BYTES, heldPages: 0, heldBytes: 0 },
+    zeroPages: 1_000_000,
+  };
+  const quiet = { ...iteration(0), rewriteHistogram: new Float64Array(REWRITE_CLASSES) };
+  const rates = { slowerEndPagesPerSecond: 25_000, writtenPageBytes: PAGE_BYTES };
+  const of = (over: Partial<Snapshot>) => {
+    const now = snapshot({ backlog, dirtyPages: 0, ...rates, ...over });
+    return predict(now, [quiet], 1_048_576, 1000 * LINK, 80, { atIterationStart: 4, arrivals: null })
+      .downtimeMs!;
+  };
+  assert.ok(of({}) > 38_000, 'where zero pages are charged as others');
+  assert.ok(
+    Math.abs(of({ zeroPagesPerSecond: 3e6 }) - (80 + 333 + 4)) < 2,
+    `${of({ zeroPagesPerSecond: 3e6 })}`,
+  );
+  const none = { ...backlog, queuedPages: 100, queuedBytes: 100 * PAGE_BYTES, zeroPages: 0 };
+  assert.ok(of({ backlog: none, zeroPagesPerSecond: 3e6 }) < 90);
+});
+
+test('a pass that only finds the same again is not waited for, and what is sent before the last sync counts', () => {
+  // 1,000 pages are dirty at every sync. QEMU takes a second to hand them over, the link two.
+  const hot = { ...iteration(1000), passes: 1 };
+  const over = {
+    ...{ gateHeld: true, handOverPagesPerSecond: 1000, lastPass: { pages: 1000, durationMs: 1000 } },
+    ...{ passPages: 1000, dirtyPages: 1000 },
+  };
+  const arrivals = { arrivedPages: 0, syncMs: 0, last: { pages: 1000, durationMs: 1000 } };
+  const of = (sinceSyncMs: number, sourceRemainingPages: number) => {
+    const arrivedPages = 1000 - sourceRemainingPages;
+    const now = snapshot({ ...over, sinceSyncMs, sourceRemainingPages, arrivedPages });
+    return predict(now, [hot], PAGES, LINK / 2, 80, { atIterationStart: 4, arrivals }).downtimeMs!;
+  };
+  assert.equal(hurryMsMax(snapshot(over)), 0);
+  assert.ok(
+    hurryMsMax(snapshot({ ...over, passPages: 100, lastPass: { pages: 100, durationMs: 1000 } })) > 0,
+  );
+  assert.ok(
+    of(500, 500) > of(990, 0) + 200,
+    `${of(500, 500)} in the midst of a pass, ${of(990, 0)} at its end`,
+  );
 });
 
 test('what was dirtied since the last sync is predicted from rewrite rates', () => {

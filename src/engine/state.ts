@@ -12,6 +12,7 @@ import type {
   Limits,
   Order,
   ParameterValues,
+  PassSeen,
   Snapshot,
 } from '../vm/index.ts';
 
@@ -75,6 +76,7 @@ export interface EngineState {
   readonly hold: Hold | null;
   readonly order: Order | null;
   readonly closePasses: boolean;
+  readonly withholdsPass: boolean;
   readonly throttleShare: number;
   readonly history: readonly IterationStats[];
   readonly iterationsTotal: number;
@@ -84,6 +86,7 @@ export interface EngineState {
   readonly snapshot: Snapshot | null;
   /** null: arrivals are not counted, or there was no sync yet. */
   readonly arrivals: PassArrivals | null;
+  readonly passes: readonly PassSeen[];
   readonly linkMeasuredBytesPerSecond: number | null;
   /** As last commanded; null before the first command. */
   readonly waitingBytesMax: number | null;
@@ -122,6 +125,7 @@ export function startEngine(options: EngineOptions): EngineState {
     hold: null,
     order: null,
     closePasses: false,
+    withholdsPass: false,
     throttleShare: 0,
     history: [],
     iterationsTotal: 0,
@@ -129,6 +133,7 @@ export function startEngine(options: EngineOptions): EngineState {
     iteration: { index: 0, startMs: 0, passesAtStart: 0, lengthMs: null, ending: false },
     snapshot: null,
     arrivals: null,
+    passes: [],
     linkMeasuredBytesPerSecond: null,
     waitingBytesMax: null,
     progressMs: 0,

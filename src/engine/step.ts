@@ -6,7 +6,14 @@
 
 import { assert, formatMs, unreachable } from '../base/index.ts';
 import { queuedBytes } from '../strategy/index.ts';
-import { type Decision, ITERATIONS_KEPT, type Outlook, type Snapshot } from '../vm/index.ts';
+import {
+  type Decision,
+  ITERATIONS_KEPT,
+  type Outlook,
+  PASSES_KEPT,
+  type PassSeen,
+  type Snapshot,
+} from '../vm/index.ts';
 import { applyVerdict, carryOut, explain } from './apply.ts';
 import { type GateQuestion, judgeStop, waitingBytesMax } from './gate.ts';
 import type { EngineState } from './state.ts';
@@ -17,6 +24,9 @@ export interface Step {
   readonly state: EngineState;
   readonly commands: readonly Command[];
 }
+
+/** When the third pass begins, the second is over. */
+const PASSES_TO_SEE = 3;
 
 /** QEMU counts as stalled after this many iteration lengths without a sync or a page. */
 const STALL_LENGTHS = 5;
@@ -78,6 +88,12 @@ function outlookOf(turn: Turn): Outlook | null {
     history: state.history,
     snapshot: state.snapshot,
     linkBytesPerSecond: linkOf(state),
+    pipeline: {
+      handOverPagesPerSecond: state.snapshot.handOverPagesPerSecond ?? Number.POSITIVE_INFINITY,
+      endsPagesPerSecond: state.snapshot.slowerEndPagesPerSecond ?? Number.POSITIVE_INFINITY,
+      zeroPagesPerSecond: state.snapshot.zeroPagesPerSecond ?? Number.POSITIVE_INFINITY,
+    },
+    passes: passesWithRunning(turn),
     downtimePredictedMs: prediction.downtimeMs,
   };
 }
@@ -99,7 +115,13 @@ function onTick(turn: Turn, snapshot: Snapshot): void {
 
 function onPass(turn: Turn, snapshot: Snapshot): void {
   observe(turn, snapshot);
-  turn.state = { ...turn.state, progressMs: turn.nowMs, arrivals: arrivalsAt(turn, snapshot) };
+  const arrivals = arrivalsAt(turn, snapshot);
+  turn.state = {
+    ...turn.state,
+    progressMs: turn.nowMs,
+    arrivals,
+    passes: passesSeen(turn, snapshot, arrivals),
+  };
   const { phase, iteration } = turn.state;
   if (phase !== 'running') return;
   const due =
@@ -119,6 +141,25 @@ function arrivalsAt({ state, nowMs }: Turn, snapshot: Snapshot): EngineState['ar
       ? null
       : { pages: arrivedPages - before.arrivedPages, durationMs: nowMs - before.syncMs };
   return { arrivedPages, syncMs: nowMs, last };
+}
+
+function passesWithRunning({ state, nowMs }: Turn): readonly PassSeen[] {
+  const { snapshot, arrivals, passes } = state;
+  if (snapshot?.firstPassDone !== true || arrivals === null) return passes;
+  const arrivedPages = (snapshot.arrivedPages ?? 0) - arrivals.arrivedPages;
+  const pages = arrivedPages + (snapshot.sourceRemainingPages ?? 0);
+  return [...passes, { startMs: arrivals.syncMs, durationMs: nowMs - arrivals.syncMs, pages }];
+}
+
+/** QEMU's first pass is none of them: what it holds says nothing about writing. */
+function passesSeen(
+  { state }: Turn,
+  snapshot: Snapshot,
+  arrivals: EngineState['arrivals'],
+): readonly PassSeen[] {
+  const last = arrivals?.last ?? null;
+  if (last === null || snapshot.passes < PASSES_TO_SEE || state.arrivals === null) return state.passes;
+  return [...state.passes, { startMs: state.arrivals.syncMs, ...last }].slice(-PASSES_KEPT);
 }
 
 function endIteration(turn: Turn): void {

@@ -19,7 +19,13 @@ export type Fact =
   | { readonly kind: 'operator-limits'; readonly limits: Limits };
 
 export type Command =
-  | { readonly kind: 'set-rules'; readonly hold: Hold; readonly order: Order; readonly closePasses: boolean }
+  | {
+      readonly kind: 'set-rules';
+      readonly hold: Hold;
+      readonly order: Order;
+      readonly closePasses: boolean;
+      readonly withholdsPass: boolean;
+    }
   /** Close the running iteration, shift the dirty history, answer with an `iteration` fact. */
   | { readonly kind: 'end-iteration' }
   /**

@@ -6,6 +6,7 @@
 
 import { dirtiedMost, dirtiedWithin } from '../strategy/index.ts';
 import type { IterationStats, Snapshot } from '../vm/index.ts';
+import { hurryMsMax } from './hurry.ts';
 import { pagesAfterHurry } from './hurry-forecast.ts';
 import type { PassArrivals } from './state.ts';
 
@@ -35,7 +36,7 @@ export function uncountedPages(
   const fresh = Math.min(byRates, dirtiedAsInPasses(snapshot, passes.arrivals, seconds));
   const pagesPerSecond = snapshot.slowerEndPagesPerSecond ?? null;
   const pages =
-    pagesPerSecond === null
+    pagesPerSecond === null || hurryMsMax(snapshot) === 0
       ? fresh
       : pagesAfterHurry(notHandedOver(snapshot, passes.arrivals) + fresh, last, pagesPerSecond);
   return Math.min(pages, pagesMax);

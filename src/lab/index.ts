@@ -54,6 +54,7 @@ export {
   type Network,
   openNetwork,
 } from './network/network.ts';
+export { measureProfile } from './profile/profile.ts';
 export { reportHtml } from './report/html.ts';
 export { buildReport, type LabReport, type ReportRow, resultsCsv, type Spread } from './report/report.ts';
 export { type RunRecord, readResults } from './report/results.ts';

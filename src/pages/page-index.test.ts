@@ -190,6 +190,7 @@ class Pair {
         queuedBytes: count('queued', false) * 1000 + count('queued', true) * 9,
         heldPages: count('held'),
         heldBytes: count('held', false) * 1000 + count('held', true) * 9,
+        zeroPages: count('queued', true) + count('held', true),
       },
       dirtyPages: naive.iteration === 0 ? 0 : counts.dirty,
       dirtyOutsideHoldPages: naive.iteration === 0 ? 0 : counts.outside,

@@ -46,6 +46,7 @@ export class Prices {
     return {
       queuedPages,
       queuedBytes: (written - again) * this.#wholeBytes + againBytes + queuedZeroPages * ZERO_PAGE_BYTES,
+      zeroPages: queuedZeroPages + heldZeroPages,
       heldPages,
       heldBytes:
         (heldPages - heldZeroPages) * (this.#deltaBytes ?? this.#wholeBytes) +

@@ -1,33 +1,36 @@
 /** Physical bounds: what no rule can beat. Pure arithmetic on the guest's true rates. */
 
 import type { GuestModel } from '../trace/index.ts';
-import type { Coding } from './coding.ts';
+import type { RunPipeline } from './pipeline/run-pipeline.ts';
 import type { Bounds } from './types.ts';
 
 /**
- * Data: each page once. Time: the time the link takes for that. Downtime: with whole pages, the link keeps
+ * Data: each page once. Time: what the slowest of link and stages takes for that. Downtime: with whole
+ * pages, the link keeps
  * only the coldest pages current, as many as their rates sum to what it carries; the hotter ones are dirty at
  * any moment. During a quiet phase the link catches up.
  */
 export function boundsOf(
   guest: GuestModel,
-  coding: Coding,
+  { coding, pipeline, bytesPerSecond }: RunPipeline,
   linkBytesPerSecond: number,
   fixedMs: number,
 ): Bounds {
   const contentPages = guest.content.pageCount;
   const transferredBytesMin =
     contentPages * coding.wholeBytes + (guest.pageCount - contentPages) * coding.zeroBytes;
+  const kinds = { wholePages: contentPages, deltaPages: 0, zeroPages: guest.pageCount - contentPages };
+  const transferMs = Math.max((transferredBytesMin * 1000) / linkBytesPerSecond, pipeline.sendMs(kinds));
   const perPage = coding.againBytes;
   let downtimeMsMin: number | null = null;
   if (guest.rates !== null) {
-    const hotter = irreduciblePages(guest.rates, linkBytesPerSecond / perPage);
-    const caughtUp = (guest.quietMs * linkBytesPerSecond) / 1000 / perPage;
-    downtimeMsMin = (Math.max(0, hotter - caughtUp) * perPage * 1000) / linkBytesPerSecond + fixedMs;
+    const hotter = irreduciblePages(guest.rates, bytesPerSecond / perPage);
+    const caughtUp = (guest.quietMs * bytesPerSecond) / 1000 / perPage;
+    downtimeMsMin = (Math.max(0, hotter - caughtUp) * perPage * 1000) / bytesPerSecond + fixedMs;
   }
   return {
     transferredBytesMin,
-    totalMigrationTimeMsMin: (transferredBytesMin * 1000) / linkBytesPerSecond + fixedMs,
+    totalMigrationTimeMsMin: transferMs + fixedMs,
     downtimeMsMin,
   };
 }

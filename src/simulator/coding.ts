@@ -17,12 +17,14 @@ export interface Coding {
   readonly againBytes: number;
 }
 
-export function codingOf(cost: PageCost, arrangement: Arrangement, delta: boolean): Coding {
+export const RAW_PAGE_BYTES = PAGE_SIZE_BYTES + HEADER_BYTES;
+
+/** `packs`: whole pages are packed; the chooser sends them raw where packing is slower than the link. */
+export function codingOf(cost: PageCost, arrangement: Arrangement, delta: boolean, packs: boolean): Coding {
   if (arrangement === 'single') {
-    const wholeBytes = PAGE_SIZE_BYTES + HEADER_BYTES;
-    return { zeroBytes: ZERO_PAGE_BYTES, wholeBytes, againBytes: wholeBytes };
+    return { zeroBytes: ZERO_PAGE_BYTES, wholeBytes: RAW_PAGE_BYTES, againBytes: RAW_PAGE_BYTES };
   }
-  const wholeBytes = cost.packedBytes + HEADER_BYTES;
+  const wholeBytes = (packs ? cost.packedBytes : PAGE_SIZE_BYTES) + HEADER_BYTES;
   const againBytes = delta ? Math.min(cost.deltaBytes + HEADER_BYTES, wholeBytes) : wholeBytes;
   return { zeroBytes: ZERO_PAGE_BYTES, wholeBytes, againBytes };
 }

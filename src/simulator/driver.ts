@@ -15,6 +15,7 @@ import {
   step,
 } from '../engine/index.ts';
 import type { Decision, ParameterValues } from '../vm/index.ts';
+import { runPipelineOf } from './pipeline/run-pipeline.ts';
 import { MODEL, type SimulationOptions } from './types.ts';
 import { World } from './world.ts';
 
@@ -51,6 +52,10 @@ export class Driver {
 
   get throttleShareMax(): number {
     return this.#throttleShareMax;
+  }
+
+  get engineState() {
+    return this.#engine;
   }
 
   report() {
@@ -92,6 +97,7 @@ export class Driver {
         world.index.setHold(command.hold);
         world.index.setOrder(command.order);
         world.closePasses = command.closePasses;
+        world.withholdsPass = command.withholdsPass;
         return;
       case 'end-iteration':
         this.#endIteration();
@@ -140,9 +146,10 @@ export function fixedDowntimeMs(options: SimulationOptions): number {
  * own.
  */
 function passDonePages(options: SimulationOptions): number {
-  const { strategy, parameters, limits, linkBytesPerSecond } = options;
+  const { strategy, parameters, limits } = options;
   if (strategy.mechanism === 'gateway' || strategy.mechanism === 'model-only') return 0;
-  const pendingBytes = (linkBytesPerSecond * limitOf(parameters, limits.downtimeMsMax)) / 1000;
+  const pendingBytes =
+    (runPipelineOf(options).bytesPerSecond * limitOf(parameters, limits.downtimeMsMax)) / 1000;
   return Math.floor(pendingBytes / 4104);
 }
 

@@ -4,7 +4,7 @@
  */
 
 import { assert } from '../base/index.ts';
-import { HURRY_MS_MAX, HurriedPasses, heldOutlastsHurry } from '../engine/index.ts';
+import { HurriedPasses, heldOutlastsHurry, hurryMsMax } from '../engine/index.ts';
 import { fixedDowntimeMs } from './driver.ts';
 import { type MigrationTimes, MODEL, type SimulationOptions } from './types.ts';
 import type { World } from './world.ts';
@@ -33,8 +33,10 @@ export function stopAndCopy(world: World, options: SimulationOptions): Migration
 /** Passes follow each other without a pause, as in the live handover. */
 function hurry(world: World): void {
   const passes = new HurriedPasses();
-  const untilMs = world.nowMs + HURRY_MS_MAX;
-  world.hurry(heldOutlastsHurry(world.snapshot()));
+  const snapshot = world.snapshot();
+  const untilMs = world.nowMs + hurryMsMax(snapshot);
+  if (world.nowMs >= untilMs) return;
+  world.hurry(heldOutlastsHurry(snapshot));
   do {
     do world.advance(STRETCH_MS);
     while (world.ledger.passPages > 0 && world.nowMs < untilMs);
@@ -58,14 +60,14 @@ function replayLastLog(world: World, options: SimulationOptions, logBytesPerSeco
     atMs += roundMs;
     roundMs *= logBytesPerSecond / speed;
   }
-  world.link.send(MODEL.deviceBytes, stoppedMs);
+  world.link.send(MODEL.deviceBytes / options.grain, stoppedMs);
   const downtimeMs = roundMs + fixedDowntimeMs(options);
   world.ledger.deliverAll();
   return { totalMigrationTimeMs: stoppedMs + downtimeMs, downtimeMs };
 }
 
 function afterLastByte(world: World, options: SimulationOptions, stoppedMs: number): MigrationTimes {
-  world.link.send(MODEL.deviceBytes, stoppedMs);
+  world.link.send(MODEL.deviceBytes / options.grain, stoppedMs);
   const endMs = Math.max(stoppedMs, world.link.freeAtMs) + fixedDowntimeMs(options);
   checkEnd(world);
   return { totalMigrationTimeMs: endMs, downtimeMs: endMs - stoppedMs };
@@ -77,7 +79,7 @@ function afterLastByte(world: World, options: SimulationOptions, stoppedMs: numb
  */
 export function postCopy(world: World, options: SimulationOptions): MigrationTimes {
   const stoppedMs = world.nowMs;
-  world.link.send(MODEL.deviceBytes, stoppedMs);
+  world.link.send(MODEL.deviceBytes / options.grain, stoppedMs);
   const downtimeMs = world.link.freeAtMs - stoppedMs + fixedDowntimeMs(options);
   world.link.send(world.staleBytes, stoppedMs + downtimeMs);
   world.ledger.deliverAll();

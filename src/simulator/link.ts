@@ -1,6 +1,7 @@
 /**
- * The link as a queue of bytes with a rate: when it is free again, what it carried, and what a sender may
- * know of it. Latency is not in here: it counts once, at the handover. Pure arithmetic on virtual time.
+ * The link, and the stages before and behind it, as one queue: when it is free again, what it carried, and
+ * what a sender may know of it. Latency is not in here: it counts once, at the handover. Pure arithmetic on
+ * virtual time.
  */
 
 /**
@@ -12,12 +13,18 @@ const KNOWN_AFTER_BYTES = 1024 * 1024;
 
 export class LinkModel {
   readonly bytesPerSecond: number;
+  readonly #seenBytesPerSecond: number;
   #freeAtMs = 0;
   #sentBytes = 0;
   #busyMs = 0;
 
-  constructor(bytesPerSecond: number) {
+  /**
+   * `seenBytesPerSecond`: what a sender measures of whole pages, where a stage carries less than the
+   * link.
+   */
+  constructor(bytesPerSecond: number, seenBytesPerSecond = bytesPerSecond) {
     this.bytesPerSecond = bytesPerSecond;
+    this.#seenBytesPerSecond = seenBytesPerSecond;
   }
 
   get sentBytes(): number {
@@ -30,17 +37,18 @@ export class LinkModel {
   /** null until the link has been busy for long enough to tell. */
   get measuredBytesPerSecond(): number | null {
     return this.#busyMs >= KNOWN_AFTER_MS && this.#sentBytes >= KNOWN_AFTER_BYTES
-      ? this.bytesPerSecond
+      ? this.#seenBytesPerSecond
       : null;
   }
 
-  /** Bytes that can be on their way by `toMs` when sending begins at `fromMs` at the earliest. */
-  roomBytes(fromMs: number, toMs: number): number {
-    return ((toMs - Math.max(fromMs, this.#freeAtMs)) * this.bytesPerSecond) / 1000;
+  /** Time by `toMs` that is left when sending begins at `fromMs` at the earliest. */
+  roomMs(fromMs: number, toMs: number): number {
+    return toMs - Math.max(fromMs, this.#freeAtMs);
   }
 
-  send(sizeBytes: number, fromMs: number): void {
-    const durationMs = (sizeBytes * 1000) / this.bytesPerSecond;
+  /** `leastMs`: the slowest stage beside the link takes so long. */
+  send(sizeBytes: number, fromMs: number, leastMs = 0): void {
+    const durationMs = Math.max((sizeBytes * 1000) / this.bytesPerSecond, leastMs);
     this.#freeAtMs = Math.max(fromMs, this.#freeAtMs) + durationMs;
     this.#sentBytes += sizeBytes;
     this.#busyMs += durationMs;

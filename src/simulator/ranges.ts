@@ -55,7 +55,35 @@ export function variantsOf(document: unknown): PlanVariant[] {
     variants = variants.flatMap((variant) => listed.map((value) => vary(variant, name, value)));
   }
   refuseTooMany(variants.length * (draw?.count ?? 1));
-  return draw === undefined ? variants : variants.flatMap((variant) => drawFrom(variant, draw));
+  const drawn = draw === undefined ? variants : variants.flatMap((variant) => drawFrom(variant, draw));
+  return drawn.map(({ label, document: one }) => ({ label, document: onScale(one) }));
+}
+
+/** A guest in terms of its link and memory, so that one plan fits all scales. */
+const scaled = z.object({
+  /** The hot set takes the link so long, but is at most half of memory. */
+  hotSeconds: z.number().positive().max(3600),
+  /** And is written so often a second. */
+  hotTimesPerSecond: z.number().positive().max(1000),
+});
+
+function onScale(document: Json): Json {
+  const workloads = document['workloads'];
+  if (!Array.isArray(workloads)) return document;
+  return { ...document, workloads: workloads.map((workload) => workloadOnScale(workload as Json, document)) };
+}
+
+function workloadOnScale(workload: Json, document: Json): Json {
+  if (workload === null || typeof workload !== 'object' || !('hotSeconds' in workload)) return workload;
+  const parsed = scaled.safeParse(workload);
+  if (!parsed.success) {
+    throw new GodwitError('SWEEP_RANGES', `a workload's scale is wrong:\n${z.prettifyError(parsed.error)}`);
+  }
+  const { hotSeconds, hotTimesPerSecond } = parsed.data;
+  const { hotSeconds: _seconds, hotTimesPerSecond: _times, ...rest } = workload;
+  const memoryBytes = parseSize(String(document['memory']));
+  const hotBytes = Math.min(memoryBytes / 2, hotSeconds * parseRate(String(document['link'])));
+  return { ...rest, hot: pages(hotBytes), rate: Math.round(hotBytes * hotTimesPerSecond) };
 }
 
 /** Asked before they are made: a short plan can name more than memory holds. */

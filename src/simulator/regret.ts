@@ -34,7 +34,7 @@ export function clairvoyantStop(options: SimulationOptions, timeLimitMs: number)
   const patient = { ...options, strategy: neverStopping(options.strategy), parameters };
   new Driver(patient, timeLimitMs).run((world) => {
     const atMs = world.nowMs;
-    const downtimeMs = (world.staleBytes * 1000) / options.linkBytesPerSecond + fixedMs;
+    const downtimeMs = (world.staleBytes * 1000) / world.run.bytesPerSecond + fixedMs;
     const stop = { atMs, downtimeMs, totalMigrationTimeMs: atMs + downtimeMs };
     if (best === null || costOf(stop, limitMs) < costOf(best, limitMs)) best = stop;
     return atMs + fixedMs >= costOf(best, limitMs);

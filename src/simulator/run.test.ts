@@ -174,7 +174,9 @@ test('a large guest and one just too small for it move alike', () => {
     assert.equal(large.outcome, small.outcome);
     for (const field of ['totalMigrationTimeMs', 'downtimeMs', 'transferredBytes'] as const) {
       const ratio = large[field]! / small[field]!;
-      assert.ok(Math.abs(ratio - 1) < 0.01, `${name}, ${workload}, ${field}: ${ratio}`);
+      // A stop comes at a tick: one of 50 ms more or less is that share of a downtime of 1.5 s.
+      const most = field === 'downtimeMs' ? 0.05 : 0.01;
+      assert.ok(Math.abs(ratio - 1) < most, `${name}, ${workload}, ${field}: ${ratio}`);
     }
   }
 });

@@ -8,6 +8,8 @@ import { errorMessage, formatBytes, GIB, GodwitError, MIB } from '../base/index.
 import { type AnyStrategy, readParameters, strategyByName } from '../strategy/index.ts';
 import { type GuestModel, makeGuest, type TraceSource, type WorkloadOptions } from '../trace/index.ts';
 import { type Arrangement, PAGE_SIZE_BYTES } from '../vm/index.ts';
+import { coarser, finer } from './grain.ts';
+import type { Profile } from './pipeline/profile.ts';
 import { simulate } from './run.ts';
 import type { Sample } from './timeline.ts';
 import { SIMULATION_DEFAULTS, type SimulationOptions, type SimulationResult } from './types.ts';
@@ -37,6 +39,10 @@ export interface SimulationTask {
   readonly timeLimitMs: number | null;
   readonly gatewayMemoryBytesMax: number;
   readonly arrangement: Arrangement;
+  /** Absent: the committed one of the machine that the measured results are from. */
+  readonly profile?: Profile;
+  /** One simulated page stands for so many (grain.ts). Absent: 1. */
+  readonly grain?: number;
   readonly regret: boolean;
 }
 
@@ -65,14 +71,18 @@ export function runTask(
 ): TaskResult {
   const settings = settingsOf(task, loadTrace);
   const options = optionsOf(task, settings, loadTrace);
-  const result = guarded(settledTask(task, settings), () => simulate(options, onSample));
+  const grain = task.grain ?? 1;
+  const result = finer(
+    guarded(settledTask(task, settings), () => simulate(options, onSample)),
+    grain,
+  );
   return {
     key: task.key,
     strategy: task.strategy.id,
     workload: task.workload.id,
     run: task.run,
     seed: task.seed,
-    memoryBytes: options.guest.pageCount * PAGE_SIZE_BYTES,
+    memoryBytes: options.guest.pageCount * PAGE_SIZE_BYTES * grain,
     linkBytesPerSecond: task.linkBytesPerSecond,
     roundTripMs: task.roundTripMs,
     downtimeLimitMs: task.downtimeLimitMs,
@@ -94,10 +104,13 @@ function guarded(task: SimulationTask, run: () => SimulationResult): SimulationR
 }
 
 function optionsOf(
-  task: SimulationTask,
+  whole: SimulationTask,
   parameters: Readonly<Record<string, number>>,
   loadTrace: LoadTrace,
 ): SimulationOptions {
+  const profile = whole.profile ?? SIMULATION_DEFAULTS.profile;
+  const grain = whole.grain ?? 1;
+  const task = coarser(whole, grain, profile);
   const strategy = strategyByName(task.strategy.name);
   const settings = Object.entries(parameters).map(([name, value]) => `${name}=${value}`);
   return {
@@ -113,6 +126,8 @@ function optionsOf(
     timeLimitMs: task.timeLimitMs,
     gatewayMemoryBytesMax: task.gatewayMemoryBytesMax,
     arrangement: task.arrangement,
+    profile: task.profile,
+    grain,
     regret: task.regret,
   };
 }
@@ -191,6 +206,8 @@ export function replayCommand(task: SimulationTask): string {
     `--arrangement ${task.arrangement}`,
   );
   if (task.timeLimitMs !== null) words.push(`--time-limit ${task.timeLimitMs}ms`);
+  if (task.profile !== undefined) words.push(`--profile ${shellWord(task.profile.name)}`);
+  if (task.grain !== undefined) words.push(`--grain ${task.grain}`);
   if (!task.regret) words.push('--no-regret');
   return [...words, `--runs 1 --seed ${task.seed}`].join(' ');
 }

@@ -4,6 +4,7 @@ import { GIB } from '../base/index.ts';
 import type { AnyStrategy } from '../strategy/index.ts';
 import type { GuestModel } from '../trace/index.ts';
 import type { Arrangement, DecisionAction, Limits, ParameterValues } from '../vm/index.ts';
+import { committedProfile, type Profile } from './pipeline/profile.ts';
 
 export interface SimulationOptions {
   readonly strategy: AnyStrategy;
@@ -18,16 +19,16 @@ export interface SimulationOptions {
   readonly gatewayMemoryBytesMax: number;
   /** `paired` packs pages and sends deltas where the strategy does; `single` sends pages as they are. */
   readonly arrangement: Arrangement;
+  /** What each end's threads carry. */
+  readonly profile: Profile;
+  /** A simulated page stands for so many real ones; everything here is on the smaller scale already. */
+  readonly grain: number;
   /** Also look for the clairvoyant stop, which takes about one more run. */
   readonly regret: boolean;
 }
 
 /** Model constants; each with its source. */
 export const MODEL = {
-  /** QEMU's drain as godwit sets it (max-bandwidth, src/controller/preflight/settings.ts). */
-  drainBytesPerSecond: GIB,
-  /** The drain once the VM is stopped: what a unix socket and a decoder carry (bench stream-decode). */
-  drainStoppedBytesPerSecond: 2 * GIB,
   /**
    * Passes begin this far apart. Through the gateway there are two in 250 ms (recorded traces); without one
    * it is QEMU's own rate-limit window.
@@ -68,6 +69,8 @@ export const SIMULATION_DEFAULTS = {
   timeLimitMs: null,
   gatewayMemoryBytesMax: 8 * GIB,
   arrangement: 'single',
+  profile: committedProfile('default'),
+  grain: 1,
   regret: true,
 } as const satisfies Omit<SimulationOptions, 'strategy' | 'parameters' | 'guest'>;
 
@@ -99,6 +102,9 @@ export interface SimulationResult {
   /** Share of guest time taken away at most. */
   readonly throttleShareMax: number;
   readonly bounds: Bounds;
+  /** What the run's pipeline carries of whole pages, and the stage that limits it; `link` where none does. */
+  readonly pipelineBytesPerSecond: number;
+  readonly pipelineLimit: string;
   /** Cost over the clairvoyant's, less 1; null where the run did not complete or was not asked. */
   readonly regret: number | null;
   readonly clairvoyant: ClairvoyantStop | null;

@@ -9,12 +9,15 @@ import { assert, smoothed } from '../base/index.ts';
 import { heatTickOf, PageIndex } from '../pages/index.ts';
 import { STEP_MS } from '../trace/index.ts';
 import { PAGE_SIZE_BYTES, type Snapshot } from '../vm/index.ts';
-import { bytesOfStale, type Coding, codingOf } from './coding.ts';
+import { bytesOfStale, type Coding } from './coding.ts';
 import { Ledger } from './ledger.ts';
 import { LinkModel } from './link.ts';
+import { type RunPipeline, runPipelineOf } from './pipeline/run-pipeline.ts';
 import { MODEL, type SimulationOptions } from './types.ts';
 
 const BATCH_PAGES = 4096;
+/** Of a pass whose end is withheld: the gateway knows only about how many pages it has. */
+const WITHHELD_SHARE = 0.05;
 /** Weight of a batch in the estimate of what a page costs. */
 const ESTIMATE_WEIGHT = 0.1;
 
@@ -24,10 +27,13 @@ export class World {
   readonly index: PageIndex;
   readonly link: LinkModel;
   readonly coding: Coding;
+  readonly run: RunPipeline;
   /** Pages go through a gateway; without one the index stands for QEMU's socket. */
   readonly gateway: boolean;
   /** Passes follow each other closely, because the rule wants to know freshly what is dirty. */
   closePasses = false;
+  /** The end of the running pass is left unread. */
+  withholdsPass = false;
   readonly #passSpacingMs: number;
   /** A pass counts as done with this many pages left: without a gateway, QEMU looks at what is pending. */
   readonly passDonePages: number;
@@ -46,8 +52,12 @@ export class World {
   #syncMs = 0;
   #stopped = false;
   #heldGoes = false;
-  #drainBytesPerSecond: number = MODEL.drainBytesPerSecond;
+  /** Reading took longer than a stretch by so much. */
+  #readDebtMs = 0;
   #takenPages = 0;
+  #takenAtSync = 0;
+  #passPagesAtSync = 0;
+  #lastPass: NonNullable<Snapshot['lastPass']> | null = null;
   #encodedBytes: number;
 
   constructor(options: SimulationOptions, passDonePages: number) {
@@ -60,8 +70,9 @@ export class World {
     this.logBytesPerSecond = logs ?? null;
     this.ledger = new Ledger(guest.pageCount, guest.content.firstPage + guest.content.pageCount);
     this.index = new PageIndex(guest.pageCount);
-    this.link = new LinkModel(options.linkBytesPerSecond);
-    this.coding = codingOf(guest.cost, this.gateway ? options.arrangement : 'single', strategy.delta);
+    this.run = runPipelineOf(options);
+    this.coding = this.run.coding;
+    this.link = new LinkModel(options.linkBytesPerSecond, this.run.bytesPerSecond);
     this.#slotsMax = Math.floor((options.gatewayMemoryBytesMax - this.#bookkeepingBytes) / PAGE_SIZE_BYTES);
     assert(this.#slotsMax > BATCH_PAGES || !this.gateway, 'the gateway has memory for a batch of pages');
     if (!this.gateway) this.#waitingPagesMax = MODEL.socketPages;
@@ -143,50 +154,60 @@ export class World {
 
   /** QEMU and the link take turns, so that back-pressure has its effect within the stretch. */
   #transfer(fromMs: number): void {
-    let readable = Math.ceil((this.#drainBytesPerSecond * (this.#nowMs - fromMs)) / 1000 / PAGE_SIZE_BYTES);
+    const { handOverPagesPerSecond } = this.run.pipeline;
+    let readableMs = this.#nowMs - fromMs - this.#readDebtMs;
     for (;;) {
-      const read = this.#read(Math.min(readable, BATCH_PAGES));
-      readable -= read;
+      const pages = Math.ceil((Math.max(0, readableMs) * handOverPagesPerSecond) / 1000);
+      const { read, tookMs } = this.#read(Math.min(pages, BATCH_PAGES));
+      readableMs -= tookMs;
+      this.#readDebtMs = Math.max(0, -readableMs);
       // Absorbed pages are all read before any is sent: what comes in one stretch is coalesced.
       if (read === BATCH_PAGES && this.#waitingPagesMax === Number.POSITIVE_INFINITY) continue;
       if (!this.#send(fromMs) && read === 0) return;
     }
   }
 
-  #read(pages: number): number {
+  #read(pages: number): { readonly read: number; readonly tookMs: number } {
     const most = this.#stopped ? Number.POSITIVE_INFINITY : this.#waitingPagesMax;
     // A socket fills up by bytes: zero pages hardly count.
     const queued =
       most === Number.POSITIVE_INFINITY ? 0 : this.index.backlog().queuedBytes / this.coding.wholeBytes;
-    const room = Math.min(this.#slotsMax - this.#waitingPages, Math.floor(most - queued));
+    const withheld = this.withholdsPass ? Math.ceil(WITHHELD_SHARE * this.#passPagesAtSync) : 0;
+    const readable = Math.max(0, this.ledger.passPages - withheld);
+    const room = Math.min(readable, this.#slotsMax - this.#waitingPages, Math.floor(most - queued));
     const count = this.ledger.take(Math.min(pages, room), this.#batch);
     const heatTick = heatTickOf(this.#nowMs);
+    let zeroPages = 0;
     for (let at = 0; at < count; at++) {
       const page = this.#batch[at]!;
-      this.index.arrive(page, heatTick, this.ledger.isZero(page));
+      const isZero = this.ledger.isZero(page);
+      if (isZero) zeroPages++;
+      this.index.arrive(page, heatTick, isZero);
     }
     this.#takenPages += count;
-    return count;
+    const kinds = { wholePages: count - zeroPages, deltaPages: 0, zeroPages };
+    return { read: count, tookMs: this.run.pipeline.handOverMs(kinds) };
   }
 
   /** One batch as far as the stretch carries it; false when nothing could go. */
   #send(fromMs: number): boolean {
-    const roomBytes = this.link.roomBytes(fromMs, this.#nowMs);
-    if (roomBytes <= 0) return false;
+    const roomMs = this.link.roomMs(fromMs, this.#nowMs);
+    if (roomMs <= 0) return false;
     // Counted as whole pages: a batch must not put more on the link than it carries, whatever pages are in
     // it.
-    const most = Math.max(1, Math.min(BATCH_PAGES, Math.ceil(roomBytes / this.coding.wholeBytes)));
+    const roomPages = Math.ceil((roomMs * this.run.bytesPerSecond) / 1000 / this.coding.wholeBytes);
+    const most = Math.max(1, Math.min(BATCH_PAGES, roomPages));
     let count = this.index.take(most, this.#batch);
     if (count === 0 && this.#heldGoes) count = this.index.takeHeld(most, this.#batch);
     if (count === 0) return this.#spill(most);
-    const bytes = this.#deliver(count);
-    this.link.send(bytes, fromMs);
+    const { bytes, leastMs } = this.#deliver(count);
+    this.link.send(bytes, fromMs, leastMs);
     this.index.countSentBytes(bytes);
     return true;
   }
 
-  /** The batch's first `count` pages arrive; returns what they cost on the link. */
-  #deliver(count: number): number {
+  /** The batch's first `count` pages arrive; returns what they cost on the link and the slowest stage. */
+  #deliver(count: number): { readonly bytes: number; readonly leastMs: number } {
     const { coding, ledger } = this;
     let zero = 0;
     let again = 0;
@@ -203,7 +224,13 @@ export class World {
       this.#encodedBytes = smoothed(this.#encodedBytes, bytes / (count - zero), ESTIMATE_WEIGHT);
       this.index.setEncodedBytesEstimate(this.#encodedBytes);
     }
-    return bytes + zero * coding.zeroBytes;
+    const isDelta = coding.againBytes < coding.wholeBytes;
+    const kinds = {
+      wholePages: isDelta ? whole : whole + again,
+      deltaPages: isDelta ? again : 0,
+      zeroPages: zero,
+    };
+    return { bytes: bytes + zero * coding.zeroBytes, leastMs: this.run.pipeline.sendMs(kinds) };
   }
 
   /**
@@ -221,11 +248,17 @@ export class World {
   }
 
   beginPass(): void {
+    if (this.#passes >= 2) {
+      const pages = this.#takenPages - this.#takenAtSync;
+      this.#lastPass = { pages, durationMs: this.#nowMs - this.#syncMs };
+    }
+    this.#takenAtSync = this.#takenPages;
     // With execution logs the first pass is a checkpoint: what is written after it is in the log.
     if (this.logBytesPerSecond === null) this.ledger.sync();
     else this.#checkpointMs ??= this.#nowMs;
     this.#passes++;
     this.#syncMs = this.#nowMs;
+    this.#passPagesAtSync = this.ledger.passPages;
   }
 
   /**
@@ -233,8 +266,8 @@ export class World {
    * nothing else waits.
    */
   hurry(heldGoes: boolean): void {
-    this.#drainBytesPerSecond = MODEL.drainStoppedBytesPerSecond;
     this.#heldGoes = heldGoes;
+    this.withholdsPass = false;
   }
 
   /** The VM is stopped: what is dirty now is final, and everything is sent. */
@@ -244,13 +277,15 @@ export class World {
     this.index.setStopAndCopy(true);
   }
 
-  /** No more crosses than QEMU's socket carries, so a link that is faster is not seen to be. */
+  /** Of whole pages, by the slowest stage: a link that is faster is not seen to be. */
   get measuredBytesPerSecond(): number | null {
-    const measured = this.link.measuredBytesPerSecond;
-    return measured === null ? null : Math.min(measured, MODEL.drainStoppedBytesPerSecond);
+    return this.link.measuredBytesPerSecond;
   }
 
   snapshot(): Snapshot {
+    const { pipeline } = this.run;
+    // Without a gateway at the far end nothing tells what it works on.
+    const isPaired = this.gateway && this.options.arrangement === 'paired';
     return {
       ...this.index.snapshot(),
       arrivedPages: this.#takenPages,
@@ -263,6 +298,13 @@ export class World {
       memoryBytesMax: this.options.gatewayMemoryBytesMax,
       gateHeld: this.gateway,
       sourceRemainingPages: this.ledger.passPages,
+      lastPass: this.#lastPass,
+      passPages: this.#takenPages - this.#takenAtSync + this.ledger.passPages,
+      handOverPagesPerSecond: pipeline.handOverPagesPerSecond,
+      zeroPagesPerSecond: pipeline.zeroPagesPerSecond,
+      slowerEndPagesPerSecond: isPaired
+        ? Math.min(pipeline.handOverPagesPerSecond, pipeline.deltaPagesPerSecond)
+        : null,
     };
   }
 }

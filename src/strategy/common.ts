@@ -4,7 +4,7 @@
  */
 
 import type { Decision, Hold, Order, Outlook, ParameterSpec, ParameterValues, Verdict } from '../vm/index.ts';
-import { remainingBytes } from './measures.ts';
+import { bytesPerPage, passesAreLong, remainingBytes } from './measures.ts';
 
 export const HOLD_NONE: Hold = { kind: 'none' };
 export const ADDRESS_ORDER: Order = { kind: 'address' };
@@ -74,16 +74,25 @@ export const ITERATION_PARAMETERS: readonly ParameterSpec[] = [
 /**
  * T = clamp((queue + held) / B, iterationMsMin, iterationMsMax); the shortest while the link rate is unknown.
  * The first iteration after QEMU's first pass is a single pass. It tells where the guest writes at all, and a
- * guest that hardly writes need not wait for a second of statistics.
+ * guest that hardly writes need not wait for a second of statistics. Where passes are long, each is one.
  */
 function iterationByBacklog(outlook: Outlook, parameters: ParameterValues): number {
-  if (outlook.history.length === 1) return 0;
-  const min = value(parameters, 'iterationMsMin');
-  const max = Math.max(min, value(parameters, 'iterationMsMax'));
+  if (outlook.history.length === 1 || passesAreLong(outlook)) return 0;
+  const given = value(parameters, 'iterationMsMin');
   const link = outlook.linkBytesPerSecond;
-  if (link === null || link <= 0) return min;
+  if (link === null || link <= 0) return given;
+  // A window of iterations must close while what was absorbed is being sent, however short that takes.
+  const allMs = (outlook.pageCount * bytesPerPage(outlook.snapshot) * 1000) / link;
+  const scaleMs = Math.max(ITERATION_MS_LEAST, allMs / ITERATIONS_A_TRANSFER);
+  const min = Math.min(given, scaleMs);
+  const max = Math.min(Math.max(given, value(parameters, 'iterationMsMax')), Math.max(min, scaleMs));
   return Math.min(max, Math.max(min, (remainingBytes(outlook) * 1000) / link));
 }
+
+/** All of the guest's memory takes the link at least as long as so many iterations. */
+const ITERATIONS_A_TRANSFER = 4;
+/** The passes that a gateway keeps apart are no closer. */
+const ITERATION_MS_LEAST = 150;
 
 /** Why a threshold of `frs` and `mp` is what it is: both were published as ideas. */
 export const OUR_DEFINITION = 'our definition; the published description gives the idea, not the threshold';

@@ -15,6 +15,7 @@ import {
   type Verdict,
 } from '../vm/index.ts';
 import { readParameters, strategies } from './index.ts';
+import { NOTHING_LIMITS } from './outlook.testing.ts';
 
 const PAGES = 4096;
 const REGIONS = 16;
@@ -65,14 +66,24 @@ const stats = fc.record({
   regions: fc.array(fc.nat(PAGES), { minLength: REGIONS, maxLength: REGIONS }),
 });
 
+const pagesPerSecond = fc.constantFrom(1, 20_000, 1e6, Number.POSITIVE_INFINITY);
+
 const outlooks: fc.Arbitrary<readonly Outlook[]> = fc
   .record({
     iterations: fc.array(fc.tuple(stats, snapshot), { minLength: 1, maxLength: 12 }),
     link: rate,
     downtime: fc.option(fc.double({ min: 0, max: 1e7, noNaN: true }), { nil: null }),
     limitMs: fc.integer({ min: 0, max: 10_000 }),
+    pipeline: fc.record({
+      handOverPagesPerSecond: pagesPerSecond,
+      endsPagesPerSecond: pagesPerSecond,
+      zeroPagesPerSecond: pagesPerSecond,
+    }),
+    passes: fc.array(fc.record({ startMs: fc.nat(10_000), durationMs: fc.nat(10_000), pages }), {
+      maxLength: 4,
+    }),
   })
-  .map(({ iterations, link, downtime, limitMs }) => {
+  .map(({ iterations, link, downtime, limitMs, pipeline, passes }) => {
     const history: IterationStats[] = [];
     let startMs = 0;
     return iterations.map(([drawn, snapshot]) => {
@@ -96,6 +107,8 @@ const outlooks: fc.Arbitrary<readonly Outlook[]> = fc
         history: [...history],
         snapshot,
         linkBytesPerSecond: link,
+        pipeline,
+        passes,
         downtimePredictedMs: link === null ? null : downtime,
       } satisfies Outlook;
     });
@@ -170,6 +183,8 @@ const NOTHING: Outlook = {
     memoryBytesMax: 1e9,
     gateHeld: false,
   },
+  pipeline: NOTHING_LIMITS,
+  passes: [],
   linkBytesPerSecond: null,
   downtimePredictedMs: null,
 };

@@ -84,6 +84,11 @@ export function queuedBytes(outlook: Outlook): number {
   return snapshot.backlog.queuedBytes + pagesAtSource(snapshot, pageCount, history) * bytesPerPage(snapshot);
 }
 
+/** Zero pages are next to nothing on the link, and take their time at both ends all the same. */
+export function zeroPagesMs({ snapshot, pipeline }: Outlook): number {
+  return ((snapshot.backlog.zeroPages ?? 0) * 1000) / pipeline.zeroPagesPerSecond;
+}
+
 /** R: everything that is known to have to cross the link still. */
 export function remainingBytes(outlook: Outlook): number {
   return queuedBytes(outlook) + outlook.snapshot.backlog.heldBytes;
@@ -94,6 +99,57 @@ export function remainingPages(outlook: Outlook): number {
   return (
     snapshot.backlog.queuedPages + snapshot.backlog.heldPages + pagesAtSource(snapshot, pageCount, history)
   );
+}
+
+/** Handing over what a sync found takes this long at least where passes are long. */
+const LONG_PASS_MS = 300;
+
+/**
+ * Where QEMU takes its time to hand over what is dirty, a pass is as much evidence as an iteration of many
+ * short ones, and costs as much: rules then decide by single passes.
+ */
+export function passesAreLong({ snapshot, passes, pipeline }: Outlook): boolean {
+  if (!snapshot.firstPassDone) return false;
+  const seen = passes.slice(-2).map(({ pages }) => pages);
+  const pages = Math.max(snapshot.sourceRemainingPages ?? 0, ...seen);
+  return (pages * 1000) / pipeline.handOverPagesPerSecond >= LONG_PASS_MS;
+}
+
+const PASS_FALL_MIN = 0.05;
+/** A guest that has just woken up writes more than before, and may fall asleep again. */
+const PASS_RISE_MAX = 1.25;
+
+/** Long passes that all find the same: the next sync is wanted with the stop, not before. */
+export function nextPassIsInVain(outlook: Outlook): boolean {
+  return passesAreLong(outlook) && passesAreFlat(outlook);
+}
+
+/** Passes that find this share of what the busiest of the newest ones found: the guest rests. */
+const QUIET_SHARE = 0.2;
+const QUIET_PASSES = 2;
+
+/**
+ * The guest has stopped writing what it wrote a moment ago: whatever waits can be sent for good, as long as
+ * that lasts.
+ */
+export function isQuietNow({ passes }: Outlook): boolean {
+  const rates = passes.map(({ pages, durationMs }) => pages / Math.max(1, durationMs));
+  const newest = rates.slice(-QUIET_PASSES);
+  const busiest = Math.max(0, ...rates.slice(0, -QUIET_PASSES));
+  return (
+    busiest > 0 && newest.length === QUIET_PASSES && newest.every((rate) => rate <= QUIET_SHARE * busiest)
+  );
+}
+
+/**
+ * Do the two newest passes find as much? The first of them holds what was written during the whole
+ * first pass,
+ * and the running one counts as soon as its sync has told.
+ */
+export function passesAreFlat({ passes }: Outlook, delta = PASS_FALL_MIN): boolean {
+  const [before, last] = passes.slice(-2);
+  if (before === undefined || last === undefined) return false;
+  return last.pages >= (1 - delta) * before.pages && last.pages <= PASS_RISE_MAX * before.pages;
 }
 
 /** Finished iterations after QEMU's first pass. Only these tell anything about dirtying. */

@@ -4,6 +4,7 @@ import {
   type Backlog,
   type IterationStats,
   type Outlook,
+  type PipelineRates,
   REWRITE_CLASSES,
   type Snapshot,
 } from '../vm/index.ts';
@@ -13,6 +14,13 @@ export const PAGES = 100_000;
 const REGIONS = 20;
 /** 10,000 pages a second. */
 export const LINK = 10_000 * PAGE_BYTES_ON_LINK;
+
+/** A pipeline in which nothing but the link limits. */
+export const NOTHING_LIMITS: PipelineRates = {
+  handOverPagesPerSecond: Number.POSITIVE_INFINITY,
+  endsPagesPerSecond: Number.POSITIVE_INFINITY,
+  zeroPagesPerSecond: Number.POSITIVE_INFINITY,
+};
 
 export function backlogOf(queuedPages: number, heldPages: number): Backlog {
   return {
@@ -99,6 +107,8 @@ export function outlookAfter(
     history,
     snapshot,
     linkBytesPerSecond: LINK,
+    pipeline: NOTHING_LIMITS,
+    passes: [],
     downtimePredictedMs: (bytes * 1000) / LINK + 20,
   };
 }

@@ -46,6 +46,11 @@ export interface Backlog {
   readonly queuedBytes: number;
   readonly heldPages: number;
   readonly heldBytes: number;
+  /**
+   * Of both, pages of zeros: next to nothing on the link, and cheaper than others at both ends. Absent:
+   * 0.
+   */
+  readonly zeroPages?: number;
 }
 
 /** The moment's aggregates, about every 50 ms. */
@@ -68,6 +73,17 @@ export interface Snapshot {
    * them out of QEMU, the far one applies them. Absent or null where the far end does not tell.
    */
   readonly slowerEndPagesPerSecond?: number | null;
+  /**
+   * Pages that QEMU hands over in a second while nobody makes it wait: no gateway runs ahead of the link by
+   * more. Absent or null: not measured yet.
+   */
+  readonly handOverPagesPerSecond?: number | null;
+  /** Zero pages that the slowest stage carries in a second. Absent or null: they count as any other page. */
+  readonly zeroPagesPerSecond?: number | null;
+  /** What QEMU's newest finished pass handed over, and how long after its sync. Absent or null: none yet. */
+  readonly lastPass?: { readonly pages: number; readonly durationMs: number } | null;
+  /** Of the running pass: handed over, or left as far as QEMU says. Absent: unknown. */
+  readonly passPages?: number;
   /** Totals since `migrate`. */
   readonly sentPages: number;
   readonly resentPages: number;

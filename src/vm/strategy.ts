@@ -6,6 +6,27 @@
 import type { Decision, Hold, Limits, Order } from './rules.ts';
 import type { IterationStats, Snapshot } from './statistics.ts';
 
+/** What the pipeline's stages carry besides the link; Infinity: not known to limit anything. */
+export interface PipelineRates {
+  /** Out of QEMU. */
+  readonly handOverPagesPerSecond: number;
+  /** Encoders and the far side, for pages that the link carries at once. */
+  readonly endsPagesPerSecond: number;
+  readonly zeroPagesPerSecond: number;
+}
+
+/** One of QEMU's passes. */
+export interface PassSeen {
+  /** When its sync was. */
+  readonly startMs: number;
+  /** So far, of the running one. */
+  readonly durationMs: number;
+  /** What the sync found dirty: handed over, or left as far as QEMU says. */
+  readonly pages: number;
+}
+
+export const PASSES_KEPT = 16;
+
 /** Everything a rule may look at. Nothing else exists for it: no clock, no page, no randomness. */
 export interface Outlook {
   /** Since `migrate`. */
@@ -17,6 +38,9 @@ export interface Outlook {
   readonly snapshot: Snapshot;
   /** Best knowledge of the link: measured, else configured, else null. */
   readonly linkBytesPerSecond: number | null;
+  readonly pipeline: PipelineRates;
+  /** After the first one, oldest first, the running one last; the newest PASSES_KEPT. */
+  readonly passes: readonly PassSeen[];
   /** Downtime if the VM were stopped now; null while the link rate is unknown. */
   readonly downtimePredictedMs: number | null;
 }
@@ -34,6 +58,8 @@ export interface Verdict<Memory> {
    * Default false.
    */
   readonly closePasses?: boolean;
+  /** The end of the running pass is not read: the next sync is to come with the stop. Default false. */
+  readonly withholdsPass?: boolean;
 }
 
 export type ParameterValues = Readonly<Record<string, number>>;

@@ -13,12 +13,12 @@ export const command: CommandDefinition = {
   configure(command) {
     command
       .argument(
-        '<run|report|calibrate|linux>',
-        'run: measure by a plan; report: tables and plots from results; calibrate: live runs beside simulated ones; linux: build the Linux guest',
+        '<run|report|calibrate|linux|profile>',
+        'run: measure by a plan; report: tables and plots from results; calibrate: live runs beside simulated ones; linux: build the Linux guest; profile: what the stages of this machine take, for the simulator',
       )
       .argument(
         '[file]',
-        'the plan (plans/*.yaml), or the results (JSON lines); linux: the program, default all',
+        'the plan (plans/*.yaml), the results (JSON lines), or where the profile goes; linux: the program, default all',
       )
       .option(
         '--results <file>',
@@ -45,16 +45,17 @@ export const command: CommandDefinition = {
   async run(context, [action = '', file = ''], options) {
     if (action === 'calibrate') return (await import('../lab/calibrate.ts')).runCalibration(context, options);
     if (action === 'linux') return (await import('../lab/linux.ts')).buildLinux(file, options, context);
-    if (file === '' && ['run', 'report'].includes(action)) {
+    if (file === '' && ['run', 'report', 'profile'].includes(action)) {
       throw new GodwitError('USAGE_VALUE', `godwit lab ${action} needs a file`, {
-        hint: 'run takes a plan, report takes results',
+        hint: 'run takes a plan, report takes results, profile is written',
         safe: 'nothing was started',
       });
     }
     if (action === 'run') return runLab(file, options, context);
     if (action === 'report') return writeReport(file, options, context);
+    if (action === 'profile') return (await import('../lab/profile.ts')).writeProfile(file, context);
     throw new GodwitError('USAGE_VALUE', `godwit lab cannot "${action.slice(0, 64)}"`, {
-      hint: 'godwit lab run PLAN, godwit lab report RESULTS, godwit lab calibrate, or godwit lab linux',
+      hint: 'godwit lab run PLAN, godwit lab report RESULTS, godwit lab calibrate, godwit lab linux, or godwit lab profile FILE',
       safe: 'nothing was started',
     });
   },

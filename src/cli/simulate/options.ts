@@ -3,8 +3,10 @@
  * (run.ts).
  */
 
+import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import {
+  errorMessage,
   formatBytes,
   GIB,
   GodwitError,
@@ -13,7 +15,15 @@ import {
   parseRate,
   parseSize,
 } from '../../base/index.ts';
-import { SIMULATION_DEFAULTS, type SimulationTask } from '../../simulator/index.ts';
+import {
+  COMMITTED_PROFILES,
+  committedProfile,
+  grainOf,
+  type Profile,
+  parseProfile,
+  SIMULATION_DEFAULTS,
+  type SimulationTask,
+} from '../../simulator/index.ts';
 import { type AnyStrategy, readParameters, strategies, strategyByName } from '../../strategy/index.ts';
 import { type TraceSource, WORKLOADS, type WorkloadName, type WorkloadOptions } from '../../trace/index.ts';
 import type { CommandOptions } from '../command.ts';
@@ -25,6 +35,7 @@ const HOT_SECONDS = 1.6;
 const HOT_BYTES_MIN = 4 * MIB;
 const HOT_TIMES_PER_SECOND = 2.5;
 const RUNS_MAX = 100_000;
+const GRAIN_MAX = 1024;
 const SEED_MAX = 0xffff_0000;
 const BODIES = ['zero', 'text', 'random'] as const;
 
@@ -54,6 +65,12 @@ export function declareSimulationOptions(command: Command): void {
     )
     .option('--gateway-memory <size>', 'cap on what the gateway holds', '8G')
     .option('--arrangement <kind>', 'single: pages as they are; paired: packed and as deltas', 'single')
+    .option(
+      '--profile <name>',
+      "what each end's threads carry: default, host-16, or a file that godwit lab profile wrote",
+      'default',
+    )
+    .option('--grain <pages>', 'one simulated page stands for so many; auto: as many as do not show', '1')
     .option('--runs <count>', 'runs of each strategy, each with a seed of its own', '1')
     .option('--seed <number>', 'seed of the first run', '1')
     .option('--no-regret', 'do not look for the clairvoyant stop: about twice as fast')
@@ -112,6 +129,7 @@ function sharedOf(
     ...simulationOptionsOf(options),
     memoryBytes: parseSize(String(options['memory'])),
     linkBytesPerSecond,
+    ...grainOption(options, parseSize(String(options['memory'])), linkBytesPerSecond),
     downtimeLimitMs: parseDurationMs(String(options['downtimeLimit'])),
     timeLimitMs: timeLimit === null ? null : parseDurationMs(timeLimit),
   };
@@ -120,8 +138,9 @@ function sharedOf(
 /** What a plan leaves open: how the gateway is set up, and what is derived. */
 export function simulationOptionsOf(
   options: CommandOptions,
-): Pick<SimulationTask, 'roundTripMs' | 'gatewayMemoryBytesMax' | 'arrangement' | 'regret'> {
+): Pick<SimulationTask, 'roundTripMs' | 'gatewayMemoryBytesMax' | 'arrangement' | 'regret' | 'profile'> {
   return {
+    profile: profileOf(String(options['profile'] ?? 'default')),
     roundTripMs: parseDurationMs(String(options['latency'] ?? `${SIMULATION_DEFAULTS.roundTripMs}ms`)),
     gatewayMemoryBytesMax: parseSize(String(options['gatewayMemory'] ?? 8 * GIB)),
     arrangement: oneOf('arrangement', String(options['arrangement'] ?? 'single'), [
@@ -130,6 +149,34 @@ export function simulationOptionsOf(
     ] as const),
     regret: options['regret'] !== false,
   };
+}
+
+/** A recorded guest is replayed page by page. */
+export function grainOption(
+  options: CommandOptions,
+  memoryBytes: number,
+  linkBytesPerSecond: number,
+): Pick<SimulationTask, 'grain'> {
+  const given = String(options['grain'] ?? 1);
+  if (given === 'auto') return { grain: grainOf(memoryBytes, linkBytesPerSecond) };
+  const grain = count('grain', given, 1, GRAIN_MAX);
+  return grain === 1 ? {} : { grain };
+}
+
+/** One of the committed profiles, or a file. Errors: PROFILE_INVALID. */
+function profileOf(name: string): Profile {
+  if (COMMITTED_PROFILES.some((known) => known === name)) return committedProfile(name);
+  let text: string;
+  try {
+    text = readFileSync(name, 'utf8');
+  } catch (cause) {
+    throw new GodwitError('PROFILE_INVALID', `--profile ${name.slice(0, 64)}: ${errorMessage(cause)}`, {
+      cause,
+      hint: `a file, or one of ${COMMITTED_PROFILES.join(', ')}`,
+      safe: 'nothing was started',
+    });
+  }
+  return parseProfile(text, name.slice(0, 64));
 }
 
 function strategiesOf(names: readonly string[]): AnyStrategy[] {

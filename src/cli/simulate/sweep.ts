@@ -11,6 +11,7 @@ import { parse as parseYaml, stringify } from 'yaml';
 import { errorMessage, formatPercent, GodwitError } from '../../base/index.ts';
 import { type Cell, cellsOf, type Plan, parsePlan } from '../../lab/index.ts';
 import {
+  againstRelaxed,
   appendRecord,
   checkTask,
   groupBy,
@@ -28,7 +29,7 @@ import { WORKLOAD_DEFAULTS } from '../../trace/index.ts';
 import type { CommandContext, CommandOptions } from '../command.ts';
 import { commitOf } from '../commit.ts';
 import { EXIT } from '../exit.ts';
-import { count, simulationOptionsOf, traceAt } from './options.ts';
+import { count, grainOption, simulationOptionsOf, traceAt } from './options.ts';
 import { SIMULATION_SCHEMA, summaryTable } from './text.ts';
 
 const PLAN_BYTES_MAX = 256 * 1024;
@@ -86,6 +87,8 @@ export async function runSweep(
   results.sort((one, other) => order.get(one.key)! - order.get(other.key)!);
   writeFileSync(join(folder, 'runs.csv'), recordsCsv(results));
   writeFileSync(join(folder, 'index.html'), sweepPage({ plan: name, seed, commit: stamp.commit, results }));
+  const compared = againstRelaxed(results);
+  if (compared !== null) writeFileSync(join(folder, 'against-relaxed.md'), compared);
   report(context, { name, seed, commit: stamp.commit, folder, results, json: options['json'] === true });
   return EXIT.ok;
 }
@@ -151,6 +154,7 @@ function taskOf(
     workload: { id: workload.id, options: { ...WORKLOAD_DEFAULTS, ...workload.guest } },
     trace,
     ...simulationOptionsOf(options),
+    ...(trace === null ? grainOption(options, plan.memoryBytes, plan.linkBytesPerSecond) : {}),
     memoryBytes: plan.memoryBytes,
     linkBytesPerSecond: plan.linkBytesPerSecond,
     downtimeLimitMs: strategy.downtimeLimitMs ?? DOWNTIME_LIMIT_MS,

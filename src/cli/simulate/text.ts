@@ -10,7 +10,7 @@ export const SIMULATION_SCHEMA = 'godwit.simulation/1';
 
 export function simulationText(task: SimulationTask, rows: readonly SummaryRow[]): string[] {
   const first = rows[0]!;
-  const head = `${printable(describeTask(task))}; link ${formatRate(task.linkBytesPerSecond)}, round trip ${formatMs(task.roundTripMs)}; limit ${formatMs(task.downtimeLimitMs)}; ${task.arrangement}; ${first.runs} ${first.runs === 1 ? 'run' : 'runs'} from seed ${task.seedBase}`;
+  const head = `${printable(describeTask(task))}; link ${formatRate(task.linkBytesPerSecond)}, round trip ${formatMs(task.roundTripMs)}; limit ${formatMs(task.downtimeLimitMs)}; ${task.arrangement}, profile ${printable(task.profile?.name ?? 'default')}; ${first.runs} ${first.runs === 1 ? 'run' : 'runs'} from seed ${task.seedBase}`;
   const bounds = `bounds: total time ${nullable(first.totalMigrationTimeMsMin, formatMs)}, downtime ${nullable(first.downtimeMsMin, formatMs)}, data ${nullable(first.transferredBytesMin, formatBytes)}`;
   const failed = rows.filter(({ reasons }) => reasons.length > 0);
   return [

@@ -5,7 +5,7 @@
  */
 
 import { GodwitError, sleep, systemClock } from '../../base/index.ts';
-import { HURRY_MS_MAX, HurriedPasses, heldOutlastsHurry } from '../../engine/index.ts';
+import { HURRY_MS_MAX, HurriedPasses, heldOutlastsHurry, hurryMsMax } from '../../engine/index.ts';
 import type { SourceGateway } from '../../gateway/index.ts';
 import type { Acts } from '../../handover/index.ts';
 import { migrateSetParameters, type QmpClient, queryMigrate, queryStatus, stop } from '../../qmp/index.ts';
@@ -71,6 +71,8 @@ async function untilPassesAreShort(
   signal: AbortSignal,
 ): Promise<void> {
   const snapshot = gateway.snapshot();
+  const mostMs = snapshot === null ? HURRY_MS_MAX : hurryMsMax(snapshot);
+  if (mostMs === 0) return;
   if (!gateway.hurryPasses(snapshot !== null && heldOutlastsHurry(snapshot))) return;
   const { promise, resolve } = Promise.withResolvers<void>();
   const passes = new HurriedPasses();
@@ -78,7 +80,7 @@ async function untilPassesAreShort(
     if (name === 'MIGRATION_PASS' && passes.begin(receivedAtMs, gateway.restPages)) resolve();
   });
   try {
-    await Promise.race([promise, sleep(HURRY_MS_MAX, signal)]);
+    await Promise.race([promise, sleep(mostMs, signal)]);
   } finally {
     ignore();
   }

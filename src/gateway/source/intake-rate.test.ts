@@ -17,6 +17,15 @@ test('only busy time counts, and the best of it', () => {
   assert.equal(intake.pagesPerSecond, 100_000);
 });
 
+test("the trickle of an idle guest's short passes says nothing", () => {
+  const intake = new IntakeRate();
+  for (let ms = 0; ms < 10_000; ms += 2) intake.arrived(ms, ms);
+  assert.equal(intake.pagesPerSecond, null);
+  // One pass that had something to hand over.
+  for (let ms = 1; ms <= 40; ms++) intake.arrived(10_000 + ms, 10_000 + ms * 60);
+  assert.ok(Math.abs(intake.pagesPerSecond! - 60_000) < 3000, `${intake.pagesPerSecond}`);
+});
+
 test('a host that has become busy is believed after a while, and silence changes nothing', () => {
   const intake = new IntakeRate();
   let nowMs = 0;

@@ -6,6 +6,11 @@
 
 /** After a longer silence QEMU paused, or was left unread: such a span is not counted. */
 const BUSY_GAP_MS_MAX = 10;
+/**
+ * A read that brings fewer is all that there was: the passes of an idle guest follow each other closely, and
+ * their trickle says nothing of what QEMU could hand over.
+ */
+const BUSY_PAGES_MIN = 8;
 const SAMPLE_MS = 40;
 /**
  * The best rate of the last one or two spans of this length counts. An older one may be of a host that was
@@ -25,9 +30,10 @@ export class IntakeRate {
   /** `totalPages` have arrived by now. */
   arrived(nowMs: number, totalPages: number): void {
     const gapMs = nowMs - this.#lastMs;
-    if (gapMs <= BUSY_GAP_MS_MAX) {
+    const pages = totalPages - this.#lastPages;
+    if (gapMs <= BUSY_GAP_MS_MAX && pages >= BUSY_PAGES_MIN) {
       this.#busyMs += gapMs;
-      this.#busyPages += totalPages - this.#lastPages;
+      this.#busyPages += pages;
     }
     this.#lastMs = nowMs;
     this.#lastPages = totalPages;

@@ -36,6 +36,10 @@ export function snapshotOf(parts: GatewayParts): Snapshot {
     gateHeld: parts.gateHeld,
     underWayBytes: underWayBytes(facts),
     slowerEndPagesPerSecond: parts.intakeRate.slowerOf(facts.appliedPagesPerSecond ?? null),
+    handOverPagesPerSecond: parts.intakeRate.pagesPerSecond,
+    zeroPagesPerSecond: facts.appliedPagesPerSecond ?? null,
+    lastPass: passes.last,
+    passPages: passes.pagesOfRunning(store.arrivedPages),
     ...(parts.keepsQemuWaiting ? { sourceRemainingPages: passes.remainingPages } : {}),
   };
 }

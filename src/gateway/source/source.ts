@@ -58,6 +58,13 @@ export interface SourceGatewayEvents {
   onError(error: Error): void;
 }
 
+export interface GatewayRules {
+  readonly hold: Hold;
+  readonly order: Order;
+  readonly closePasses: boolean;
+  readonly withholdsPass?: boolean;
+}
+
 export class SourceGateway {
   readonly #options: SourceGatewayOptions;
   readonly #events: SourceGatewayEvents;
@@ -69,6 +76,8 @@ export class SourceGateway {
   readonly #gate: ReadGate;
   readonly #sender: Sender;
   readonly #returnGate = new ReturnGate((raw) => this.#socket.write(raw));
+  /** The end of the running pass is left unread. */
+  #withholdsPass = false;
   #startMs = 0;
   #stopAndCopy = false;
   #closed = false;
@@ -140,6 +149,7 @@ export class SourceGateway {
     if (postCopy.isLast) return postCopy.mustWait;
     if (this.#gate.isFull(store)) return true;
     if (this.#stopAndCopy) return false;
+    if (this.#withholdsPass && this.#passes.isNearlyOver(store.arrivedPages)) return true;
     if (!this.#options.absorb && isFilled(store)) return true;
     const waitingBytes = waitingPages(store) * PAGE_SIZE_BYTES + underWayBytes(this.#output.facts);
     return this.#gate.isShut(this.#options.clock.nowMs(), waitingBytes);
@@ -159,7 +169,8 @@ export class SourceGateway {
   /** QEMU announced pass `passes` (event MIGRATION_PASS). */
   notePass(passes: number): void {
     const nowMs = this.#options.clock.nowMs();
-    this.#gate.beginPass(nowMs, this.#passes.begin(nowMs, passes));
+    const arrivedPages = this.#intake.store?.arrivedPages ?? 0;
+    this.#gate.beginPass(nowMs, this.#passes.begin(nowMs, passes, arrivedPages));
     if (this.#passes.firstIsDone) this.#intake.beginPass();
     this.#steerReading();
   }
@@ -199,6 +210,7 @@ export class SourceGateway {
    */
   hurryPasses(heldGoes: boolean): boolean {
     this.#sender.sendsHeld = this.#options.ackGate && heldGoes;
+    this.#withholdsPass = false;
     if (this.#options.ackGate) this.#gate.hurry();
     this.#steerReading();
     return this.#options.ackGate;
@@ -206,14 +218,17 @@ export class SourceGateway {
 
   /** The VM has stopped: the rest is read as fast as it comes, whatever waits. */
   readRest(): void {
+    this.#withholdsPass = false;
     this.#gate.open();
     this.#steerReading();
   }
 
-  setRules(hold: Hold, order: Order, closePasses: boolean): void {
+  setRules({ hold, order, closePasses, withholdsPass = false }: GatewayRules): void {
     this.#intake.store?.index.setHold(hold);
     this.#intake.store?.index.setOrder(order);
     this.#gate.setClose(closePasses);
+    this.#withholdsPass = withholdsPass;
+    this.#steerReading();
     this.#sender.schedule();
   }
 

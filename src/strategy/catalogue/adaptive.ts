@@ -6,6 +6,7 @@
 import type { Outlook, ParameterValues, Strategy, Verdict } from '../../vm/index.ts';
 import { ABSORBING, HOLD_NONE, ITERATION_PARAMETERS, parameter } from '../common.ts';
 import { holdHotterThan } from '../hold/hottest.ts';
+import { isQuietNow, nextPassIsInVain } from '../measures.ts';
 import { learningOrder } from '../order/learning.ts';
 import { heldShareParameter } from '../switchover/drained.ts';
 import { forecast, NOTHING_KNOWN } from '../switchover/forecast.ts';
@@ -40,11 +41,12 @@ function answer(
   const stopNearSinceMs = memory.stopNearSinceMs ?? (stopIsNear ? outlook.nowMs : null);
   const { known, phase, boundary } = memory.forecast;
   // In a trough hot pages have cooled, and the whole backlog is worth sending.
-  const release = !known || phase?.quiet === true;
+  const release = !known || phase?.quiet === true || isQuietNow(outlook);
   return {
     hold: release ? HOLD_NONE : holdHotterThan(boundary),
     order: learningOrder(outlook),
     decision,
+    withholdsPass: decision.rule === 'adaptive-drain' && nextPassIsInVain(outlook),
     closePasses: stopIsNear && outlook.nowMs - stopNearSinceMs! < CLOSE_PASSES_MS,
     memory: { ...memory, least, settling, stopNearSinceMs },
   };

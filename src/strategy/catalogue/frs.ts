@@ -1,22 +1,38 @@
 /** FRS, Inter-Iteration Frequent Reference Set. */
 
 import type { Outlook, ParameterValues, Strategy, Verdict } from '../../vm/index.ts';
-import { ABSORBING, ITERATION_PARAMETERS, OUR_DEFINITION, parameter } from '../common.ts';
+import { ABSORBING, HOLD_NONE, ITERATION_PARAMETERS, OUR_DEFINITION, parameter, value } from '../common.ts';
 import { frequentSet, frequentSetParameters } from '../hold/frequent.ts';
+import { isQuietNow, nextPassIsInVain, passesAreLong } from '../measures.ts';
 import { learningOrder } from '../order/learning.ts';
 import { DRAINED_PARAMETERS } from '../switchover/drained.ts';
 import { frequentSetSwitchover } from '../switchover/frequent-set.ts';
+import { NO_PATIENCE, type Patience, patientStop } from '../switchover/patience.ts';
+import { trimFallParameter } from '../switchover/trim.ts';
 
-function verdict(outlook: Outlook, parameters: ParameterValues): Verdict<null> {
+/** Stops that may be worth a moment more; a rest that fits the limit is not. */
+const MAY_WAIT: readonly string[] = ['frs-frequent-set', 'frs-flat'];
+
+function verdict(outlook: Outlook, memory: Patience, parameters: ParameterValues): Verdict<Patience> {
+  const wanted = frequentSetSwitchover(outlook, parameters);
+  const mayWait = MAY_WAIT.includes(wanted.rule) && !nextPassIsInVain(outlook);
+  const { decision, patience } =
+    mayWait || (memory.trim !== null && wanted.action === 'continue')
+      ? patientStop(outlook, memory, wanted, { rule: 'frs', fallMin: value(parameters, 'trimFallMin') })
+      : { decision: wanted, patience: { ...memory, trim: null } };
   return {
-    hold: frequentSet(parameters),
+    hold:
+      patience.trim === null && !isQuietNow(outlook)
+        ? frequentSet(parameters, passesAreLong(outlook))
+        : HOLD_NONE,
     order: learningOrder(outlook),
-    decision: frequentSetSwitchover(outlook, parameters),
-    memory: null,
+    decision,
+    memory: patience,
+    withholdsPass: decision.rule === 'frs-drain' && nextPassIsInVain(outlook),
   };
 }
 
-export const frs: Strategy<null> = {
+export const frs: Strategy<Patience> = {
   ...ABSORBING,
   name: 'frs',
   idea: 'Pages dirty in most of the last iterations wait; stop when only they are dirty or dirtying stops falling.',
@@ -44,10 +60,11 @@ export const frs: Strategy<null> = {
       'flat for this long: more iterations buy nothing',
       OUR_DEFINITION,
     ),
+    trimFallParameter(),
     ...DRAINED_PARAMETERS,
     ...ITERATION_PARAMETERS,
   ],
-  start: () => null,
-  atIteration: (outlook, _memory, parameters) => verdict(outlook, parameters),
-  atTick: (outlook, _memory, parameters) => verdict(outlook, parameters),
+  start: () => NO_PATIENCE,
+  atIteration: verdict,
+  atTick: verdict,
 };

@@ -4,10 +4,12 @@ import type { Hold, Outlook, ParameterValues, Strategy, Verdict } from '../../vm
 import { ABSORBING, HOLD_NONE, ITERATION_PARAMETERS, OUR_DEFINITION, parameter, value } from '../common.ts';
 import { frequentSetParameters } from '../hold/frequent.ts';
 import { holdByPattern } from '../hold/pattern.ts';
+import { nextPassIsInVain } from '../measures.ts';
 import { learningOrder } from '../order/learning.ts';
 import { DRAINED_PARAMETERS } from '../switchover/drained.ts';
 import { isIntensive, type PatternMemory, patternSwitchover } from '../switchover/pattern.ts';
 import { classify } from '../switchover/pattern-class.ts';
+import { trimFallParameter } from '../switchover/trim.ts';
 
 interface MpMemory extends PatternMemory {
   /** Worked out at the end of an iteration, kept between. */
@@ -29,7 +31,13 @@ function start(): MpMemory {
 function answer(outlook: Outlook, memory: MpMemory, parameters: ParameterValues): Verdict<MpMemory> {
   const { decision, waitingSinceMs, trim } = patternSwitchover(outlook, memory, parameters);
   const hold = trim === null ? memory.hold : HOLD_NONE;
-  return { hold, order: learningOrder(outlook), decision, memory: { ...memory, waitingSinceMs, trim } };
+  return {
+    hold,
+    order: learningOrder(outlook),
+    decision,
+    memory: { ...memory, waitingSinceMs, trim },
+    withholdsPass: decision.rule === 'mp-drain' && nextPassIsInVain(outlook),
+  };
 }
 
 function atIteration(outlook: Outlook, memory: MpMemory, parameters: ParameterValues): Verdict<MpMemory> {
@@ -46,7 +54,7 @@ function atIteration(outlook: Outlook, memory: MpMemory, parameters: ParameterVa
     waitingSinceMs: same ? memory.waitingSinceMs : null,
     quietSinceMs,
     trim: memory.trim,
-    hold: holdByPattern(pattern, intensive, outlook.history, parameters),
+    hold: holdByPattern(pattern, intensive, outlook, parameters),
   };
   return answer(outlook, next, parameters);
 }
@@ -74,14 +82,7 @@ export const mp: Strategy<MpMemory> = {
       "longest wait for a sweep's least backlog",
       OUR_DEFINITION,
     ),
-    parameter(
-      'trimFallMin',
-      0.25,
-      [0, 1],
-      's/s',
-      'seconds of downtime that a second of sending held pages has to take off',
-      OUR_DEFINITION,
-    ),
+    trimFallParameter(),
     ...frequentSetParameters('scattered writes: hold as frs does', 'as frs'),
     ...DRAINED_PARAMETERS,
     ...ITERATION_PARAMETERS,

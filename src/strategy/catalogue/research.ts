@@ -93,9 +93,13 @@ export const timeSeries: Strategy<null> = {
     ),
     ...ROUNDS,
   ],
-  ...perPass(ADDRESS_ORDER, frequentSet, (outlook, parameters) => {
-    return onlyHeldLeft(outlook) ?? precopyStop(outlook, 'time-series', parameters);
-  }),
+  ...perPass(
+    ADDRESS_ORDER,
+    (parameters) => frequentSet(parameters, false),
+    (outlook, parameters) => {
+      return onlyHeldLeft(outlook) ?? precopyStop(outlook, 'time-series', parameters);
+    },
+  ),
 };
 
 export const hierarchical: Strategy<null> = {

@@ -19,13 +19,21 @@ export function frequentSetParameters(thetaMeaning: string, source: string): rea
  * F_k: dirty in at least theta of the last `of` iterations; out after `leaveAfterClean` clean ones, so that F
  * does not flicker.
  */
-export function frequentSet(parameters: ParameterValues): Hold {
+/** `ofPasses`: iterations are single long passes, and twice in a row is often. */
+export function frequentSet(parameters: ParameterValues, ofPasses: boolean): Hold {
   const of = value(parameters, 'of');
   return {
     kind: 'window',
     // A theta above the window could never be met: the rule would hold nothing, and nobody would be told.
-    theta: Math.min(value(parameters, 'theta'), of),
+    theta: thetaOf(parameters, ofPasses),
     of,
     leaveAfterClean: value(parameters, 'leaveAfterClean'),
   };
+}
+
+const THETA_OF_PASSES = 2;
+
+export function thetaOf(parameters: ParameterValues, ofPasses: boolean): number {
+  const theta = Math.min(value(parameters, 'theta'), value(parameters, 'of'));
+  return ofPasses ? Math.min(theta, THETA_OF_PASSES) : theta;
 }

@@ -1,7 +1,8 @@
 /** MP's hold: the hot regions of a hot spot, the pages just behind a sweep's front, else the frequent set. */
 
-import type { Hold, IterationStats, ParameterValues } from '../../vm/index.ts';
+import type { Hold, Outlook, ParameterValues } from '../../vm/index.ts';
 import { HOLD_NONE } from '../common.ts';
+import { passesAreLong } from '../measures.ts';
 import { dirtyRegions, hotRegions, type Pattern } from '../switchover/pattern-class.ts';
 import { frequentSet } from './frequent.ts';
 
@@ -9,9 +10,10 @@ import { frequentSet } from './frequent.ts';
 export function holdByPattern(
   pattern: Pattern,
   intensive: boolean,
-  history: readonly IterationStats[],
+  outlook: Outlook,
   parameters: ParameterValues,
 ): Hold {
+  const { history } = outlook;
   if (!intensive || (pattern.class === 'phased' && pattern.quiet)) return HOLD_NONE;
   if (pattern.class === 'hot-spot' || pattern.class === 'phased') {
     const regions = hotRegions(history);
@@ -21,5 +23,5 @@ export function holdByPattern(
   if (pattern.class === 'sweep' && last !== undefined) {
     return { kind: 'regions', regions: dirtyRegions(last), onlyRewritten: true };
   }
-  return pattern.class === 'scattered' ? frequentSet(parameters) : HOLD_NONE;
+  return pattern.class === 'scattered' ? frequentSet(parameters, passesAreLong(outlook)) : HOLD_NONE;
 }

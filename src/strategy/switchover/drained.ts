@@ -16,8 +16,10 @@ import {
   formatPercent,
   lastIteration,
   neverSentPages,
+  nextPassIsInVain,
   queuedBytes,
   yieldOf,
+  zeroPagesMs,
 } from '../measures.ts';
 
 /** A rest that the link carries within this share of the downtime limit does not count. */
@@ -82,19 +84,32 @@ export function allSentOnce(outlook: Outlook, heldShare: number, sparedPages = 0
   const last = lastIteration(outlook);
   if (!snapshot.firstPassDone) return { drained: false, text: "QEMU's first pass is not over" };
   if (link === null) return { drained: false, text: 'the link rate is not known yet' };
-  const bytes = Math.max(0, neverSentPages(outlook) - sparedPages) * bytesPerWaitingPage(snapshot);
+  const pages = nextPassIsInVain(outlook) ? coldWaitingPages(outlook) : neverSentPages(outlook) - sparedPages;
+  const bytes = Math.max(0, pages) * bytesPerWaitingPage(snapshot);
   const time = formatMs((bytes * 1000) / link);
+  const zeroMs = zeroPagesMs(outlook);
+  if (zeroMs > LIMIT_SHARE * outlook.limits.downtimeMsMax) {
+    const count = snapshot.backlog.zeroPages ?? 0;
+    return { drained: false, text: `${count} zero pages take ${formatMs(zeroMs)} more` };
+  }
   const resending = last !== null && last.resentPages > RESENT_SHARE * last.sentPages;
   return {
     drained: resending || bytes <= negligibleBytes(outlook, link, heldShare),
-    text: `${formatBytes(bytes)} never sent take ${time}`,
+    text: `${formatBytes(bytes)} not sent yet take ${time}`,
   };
+}
+
+/** Where every pass finds the same pages, these are the hot ones, and whatever else is queued is cold. */
+function coldWaitingPages({ snapshot, passes }: Outlook): number {
+  const { queuedPages, heldPages } = snapshot.backlog;
+  return queuedPages - Math.max(0, (passes.at(-1)?.pages ?? 0) - heldPages);
 }
 
 export function drained(outlook: Outlook, options: DrainedOptions): Drained {
   const once = allSentOnce(outlook, options.heldShare);
   const { limits, linkBytesPerSecond: link } = outlook;
-  if (!once.drained || link === null) return once;
+  // What QEMU found dirty once more, it would find at the next sync as well.
+  if (!once.drained || link === null || nextPassIsInVain(outlook)) return once;
   const rest = queuedBytes(outlook);
   const time = formatMs((rest * 1000) / link);
   const newest = yieldOf(outlook.history, 1);

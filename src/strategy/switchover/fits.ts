@@ -33,15 +33,31 @@ export function fitsBandwidth(outlook: Outlook, downtimeMs: number): Decision {
  */
 export function fitsLimit(outlook: Outlook): Decision | null {
   const predicted = outlook.downtimePredictedMs;
-  // Before an iteration after the first pass has ended, "nothing dirty" only means "not asked yet".
-  if (predicted === null || outlook.history.length < 2) return null;
+  if (predicted === null || !isKnown(outlook)) return null;
   if (predicted > outlook.limits.downtimeMsMax) return null;
   const text = `${formatBytes(remainingBytes(outlook))} remain: ${formatMs(predicted)} down, within the limit of ${formatMs(outlook.limits.downtimeMsMax)}`;
   const uncountedMs = uncountedMsMax(outlook);
-  if (uncountedMs > UNCOUNTED_SHARE * predicted && !isCounted(outlook)) {
+  const mayBeMore = uncountedMs > UNCOUNTED_SHARE * predicted && !isCounted(outlook);
+  // Where handing over takes longer than counts as fresh, no sync ever tells; what fits all the same
+  // is agreed to.
+  const fitsAllTheSame = isLongToHandOver(outlook) && predicted + uncountedMs <= outlook.limits.downtimeMsMax;
+  if (mayBeMore && !fitsAllTheSame) {
     return goOn('fits-sync', `${text}, give or take ${formatMs(uncountedMs)}: the next sync tells`);
   }
   return stop('fits-limit', text);
+}
+
+/** Before an iteration after the first pass has ended, a fresh sync of which QEMU says what it found. */
+function isKnown(outlook: Outlook): boolean {
+  const { snapshot, history } = outlook;
+  if (history.length >= 2) return true;
+  if (!snapshot.firstPassDone || snapshot.sourceRemainingPages == null) return false;
+  return isLongToHandOver(outlook) && (snapshot.sinceSyncMs ?? FRESH_MS) < FRESH_MS;
+}
+
+function isLongToHandOver({ snapshot, passes, pipeline }: Outlook): boolean {
+  const pages = Math.max(snapshot.sourceRemainingPages ?? 0, passes.at(-1)?.pages ?? 0);
+  return (pages * 1000) / pipeline.handOverPagesPerSecond > LONG_MS;
 }
 
 /**
@@ -79,6 +95,8 @@ const FRESH_MS = 60;
  * yet.
  */
 const HANDED_OVER_MS = [40, 120] as const;
+/** Ticks are 50 ms apart: what takes longer than half of one may never be seen both fresh and handed over. */
+const LONG_MS = 25;
 /** When the next sync has not come by then, it is not waited for. */
 const LATE_MS = 400;
 const MEMORY_FULL = 0.98;

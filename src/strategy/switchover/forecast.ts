@@ -12,6 +12,7 @@ import {
   formatMs,
   formatPercent,
   lastIteration,
+  nextPassIsInVain,
   ratesAreKnown,
   rateText,
   remainingBytes,
@@ -73,7 +74,7 @@ export function forecast(outlook: Outlook, before: Forecast, parameters: Paramet
   const { regions, share } = concentration(last.regionHistogram);
   const regionBytes = regions * last.regionPages * PAGE_SIZE_BYTES;
   return {
-    known: ratesAreKnown(outlook.history),
+    known: ratesAreKnown(outlook.history) || nextPassIsInVain(outlook),
     boundary: limitReachable ? forLimit : forCost,
     limitReachable,
     bestMs,

@@ -17,12 +17,15 @@ import {
   formatMs,
   isNearLeast,
   lastIteration,
+  nextPassIsInVain,
   queuedBytes,
   rateText,
+  zeroPagesMs,
 } from '../measures.ts';
 import { allSentOnce } from './drained.ts';
 import { fitsLimit } from './fits.ts';
 import { type Forecast, forecastText } from './forecast.ts';
+import { troughWait } from './patience.ts';
 import { type Settling, settle } from './settle.ts';
 
 /**
@@ -87,10 +90,11 @@ function passSpacingMs(outlook: Outlook): number {
 /**
  * Hot pages that the hold missed and that were never sent. They wait longest, and sending them is worth its
  * time only while the cost says so. Where deltas pay there are none to spare: a page that was sent once takes
- * next to nothing at the stop.
+ * next to nothing at the stop. Nor where every long pass finds the same: what waits then is known to be hot.
  */
-function sparedPages({ history, snapshot }: Outlook): number {
-  if (snapshot.deltaPageBytes != null) return 0;
+function sparedPages(outlook: Outlook): number {
+  const { history, snapshot } = outlook;
+  if (snapshot.deltaPageBytes != null || nextPassIsInVain(outlook)) return 0;
   return Math.max(0, dirtiedMost(history) - snapshot.backlog.heldPages);
 }
 
@@ -131,7 +135,13 @@ export function leastCostSwitchover(
   const isLeast = isNearLeast(downtimeMs, least.downtimeMs);
   const savesMs = (1 + weight) * Math.max(0, downtimeMs - least.downtimeMs);
   const returnMs = Math.max(patienceMs, forecast.phase?.periodMs ?? 0, RETURN_SHARE * savesMs);
-  const queueMs = (queuedBytes(outlook) * 1000) / (outlook.linkBytesPerSecond ?? 1);
+  const linkMs = (queuedBytes(outlook) * 1000) / (outlook.linkBytesPerSecond ?? 1);
+  const queueMs = Math.max(linkMs, zeroPagesMs(outlook));
+  const trough = troughWait(outlook, least.atMs, 'adaptive-trough');
+  if (trough !== null) return say(trough, false);
+  if (nextPassIsInVain(outlook)) {
+    return say(stop('adaptive-passes', `${text}; every pass finds the same, and takes as long`));
+  }
   if (isLeast && queueMs <= QUEUE_MS_MAX) {
     return say(stop('adaptive-plateau', `${text}; all that the link can keep current has been sent`));
   }

@@ -9,6 +9,8 @@
  * 3. "Sweep: when the front is in the smallest remaining part" is read as: the backlog is within 5 % of its
  *    least so far. The rule waits for that for at most `sweepPatience` iterations. A histogram of what was
  *    dirtied does not show which part remains; the backlog does.
+ * 4. Where QEMU takes long to hand over what is dirty, an iteration is one pass, and two that find as much
+ *    settle the pattern.
  */
 
 import type { Decision, Outlook, ParameterValues } from '../../vm/index.ts';
@@ -21,6 +23,9 @@ import {
   isNearLeast,
   lastIteration,
   measured,
+  nextPassIsInVain,
+  passesAreFlat,
+  passesAreLong,
   rateText,
   remainingBytes,
   yieldOf,
@@ -89,7 +94,10 @@ export function patternSwitchover(
   }
   if (!intensive) return settled(goOn('mp-converging', `${rateText(outlook)}; ${rest.text}; ${tail}`));
   const needed = value(parameters, 'sameIterations');
-  if (sameClass < needed || pattern.class === 'unknown') {
+  const isSettled = passesAreLong(outlook)
+    ? passesAreFlat(outlook)
+    : sameClass >= needed && pattern.class !== 'unknown';
+  if (!isSettled) {
     return settled(
       goOn('mp-watch', `${rateText(outlook)}; ${sameClass} of ${needed} iterations alike; ${tail}`),
     );
@@ -98,7 +106,7 @@ export function patternSwitchover(
   if (pattern.class === 'sweep') {
     return { ...sweep(outlook, memory, rest, tail, value(parameters, 'sweepPatience')), trim: null };
   }
-  const trim = beginTrim(outlook);
+  const trim = nextPassIsInVain(outlook) ? null : beginTrim(outlook);
   const text = `${rateText(outlook)}; ${rest.text}; `;
   if (trim === null) return settled(stop('mp-settled', `${text}waiting buys nothing: ${tail}`));
   return { decision: goOn('mp-trim', `${text}held pages are sent now: ${tail}`), waitingSinceMs, trim };

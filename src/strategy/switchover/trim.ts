@@ -6,8 +6,8 @@
  * that takes the link 2.7 s.
  */
 
-import type { Decision, Outlook } from '../../vm/index.ts';
-import { goOn, stop } from '../common.ts';
+import type { Decision, Outlook, ParameterSpec } from '../../vm/index.ts';
+import { goOn, OUR_DEFINITION, parameter, stop } from '../common.ts';
 import { formatMs, lastIteration } from '../measures.ts';
 
 /**
@@ -20,6 +20,11 @@ const STEP_PASSES = 2;
  * waiting may take seconds for one.
  */
 const PASS_MS_MAX = 300;
+
+export function trimFallParameter(): ParameterSpec {
+  const meaning = 'seconds of downtime that a second of sending held pages has to take off';
+  return parameter('trimFallMin', 0.25, [0, 1], 's/s', meaning, OUR_DEFINITION);
+}
 
 /** The downtime predicted at a moment, to see what sending has bought since. */
 export interface Trim {
@@ -49,6 +54,7 @@ export function trimOn(
   since: Trim,
   fallMin: number,
   tail: string,
+  rule = 'mp',
 ): { readonly decision: Decision; readonly trim: Trim } {
   const now = trimNow(outlook);
   const waitedMs = now.atMs - since.atMs;
@@ -59,8 +65,8 @@ export function trimOn(
   const isHandedOver = (outlook.snapshot.sourceRemainingPages ?? 0) === 0;
   const isEarly = waitedMs < STEP_MS || now.passes - since.passes < STEP_PASSES || !isHandedOver;
   if (isEarly && waitedMs < (STEP_PASSES + 1) * PASS_MS_MAX) {
-    return { decision: goOn('mp-trim', text), trim: since };
+    return { decision: goOn(`${rule}-trim`, text), trim: since };
   }
-  if (!isEarly && boughtMs >= fallMin * waitedMs) return { decision: goOn('mp-trim', text), trim: now };
-  return { decision: stop('mp-settled', `${text}; waiting buys too little`), trim: since };
+  if (!isEarly && boughtMs >= fallMin * waitedMs) return { decision: goOn(`${rule}-trim`, text), trim: now };
+  return { decision: stop(`${rule}-settled`, `${text}; waiting buys too little`), trim: since };
 }
