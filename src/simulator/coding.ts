@@ -17,7 +17,7 @@ export interface Coding {
   readonly againBytes: number;
 }
 
-export const RAW_PAGE_BYTES = PAGE_SIZE_BYTES + HEADER_BYTES;
+const RAW_PAGE_BYTES = PAGE_SIZE_BYTES + HEADER_BYTES;
 
 /** `packs`: whole pages are packed; the chooser sends them raw where packing is slower than the link. */
 export function codingOf(cost: PageCost, arrangement: Arrangement, delta: boolean, packs: boolean): Coding {
