@@ -126,6 +126,19 @@ test('section 5: dirty bitmaps are handed on section by section, whole, before, 
   assert.deepEqual(seen.events, events, 'byte by byte');
 });
 
+test('section 5: bitmaps may end after RAM, as QEMU registers them', () => {
+  const end = bitmaps('03', '01');
+  const parts = [HEADER, MACHINE, bitmaps('01', '01'), START, RAM_END, end, ...tail('aabb')];
+  const { events, tail: found } = decode(parts);
+  assert.equal(events.at(-1), `bitmaps ${end.length}`);
+  assert.equal(found?.sections?.length, 1);
+  const seen = recorder();
+  const decoder = new StreamDecoder({ capabilities: new Set() }, seen);
+  for (const byte of Buffer.concat(parts)) decoder.write(Uint8Array.of(byte));
+  assert.deepEqual(seen.events, events, 'byte by byte');
+  assert.equal(seen.tail?.sections?.length, 1, 'the end is seen while the input is open');
+});
+
 test('section 5: bitmaps of another version, with more flags or without a start are not guessed', () => {
   const version = Buffer.concat([
     hex('01 00000003 0c'),

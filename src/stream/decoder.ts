@@ -189,6 +189,14 @@ export class StreamDecoder {
   /** Section 8. tail -> end. Returns the offset behind the end, for the next step to refuse what follows. */
   #collectTail(bytes: Uint8Array, at: number, end: number): number {
     const collector = this.#tail!;
+    // QEMU ends its iterating sections in the order in which they were registered: bitmaps after RAM, too.
+    if (collector.sizeBytes === 0 && this.#bitmapsSectionId >= 0 && bytes[at] === TAG.end) {
+      if (at + 5 > end) return NEED_MORE;
+      const sectionId = readBe32(bytes, at + 1);
+      if (sectionId === this.#bitmapsSectionId) {
+        return this.#bitmaps(new Cursor(bytes, at + 5, end), at, end, sectionId);
+      }
+    }
     const tail = collector.append(bytes.subarray(at, end));
     if (tail === null) return end;
     this.#phase = 'end';
