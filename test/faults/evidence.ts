@@ -49,6 +49,8 @@ export async function gather(kind: Kind, scene: Scene, settingsBefore: string): 
   const again = mayMoveAgain(kind, scene, settled)
     ? { ended: await within(moveAgain(scene), COMMAND_TIMEOUT_MS) }
     : null;
+  // Those of the second move.
+  if (again !== null) left.push(...(await withoutHelpers(scene)));
   if ((await scene.listener?.ended(HELPERS_TIMEOUT_MS)) === false) left.push('the far side still listens');
   const last = again === null ? settled : await settledLook(scene);
   const memory = await memoryOf(scene, last);

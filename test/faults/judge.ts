@@ -53,8 +53,10 @@ export interface Evidence {
 }
 
 const FAILED = 1;
+/** Refused before anything was looked at. */
+const USAGE = 2;
 const IN_DOUBT = 3;
-const NOT_MOVED: readonly (number | null)[] = [FAILED, 129, 130, 143];
+const NOT_MOVED: readonly (number | null)[] = [FAILED, USAGE, 129, 130, 143];
 /** Up to here nobody may say that the VM has arrived. */
 const SEEN_RUNNING: readonly (string | null)[] = ['running', 'end'];
 /** Of a text that leaves the operator with something to do. */
@@ -220,7 +222,7 @@ function unresolved(evidence: Evidence): Violation[] {
 
 /** Not a report of a migration, but an error before there was one. */
 function isRefusal({ code, out }: Ended): boolean {
-  return code === FAILED && out.includes('"error":{');
+  return (code === FAILED || code === USAGE) && out.includes('"error":{');
 }
 
 export function shown(look: Look): string {

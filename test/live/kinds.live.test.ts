@@ -153,7 +153,9 @@ test('dirty bitmaps travel with their bits', { skip }, async (t) => {
   const pair = await startPair(t, folder, { args: disk });
   const { qmp } = pair.source;
   await qmp.execute('block-dirty-bitmap-add', { node: 'd0', name: 'backup', granularity: 65_536 });
-  await qmp.execute('human-monitor-command', { 'command-line': 'qemu-io -d vd0/virtio-backend "write 1M 128k"' });
+  await qmp.execute('human-monitor-command', {
+    'command-line': 'qemu-io -d vd0/virtio-backend "write 1M 128k"',
+  });
   const warned = await move(folder, pair.source, pair.destination, '--dry-run');
   const findings = (warned as unknown as { findings: { code: string }[] }).findings;
   assert.ok(findings.some(({ code }) => code === 'DISK_BITMAPS'));
