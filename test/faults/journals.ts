@@ -16,9 +16,11 @@ export function replayJournals(stateFolder: string): Violation[] {
   });
 }
 
+/** null, too, where the first line is torn: its migration never began, and nobody acts on it. */
 function wholeOrNull(path: string): readonly JournalEntry[] | null {
   try {
-    return readEntries(path);
+    const entries = readEntries(path);
+    return entries.length === 0 ? null : entries;
   } catch (error) {
     if (error instanceof GodwitError) return null;
     throw error;

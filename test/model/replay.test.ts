@@ -72,7 +72,3 @@ test('a paused VM is moved without a stop of its own', () => {
   const paused = { ...BEGIN, guestWasRunning: false } as JournalEntry;
   assert.equal(replay(lines('settings, prepared, commit, running, completed', paused)), null);
 });
-
-test('a journal whose first line is torn says nothing that could be wrong', () => {
-  assert.equal(replay([]), null);
-});

@@ -28,8 +28,6 @@ const machines = new Machines();
  * What is wrong with the first line that no party could have written here; null: the whole journal can be.
  */
 export function replay(entries: readonly JournalEntry[]): string | null {
-  // The first line is torn: its migration never began, and nobody acts on it.
-  if (entries.length === 0) return null;
   if (entries[0]?.step !== 'begin') return `line 1 is "${entries[0]?.step ?? ''}" and not "begin"`;
   let writers: Writer[] = ['before'];
   for (let index = 1; index < entries.length; index++) {
