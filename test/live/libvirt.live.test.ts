@@ -230,7 +230,8 @@ async function moveUpToFinish(
   const job = await rig.clients[0].call(domainGetJobInfo, { domain });
   assert.equal(JOB_TYPES[job.type], 'unbounded');
   const deadlineMs = systemClock.nowMs() + 30_000;
-  while (gateway.passes < 3) {
+  // Its second sync ends QEMU's first pass; libvirt may tell of later ones late.
+  while (gateway.passes < 2) {
     assert.ok(systemClock.nowMs() < deadlineMs, `libvirt told of ${gateway.passes} passes`);
     await race(sleep(20));
   }

@@ -123,7 +123,7 @@ const OLD_JOURNALS: readonly Kind[] = [
         });
       await scene.vm('source').qmp.execute('cont');
     },
-    allows: { doubt: true },
+    allows: { doubt: true, strayJournal: true },
   },
 ];
 
