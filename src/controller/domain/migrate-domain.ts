@@ -53,6 +53,10 @@ export async function migrateDomain(
   }
 }
 
+/** What an operator must know beforehand: docs/libvirt.md. */
+const NO_GUARDIAN =
+  'no guardian watches over a move of libvirt yet: if godwit is killed while the VM is stopped, look at both ends (virsh domstate) and resume the one copy there is';
+
 class DomainMigration {
   readonly #options: MigrateDomainOptions;
   readonly #hooks: Omit<MigrateHooks, 'onPreflight'>;
@@ -104,6 +108,7 @@ class DomainMigration {
     signal.addEventListener('abort', cancel, { once: true });
     if (signal.aborted) cancel();
     this.#log.note(`libvirt ${this.#ends.libvirtVersion}`);
+    this.#note(NO_GUARDIAN);
     try {
       this.#step('begin');
       let ending: DriveEnd | null = null;
