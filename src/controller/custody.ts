@@ -167,13 +167,14 @@ async function refuseClaimed(end: QmpExecutor | null): Promise<void> {
  */
 async function refuseOpenJournals(
   stateDirectory: string,
-  begin: Pick<JournalState['begin'], 'source' | 'destination'>,
+  begin: Pick<JournalState['begin'], 'source' | 'destination' | 'vm'>,
 ): Promise<void> {
   const own = new Set([begin.source.identity, begin.destination.identity].filter((one) => one !== null));
   for (const { state, migrationId } of listJournals(stateDirectory)) {
     if (state === null || hasEnded(state)) continue;
     const named = [state.begin.source.identity, state.begin.destination.identity];
-    if (!named.some((identity) => identity !== null && own.has(identity))) continue;
+    const isSameVm = begin.vm !== null && state.begin.vm === begin.vm;
+    if (!isSameVm && !named.some((identity) => identity !== null && own.has(identity))) continue;
     const { controller } = state.begin;
     const isUnderWay = state.end === null && controller !== null && (await isAlive(controller));
     throw new GodwitError(

@@ -73,6 +73,8 @@ export async function prepare(
   onStep('settings');
   await setDestination(stream, prepared, sharedCapabilities(ackGate, options.strategy.mechanism));
   const recognised = recogniseFar(prepared, signal);
+  // Where the way fails first, nobody waits for it.
+  recognised.catch(() => undefined);
   stream.way = await openWay(
     {
       options,

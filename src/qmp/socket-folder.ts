@@ -3,11 +3,11 @@
  * it may be (socket-place.ts).
  */
 
-import { chmodSync, chownSync } from 'node:fs';
+import { chmodSync, closeSync, constants, fchmodSync, fchownSync, lchownSync, openSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { errorMessage, GodwitError } from '../base/index.ts';
 import { makePrivateFolder, removePrivateFolder } from './private-folder.ts';
-import type { NoSocketPlace, SocketPlace } from './socket-place.ts';
+import type { NoSocketPlace, SocketOwner, SocketPlace } from './socket-place.ts';
 
 export class SocketFolder {
   readonly #place: SocketPlace;
@@ -24,10 +24,7 @@ export class SocketFolder {
     let made: string | null = null;
     try {
       made = makePrivateFolder(place.here);
-      if (place.owner !== null) {
-        if (place.byGroup) chmodSync(made, 0o710);
-        chownSync(made, place.owner.userId, place.owner.groupId);
-      }
+      if (place.owner !== null) openTo(made, place, place.owner);
       return new SocketFolder(place, basename(made));
     } catch (cause) {
       if (made !== null) removePrivateFolder(made);
@@ -52,7 +49,7 @@ export class SocketFolder {
     const { owner, byGroup } = this.#place;
     try {
       chmodSync(this.here(name), byGroup ? 0o660 : 0o600);
-      if (owner !== null) chownSync(this.here(name), owner.userId, owner.groupId);
+      if (owner !== null) lchownSync(this.here(name), owner.userId, owner.groupId);
     } catch (cause) {
       throw folderError(
         `the socket ${this.here(name)} cannot be given to QEMU: ${errorMessage(cause)}`,
@@ -64,6 +61,21 @@ export class SocketFolder {
   /** Best effort: with QEMU its mounts may be gone, with a full disk the right to remove. */
   remove(): void {
     removePrivateFolder(join(this.#place.here, this.#name));
+  }
+}
+
+/**
+ * A folder that belonged to QEMU's user would let that user put a link in the place of our socket before it
+ * is given away: where this process listens, QEMU only passes through.
+ */
+function openTo(folder: string, { role, byGroup }: SocketPlace, { userId, groupId }: SocketOwner): void {
+  const open = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  try {
+    if (byGroup) fchmodSync(open, 0o710);
+    else if (role === 'connects') fchmodSync(open, 0o711);
+    if (byGroup || role === 'listens') fchownSync(open, userId, groupId);
+  } finally {
+    closeSync(open);
   }
 }
 

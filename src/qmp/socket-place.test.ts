@@ -1,5 +1,14 @@
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
@@ -61,7 +70,7 @@ test('a TMPDIR that is missing, too long, no folder or closed to QEMU gives way 
   assert.equal((await placeOf(join(closed, 'inner'), STRANGER)).here, '/tmp');
   assert.equal((await placeOf(join(closed, 'inner'), null)).here, join(closed, 'inner'));
   assert.deepEqual(await placeOf(folder, STRANGER), {
-    ...{ here: folder, there: folder, byGroup: false },
+    ...{ role: 'listens', here: folder, there: folder, byGroup: false },
     owner: { userId: STRANGER, groupId: STRANGER },
   });
 });
@@ -78,7 +87,7 @@ test('the owner of its QMP socket stands for a QEMU that cannot be seen', async 
 
 test('a private folder: nobody else enters it, and it goes with all that is in it', (t) => {
   const folder = folderOf(t);
-  const place = { here: folder, there: '/elsewhere', owner: null, byGroup: false };
+  const place = { role: 'connects' as const, here: folder, there: '/elsewhere', owner: null, byGroup: false };
   const sockets = SocketFolder.make(place);
   const own = join(sockets.here('a.sock'), '..');
   assert.equal(statSync(own).mode & 0o777, 0o700);
@@ -103,4 +112,28 @@ test('a private folder: nobody else enters it, and it goes with all that is in i
   assert.throws(() => SocketFolder.make({ ...place, here: join(folder, 'missing') }), {
     code: 'SOCKET_FOLDER',
   });
+});
+
+test("a folder where root listens stays root's: its user could swap our socket for a link", {
+  skip: process.geteuid!() !== 0 && 'only root gives sockets away',
+}, (t) => {
+  const folder = folderOf(t);
+  const place = {
+    here: folder,
+    there: folder,
+    byGroup: false,
+    owner: { userId: STRANGER, groupId: STRANGER },
+  };
+  const ours = SocketFolder.make({ ...place, role: 'connects' });
+  const facts = statSync(join(ours.here('a'), '..'));
+  assert.deepEqual([facts.uid, facts.mode & 0o777], [0, 0o711]);
+  const theirs = SocketFolder.make({ ...place, role: 'listens' });
+  const given = statSync(join(theirs.here('a'), '..'));
+  assert.deepEqual([given.uid, given.mode & 0o777], [STRANGER, 0o700]);
+  // A link in the place of the socket is given away itself, and not what it points to.
+  const victim = join(folder, 'victim');
+  writeFileSync(victim, '', { mode: 0o600 });
+  symlinkSync(victim, ours.here('a'));
+  ours.giveToQemu('a');
+  assert.equal(statSync(victim).uid, 0);
 });

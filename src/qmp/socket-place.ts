@@ -18,6 +18,7 @@ export interface SocketOwner {
 }
 
 export interface SocketPlace {
+  readonly role: SocketRole;
   /**
    * A folder that exists, as this process names it and as the QEMU does: they differ where QEMU has
    * mounts of its own.
@@ -65,7 +66,7 @@ export async function findSocketPlace(options: PlaceOptions): Promise<SocketPlac
   const reasons: string[] = [];
   for (const folder of folders) {
     const place = await placeIn(folder, qemu, runsAs);
-    if (typeof place !== 'string') return { ...place, ...rights };
+    if (typeof place !== 'string') return { role, ...place, ...rights };
     reasons.push(`${folder} ${place}`);
   }
   return { refusal: `no folder for a socket between godwit and QEMU: ${reasons.join(', ')}` };

@@ -7,7 +7,7 @@
 
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { errorMessage, GodwitError } from '../base/index.ts';
+import { errorMessage, GodwitError, sleep } from '../base/index.ts';
 import type { Outcome } from '../handover/index.ts';
 import { sayEnded } from '../remote/index.ts';
 import { releaseClaimsOf } from './claims.ts';
@@ -15,7 +15,7 @@ import { hasEnded, type JournalState } from './entries.ts';
 import { announceEnd, finishOpen, lockPathOf, log } from './finish.ts';
 import { Journal, readOpenJournal } from './journal.ts';
 import { removeLeftovers } from './leftovers.ts';
-import { takeLock } from './lock.ts';
+import { type Lock, takeLock } from './lock.ts';
 
 export interface Guardian {
   /** Resolves when it watches; from then on a controller may die. Errors: GUARDIAN_START. */
@@ -31,6 +31,9 @@ const START_TIMEOUT_MS = 60_000;
 const WATCHING = 'watching';
 const DISMISSED = 'done';
 const JOURNAL_DESCRIPTOR = 3;
+/** A killed process may be seen for a moment longer; another one that ends the migration takes its time. */
+const LOCK_PATIENCE_MS = 30_000;
+const LOCK_POLL_MS = 50;
 
 /**
  * Starts the guardian in a session of its own, so that what kills the controller's group does not reach it.
@@ -87,6 +90,20 @@ async function watch(journalPath: string): Promise<void> {
   removeLeftovers(journalPath);
 }
 
+/** A controller that was killed closes its end of the pipe before it is gone. Errors: LOCK_HELD. */
+async function lockOfTheDead(journalPath: string): Promise<Lock | null> {
+  for (let waitedMs = 0; ; waitedMs += LOCK_POLL_MS) {
+    try {
+      return await takeLock(lockPathOf(journalPath));
+    } catch (error) {
+      // The folder may be gone or full.
+      if (!(error instanceof GodwitError)) return null;
+      if (waitedMs >= LOCK_PATIENCE_MS) throw error;
+      await sleep(LOCK_POLL_MS);
+    }
+  }
+}
+
 /** What cannot be ended here stays for `godwit resolve`; it is told all the same. */
 async function end(journalPath: string): Promise<void> {
   let verdict: string;
@@ -97,10 +114,7 @@ async function end(journalPath: string): Promise<void> {
       return await tellEnd(state, { ...state.end, outcome: state.end.outcome });
     }
     // Its folder may be gone: then nobody else finds the journal either.
-    const lock = await takeLock(lockPathOf(journalPath)).catch((error: unknown) => {
-      if (error instanceof GodwitError) throw error;
-      return null;
-    });
+    const lock = await lockOfTheDead(journalPath);
     const journal = Journal.continueOpen(JOURNAL_DESCRIPTOR, journalPath);
     const { outcome, text } = await finishOpen(state, journal, lock, { by: 'guardian' });
     verdict = `${outcome}: ${text}`;

@@ -1,10 +1,14 @@
 /** The journal on disk: what was written is read, and what a crash leaves behind does no harm. */
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import {
   appendFileSync,
+  chownSync,
+  closeSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -163,4 +167,26 @@ test('folders of migrations that never began go in the end, what was put aside s
 
 test('the state folder is where the environment says', () => {
   assert.equal(stateDirectory({ GODWIT_STATE_DIR: '/x' }), '/x');
+});
+
+test('a pipe is not waited for, another user’s file is not acted on, a closed journal writes nowhere', () => {
+  const pipe = join(folder, 'pipe');
+  execFileSync('mkfifo', [pipe]);
+  assert.throws(() => readJournal(pipe), { code: 'JOURNAL_READ' });
+  const path = written('closed', { step: 'stop' });
+  if (process.geteuid?.() === 0) {
+    chownSync(path, 12_345, 12_345);
+    assert.throws(() => readJournal(path), { code: 'JOURNAL_READ' });
+    chownSync(path, 0, 0);
+  }
+  const journal = Journal.continue(path);
+  journal.close();
+  journal.close();
+  const other = join(folder, 'other');
+  writeFileSync(other, 'not ours');
+  const descriptor = openSync(other, 'r+');
+  assert.match(journal.tryWrite({ step: 'prepared' }) ?? '', /journal/);
+  closeSync(descriptor);
+  assert.equal(readFileSync(other, 'utf8'), 'not ours');
+  assert.equal(readJournal(path).prepared, false);
 });

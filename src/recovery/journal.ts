@@ -7,6 +7,7 @@
 
 import {
   closeSync,
+  constants,
   fstatSync,
   fsyncSync,
   ftruncateSync,
@@ -32,6 +33,7 @@ const LINE = /^(\{"n":(\d+),.*),"crc":"([0-9a-f]{8})"\}$/s;
 export class Journal {
   readonly path: string;
   readonly #file: number;
+  #isClosed = false;
   #lines: number;
   /** What is whole on disk; a write that failed halfway is cut off before the next. */
   #bytes: number;
@@ -99,6 +101,7 @@ export class Journal {
   write(entry: JournalEntry): void {
     const text = JSON.stringify({ n: this.#lines, ...entry });
     const line = Buffer.from(`${text.slice(0, -1)},"crc":"${checksum(text)}"}\n`);
+    if (this.#isClosed) throw writeError(this.path, new Error('it is closed'));
     try {
       // Also what another process, or a failed write, has left behind the last whole line.
       ftruncateSync(this.#file, this.#bytes);
@@ -126,8 +129,10 @@ export class Journal {
     }
   }
 
+  /** May be called again. What comes later must not be written into whatever has the descriptor then. */
   close(): void {
-    closeSync(this.#file);
+    if (!this.#isClosed) closeSync(this.#file);
+    this.#isClosed = true;
   }
 }
 
@@ -163,10 +168,25 @@ export function readEntries(journalPath: string): readonly JournalEntry[] {
   }
 }
 
+/**
+ * Its path may come from a claim in a QEMU of another user, and what it says is carried out: only a file of
+ * this user is read, and a pipe is not waited for.
+ */
 function openJournal(journalPath: string): number {
+  let file: number;
   try {
-    return openSync(journalPath, 'r');
+    file = openSync(journalPath, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (cause) {
+    throw readError(journalPath, cause);
+  }
+  try {
+    const facts = fstatSync(file);
+    if (!facts.isFile()) throw new Error('it is no file');
+    if (facts.uid !== process.geteuid?.())
+      throw new Error(`it is of user ${facts.uid}: run godwit as that user`);
+    return file;
+  } catch (cause) {
+    closeSync(file);
     throw readError(journalPath, cause);
   }
 }

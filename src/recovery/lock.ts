@@ -87,8 +87,14 @@ function takeAway(path: string, deadText: string): void {
   rmSync(aside, { force: true });
 }
 
+/** Best effort: a lock of a process that has ended holds nobody, and the exit code says where the VM is. */
 function releaseOwn(path: string, own: string): void {
-  if (readText(path) === own) rmSync(path, { force: true });
+  if (readText(path) !== own) return;
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // The state folder became read-only.
+  }
 }
 
 function heldError(path: string, text: string): GodwitError {

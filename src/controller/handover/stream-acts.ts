@@ -89,12 +89,11 @@ async function untilPassesAreShort(
 /** `stop`, unless QEMU already stopped the VM by itself. Errors: GUEST_ENDED. */
 async function stopSource(options: StreamActsOptions, signal: AbortSignal): Promise<void> {
   const { source } = options;
-  if (options.stoppedAtMs() !== null) return;
-  // Another client may have stopped the VM, with the event still under way: then the stop is not ours.
+  // Another client may have stopped the VM, whether or not its event has come: then the stop is not ours.
+  // QEMU's own stop never shows "paused", but "finish-migrate" and what follows.
   const before = await queryStatus(source, { signal });
-  if (before.status === 'paused' && options.stoppedAtMs() === null) {
-    throw guestEnded('another client stopped the VM during the migration');
-  }
+  if (before.status === 'paused') throw guestEnded('another client stopped the VM during the migration');
+  if (options.stoppedAtMs() !== null) return;
   signal.throwIfAborted();
   await stop(source);
   const { status } = await queryStatus(source);

@@ -90,7 +90,7 @@ const options: PreflightOptions = {
 };
 
 const sockets: Ends['sockets'] = {
-  source: { here: '/tmp', there: '/tmp', owner: null, byGroup: false },
+  source: { role: 'connects', here: '/tmp', there: '/tmp', owner: null, byGroup: false },
   destination: null,
 };
 
