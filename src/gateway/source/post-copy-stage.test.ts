@@ -21,6 +21,8 @@ test('QEMU is invited, and what it sends then is kept up to a bound', () => {
   const chunk = new Uint8Array(256 * 1024).fill(7);
   stage.keep(chunk);
   chunk.fill(0);
+  assert.equal(stage.mustWait, false, 'the package is larger');
+  stage.sourceIsPast();
   assert.equal(stage.mustWait, true);
   assert.deepEqual(stage.take()[0]!.slice(0, 2), Uint8Array.of(7, 7));
   assert.equal(stage.mustWait, false);

@@ -3,17 +3,21 @@
  * pages before them have gone. Pure.
  */
 
+import { MIB } from '../../base/index.ts';
 import type { PassThrough } from '../../stream/index.ts';
 import { gatewayErrors } from '../errors.ts';
 
 /** More would delay the pages that the started VM asks for. */
 const KEPT_BYTES_MAX = 256 * 1024;
+/** Until the source is past it, QEMU's package of the machine's state, in which RUN is, has room. */
+const PACKAGE_BYTES_MAX = 64 * MIB;
 
 export class PostCopyStage {
   /** QEMU is invited; then it has begun. */
   #step: 'none' | 'invited' | 'begun' = 'none';
   #pieces: Uint8Array[] = [];
   #keptBytes = 0;
+  #sourceIsPast = false;
 
   invite(): void {
     this.#step = 'invited';
@@ -35,7 +39,12 @@ export class PostCopyStage {
   }
 
   get mustWait(): boolean {
-    return this.#keptBytes >= KEPT_BYTES_MAX;
+    return this.#keptBytes >= (this.#sourceIsPast ? KEPT_BYTES_MAX : PACKAGE_BYTES_MAX);
+  }
+
+  /** The source has sent its package and sends pages: from now on a failure does not start its VM again. */
+  sourceIsPast(): void {
+    this.#sourceIsPast = true;
   }
 
   /** `bytes` is copied. */

@@ -307,6 +307,12 @@ export class SourceGateway {
     return this.#intake.postCopy.hasBegun;
   }
 
+  /** QEMU says that it is in post-copy: what it sends now are pages. */
+  sourceIsInPostCopy(): void {
+    this.#intake.postCopy.sourceIsPast();
+    this.#steerReading();
+  }
+
   /** Lets go what was kept back since post-copy began, and then everything as it comes; RUN is part of it. */
   passOn(): void {
     const socket = this.#socket.take();
