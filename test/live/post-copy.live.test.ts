@@ -18,20 +18,29 @@ import { endsOf } from './small-pair.ts';
 const skip = qemuMissing();
 
 const ITERATIONS_BEFORE = 4;
+const LARGE_SET_PAGES = 100;
 
-/** Holds as frs does, and goes on in post-copy with that set held. */
+/**
+ * Holds every page that was dirty lately, and goes on in post-copy once a large set is held. frs would hold
+ * none of them where the link happens to be faster than the guest.
+ */
 function holdingPostCopy(): AnyStrategy {
   const frs = strategyByName('frs');
   return {
     ...frs,
-    name: 'frs-then-postcopy',
+    name: 'hold-then-postcopy',
     mechanism: 'qemu-postcopy',
     atIteration(outlook, memory, parameters) {
       const verdict = frs.atIteration(outlook, memory, parameters);
       const { heldPages } = outlook.snapshot.backlog;
-      const isTime = outlook.history.length > ITERATIONS_BEFORE && heldPages > 0;
+      const isTime = outlook.history.length > ITERATIONS_BEFORE && heldPages >= LARGE_SET_PAGES;
       const action = isTime ? 'post-copy' : 'continue';
-      return { ...verdict, decision: { action, rule: 'test', text: `${heldPages} pages held` } };
+      return {
+        ...verdict,
+        hold: { kind: 'window', theta: 1, of: 8, leaveAfterClean: 8 },
+        withholdsPass: false,
+        decision: { action, rule: 'test', text: `${heldPages} pages held` },
+      };
     },
     atTick: () => null,
   };
