@@ -148,10 +148,17 @@ function settle(state: HandoverState, ends: Ends): Step {
   const migration = ends.sourceMigration ?? 'none';
   if (migration === 'completed') return startOrArrived(state, ends);
   const answers = ends.source !== 'gone' && ends.source !== 'silent';
-  if (answers && !migration.startsWith('postcopy') && commit === 'no') return beginWayBack(state);
+  // RUN is let go only once a failure leaves the source's migration in post-copy and its VM stopped.
+  const neverRan = migration === 'failed' && ends.destination !== 'running' && ends.destination !== 'silent';
+  const hasNotBegun = commit === 'no' ? !migration.startsWith('postcopy') : neverRan;
+  if (answers && hasNotBegun) return beginWayBack(state);
+  const todo =
+    ends.destination === 'gone' && answers
+      ? 'what the destination had is gone, and QEMU lets nobody continue the source: save its memory with dump-guest-memory if you need it, end it, and boot the VM from its disk'
+      : "the VM's memory is at both ends. End neither and continue neither; QEMU joins them again with migrate-recover at the destination and migrate with resume at the source";
   return inDoubt(
     state,
-    `post-copy was under way (source ${ends.sourceText}, its migration "${migration}", destination ${ends.destinationText}): the VM's memory is at both ends. End neither and continue neither; QEMU joins them again with migrate-recover at the destination and migrate with resume at the source`,
+    `post-copy was under way (source ${ends.sourceText}, its migration "${migration}", destination ${ends.destinationText}): ${todo}`,
   );
 }
 

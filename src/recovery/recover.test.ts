@@ -125,7 +125,8 @@ test('post-copy: as far as QEMU had come decides', async () => {
     [asked, 'active', ['aborted', 'running', null]],
     [asked, 'postcopy-paused', ['in-doubt', 'paused', 'inmigrate']],
     [begun, 'postcopy-paused', ['in-doubt', 'paused', 'inmigrate']],
-    [begun, 'failed', ['in-doubt', 'paused', 'inmigrate']],
+    // RUN leaves only after the last moment at which QEMU could fail and run its source again.
+    [begun, 'failed', ['aborted', 'running', null]],
   ] as const) {
     const source = model('paused', { migration });
     const destination = model('inmigrate');
@@ -135,6 +136,10 @@ test('post-copy: as far as QEMU had come decides', async () => {
   const whole = model('running');
   const { outcome } = await run(journalOf(begun), model('postmigrate', { migration: 'completed' }), whole);
   assert.equal(outcome, 'completed');
+  const two = await run(journalOf(begun), model('running', { migration: 'failed' }), model('running'));
+  assert.equal(two.outcome, 'in-doubt');
+  const half = await run(journalOf(begun), model('paused', { migration: 'postcopy-paused' }), model(null));
+  assert.match(half.text, /boot the VM from its disk/);
   const gone = await run(journalOf(begun), model(null), model('running'));
   assert.match(gone.text, /at both ends/);
 });

@@ -1,9 +1,11 @@
 export { StreamDecoder } from './decoder.ts';
 export { encodePing, SECTION_BYTES_MAX, StreamEncoder } from './encoder.ts';
+export { PackageWalk } from './package-walk.ts';
 export {
   encodePong,
   encodeShut,
   encodeSwitchoverAck,
+  PACKAGE_LOADED,
   ReturnPathDecoder,
   type ReturnPathMessage,
 } from './return-path.ts';

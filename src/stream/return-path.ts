@@ -156,6 +156,12 @@ export function encodeShut(status: number): Uint8Array {
   return message32(TYPE.shut, status);
 }
 
+/**
+ * The PONG by which a QEMU of 10.2 or newer learns that the destination has loaded the package; older ones
+ * make nothing of it (QEMU: QEMU_VM_PING_PACKAGED_LOADED).
+ */
+export const PACKAGE_LOADED = 0x42;
+
 export function encodePong(nonce: number): Uint8Array {
   return message32(TYPE.pong, nonce);
 }

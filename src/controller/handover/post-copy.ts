@@ -6,8 +6,9 @@
  */
 
 import { formatBytes, GodwitError, sleep, systemClock } from '../../base/index.ts';
+import type { SourceGateway } from '../../gateway/index.ts';
 import type { Loss } from '../../handover/index.ts';
-import { cont, migrateStartPostcopy, type QmpExecutor, queryMigrate } from '../../qmp/index.ts';
+import { cont, migrateStartPostcopy, queryMigrate } from '../../qmp/index.ts';
 import type { HandoverOptions, HandoverTimes } from './handover.ts';
 
 /** The machine state is small and all there is before the VM runs. */
@@ -40,8 +41,6 @@ export async function postCopy(
   const stoppedMs = options.stoppedAtMs() ?? systemClock.nowMs();
   const drainedMs = systemClock.nowMs() - stoppedMs;
   onStep('drained');
-  await Promise.race([untilSourceIsPast(source), lost]);
-  gateway.sourceIsInPostCopy();
   // The last moment at which a cancel is heeded.
   await Promise.race([lost, Promise.resolve()]);
   stage.committed = true;
@@ -50,6 +49,8 @@ export async function postCopy(
   const mark = destination.eventMark();
   // While it is loading, `cont` only means: start by yourself when RUN comes (qmp_cont, autostart).
   if (guestWasRunning) await cont(destination);
+  // A gateway that ends between these two lines leaves the VM standing still: nothing is in between.
+  await Promise.race([sourceIsPast(gateway), lost]);
   gateway.passOn();
   const resumedMs = guestWasRunning
     ? (await destination.waitEvent('RESUME', { since: mark, timeoutMs: RUN_TIMEOUT_MS })).receivedAtMs
@@ -62,23 +63,19 @@ export async function postCopy(
   return { endMs, downtimeMs, steps: { drainedMs, resumedMs: resumedMs - stoppedMs } };
 }
 
-/**
- * Until QEMU is in post-copy, a failure starts the source's VM again (QEMU: postcopy_start), although RUN may
- * be on its way: it is let go only afterwards. Errors: POST_COPY_LOST, those of QMP.
- */
-export async function untilSourceIsPast(source: QmpExecutor): Promise<void> {
-  const deadlineMs = systemClock.nowMs() + RUN_TIMEOUT_MS;
-  for (;;) {
-    const { status } = await queryMigrate(source);
-    // Newer QEMUs stay in "postcopy-device" until the destination has loaded the package.
-    if (['postcopy-active', 'postcopy-device', 'completed'].includes(status)) return;
-    if (!['active', 'device'].includes(status) || systemClock.nowMs() >= deadlineMs) {
-      throw new GodwitError('POST_COPY_LOST', `the source's migration is "${status}" and not in post-copy`, {
-        safe: 'the destination has not run',
-      });
-    }
-    await sleep(1);
-  }
+/** RUN is let go only afterwards. Errors: POST_COPY_LOST. */
+async function sourceIsPast(gateway: SourceGateway): Promise<void> {
+  const timeout = Promise.withResolvers<never>();
+  const timer = setTimeout(
+    () =>
+      timeout.reject(
+        new GodwitError('POST_COPY_LOST', 'the source did not send its package of the machine in time', {
+          safe: 'the destination has not run',
+        }),
+      ),
+    RUN_TIMEOUT_MS,
+  );
+  await Promise.race([gateway.sourceIsPastPackage, timeout.promise]).finally(() => clearTimeout(timer));
 }
 
 function throwLoss({ why }: Loss): never {

@@ -11,7 +11,11 @@ const discard: PassThrough = {
   lastBlock: null,
 };
 
-test('QEMU is invited, and what it sends then is kept up to a bound', () => {
+/** The rest of a package of 256 KiB, and the PING behind it. */
+const PACKAGE = Uint8Array.of(...new Uint8Array(9), 8, 0, 2, 0, 4, 0, 0, 0, 4);
+const PAGES = Uint8Array.of(2);
+
+test('QEMU is invited, and what it sends then is kept up to a bound', async () => {
   const stage = new PostCopyStage();
   assert.deepEqual([stage.isLast, stage.mustWait], [false, false]);
   stage.invite();
@@ -19,12 +23,16 @@ test('QEMU is invited, and what it sends then is kept up to a bound', () => {
   stage.begin(discard);
   assert.deepEqual([stage.isLast, stage.mustWait, stage.hasBegun], [true, false, true]);
   const chunk = new Uint8Array(256 * 1024).fill(7);
+  chunk.set([8, 0, 7, 0, 4, 0, 4, 0, 0]);
   stage.keep(chunk);
   chunk.fill(0);
   assert.equal(stage.mustWait, false, 'the package is larger');
-  stage.sourceIsPast();
+  stage.keep(PACKAGE);
+  assert.equal(stage.mustWait, false);
+  stage.keep(PAGES);
+  await stage.sourceIsPast;
   assert.equal(stage.mustWait, true);
-  assert.deepEqual(stage.take()[0]!.slice(0, 2), Uint8Array.of(7, 7));
+  assert.deepEqual(stage.take()[0]!.slice(0, 3), Uint8Array.of(8, 0, 7));
   assert.equal(stage.mustWait, false);
 });
 

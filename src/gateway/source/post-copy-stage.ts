@@ -4,7 +4,7 @@
  */
 
 import { MIB } from '../../base/index.ts';
-import type { PassThrough } from '../../stream/index.ts';
+import { PackageWalk, type PassThrough } from '../../stream/index.ts';
 import { gatewayErrors } from '../errors.ts';
 
 /** More would delay the pages that the started VM asks for. */
@@ -17,7 +17,8 @@ export class PostCopyStage {
   #step: 'none' | 'invited' | 'begun' = 'none';
   #pieces: Uint8Array[] = [];
   #keptBytes = 0;
-  #sourceIsPast = false;
+  readonly #walk = new PackageWalk();
+  readonly #past = Promise.withResolvers<void>();
 
   invite(): void {
     this.#step = 'invited';
@@ -39,18 +40,23 @@ export class PostCopyStage {
   }
 
   get mustWait(): boolean {
-    return this.#keptBytes >= (this.#sourceIsPast ? KEPT_BYTES_MAX : PACKAGE_BYTES_MAX);
+    return this.#keptBytes >= (this.#walk.isPast ? KEPT_BYTES_MAX : PACKAGE_BYTES_MAX);
   }
 
-  /** The source has sent its package and sends pages: from now on a failure does not start its VM again. */
-  sourceIsPast(): void {
-    this.#sourceIsPast = true;
+  /**
+   * Resolves when the source sends pages. Until then a failure starts its VM again, whatever query-migrate
+   * calls that moment; RUN is on its way already (QEMU: postcopy_start).
+   */
+  get sourceIsPast(): Promise<void> {
+    return this.#past.promise;
   }
 
   /** `bytes` is copied. */
   keep(bytes: Uint8Array): void {
     this.#pieces.push(Uint8Array.from(bytes));
     this.#keptBytes += bytes.length;
+    this.#walk.write(bytes);
+    if (this.#walk.isPast) this.#past.resolve();
   }
 
   take(): readonly Uint8Array[] {

@@ -5,7 +5,7 @@
  */
 
 import { assert, type Clock } from '../../base/index.ts';
-import type { RamSetup, ReturnPathMessage } from '../../stream/index.ts';
+import { encodePong, PACKAGE_LOADED, type RamSetup, type ReturnPathMessage } from '../../stream/index.ts';
 import {
   type Hold,
   type IterationStats,
@@ -307,10 +307,9 @@ export class SourceGateway {
     return this.#intake.postCopy.hasBegun;
   }
 
-  /** QEMU says that it is in post-copy: what it sends now are pages. */
-  sourceIsInPostCopy(): void {
-    this.#intake.postCopy.sourceIsPast();
-    this.#steerReading();
+  /** Resolves when the source has sent its package, and RUN in it, and cannot run by itself any more. */
+  get sourceIsPastPackage(): Promise<void> {
+    return this.#intake.postCopy.sourceIsPast;
   }
 
   /** Lets go what was kept back since post-copy began, and then everything as it comes; RUN is part of it. */
@@ -318,6 +317,8 @@ export class SourceGateway {
     const socket = this.#socket.take();
     assert(socket && this.#output.passOn, 'post-copy has begun, on an output for it');
     this.#returnGate.letGo('shut');
+    // Until it hears this, a QEMU of 10.2 or newer takes a failure for one before the start, and runs again.
+    this.#socket.write(encodePong(PACKAGE_LOADED));
     this.#output.passOn(socket, this.#intake.postCopy.take());
   }
 
