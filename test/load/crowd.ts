@@ -20,7 +20,8 @@ const say = (text: string) => (values.json ? process.stderr : process.stdout).wr
 
 interface Move {
   readonly code: number | null;
-  readonly err: string;
+  /** Why it did not move. */
+  readonly why: string;
   readonly downtimeMs: number | null;
   readonly tookMs: number;
 }
@@ -39,14 +40,16 @@ function move({ source, destination }: Vms, stateDirectory: string): Promise<Mov
   child.stderr!.on('data', (chunk) => (err += String(chunk)));
   return new Promise((resolve) => {
     child.once('close', (code) => {
-      const downtimeMs = code === 0 ? (JSON.parse(out).downtimeMs as number) : null;
-      resolve({ code, err, downtimeMs, tookMs: performance.now() - startMs });
+      const report = out === '' ? null : JSON.parse(out);
+      const downtimeMs = code === 0 ? (report.downtimeMs as number) : null;
+      const why = report?.failure === null ? '' : JSON.stringify(report?.failure ?? err.trim());
+      resolve({ code, why, downtimeMs, tookMs: performance.now() - startMs });
     });
   });
 }
 
-async function faultsOf(vms: Vms, { code, err }: Move): Promise<string[]> {
-  const faults = code === 0 ? [] : [`exit ${code}: ${err.trim().split('\n').at(-1)}`];
+async function faultsOf(vms: Vms, { code, why }: Move): Promise<string[]> {
+  const faults = code === 0 ? [] : [`exit ${code}: ${why}`];
   const [source, destination] = await Promise.all([
     queryStatus(vms.source.qmp),
     queryStatus(vms.destination.qmp),
