@@ -37,8 +37,9 @@ const UNSHAPED_BYTES_PER_SECOND = 5e9;
 /** Seeds here are for measuring; rules are tuned on others. */
 const SEED = 7001;
 
-const slow = { memoryBytes: 256 * MIB, linkBytesPerSecond: 25e6, strategy: STRATEGY, workers: 1 } as const;
-const fast = { memoryBytes: 512 * MIB, linkBytesPerSecond: 125e6, strategy: STRATEGY, workers: 1 } as const;
+const paired = { strategy: STRATEGY, workers: 1, arrangement: 'paired' } as const;
+const slow = { ...paired, memoryBytes: 256 * MIB, linkBytesPerSecond: 25e6 } as const;
+const fast = { ...paired, memoryBytes: 512 * MIB, linkBytesPerSecond: 125e6 } as const;
 
 const slowGuest = { fillBytes: 192 * MIB, hotBytes: 64 * MIB, rateBytesPerSecond: 80 * MIB, seed: SEED };
 const fastGuest = { fillBytes: 384 * MIB, hotBytes: 192 * MIB, rateBytesPerSecond: 400 * MIB, seed: SEED };
@@ -51,6 +52,9 @@ const uniform: Course = { ...slow, guest: { ...slowGuest, workload: 'uniform', b
 const zipf: Course = { ...slow, guest: { ...slowGuest, workload: 'zipf', body: 'random' } };
 const mixed: Course = { ...slow, guest: { ...slowGuest, workload: 'mixed', body: 'text' } };
 const stressFast: Course = { ...fast, guest: { ...fastGuest, workload: 'stress', body: 'text' } };
+const single = { strategy: STRATEGY, workers: 1, arrangement: 'single' } as const;
+const stressSingle: Course = { ...stress, ...single };
+const stressSingleZero: Course = { ...stressZero, ...single };
 const idle: Course = {
   ...fast,
   memoryBytes: 128 * MIB,
@@ -74,23 +78,23 @@ async function inArena<Result>(
 async function cleanDowntime(options: BenchOptions) {
   return inArena(idle, options, async (arena) => {
     const plain: Run[] = [];
-    const paired: Run[] = [];
+    const ours: Run[] = [];
     for (let round = 0; round < (options.quick ? 2 : CLEAN_ROUNDS); round++) {
       plain.push(await arena.plain(round, DEFAULT_LIMIT_MS, TIME_LIMIT_MS));
-      paired.push(await arena.paired(round, TIME_LIMIT_MS));
+      ours.push(await arena.godwit(round, TIME_LIMIT_MS));
     }
     const plainMs = middle(plain.map(({ record }) => record.downtimeByEventsMs));
-    const pairedMs = middle(paired.map(({ record }) => record.downtimeByEventsMs));
+    const oursMs = middle(ours.map(({ record }) => record.downtimeByEventsMs));
     return {
-      success: paired.every((run) => run.success),
-      extraMs: plainMs === null || pairedMs === null ? null : pairedMs - plainMs,
-      downtimeMs: pairedMs,
+      success: ours.every((run) => run.success),
+      extraMs: plainMs === null || oursMs === null ? null : oursMs - plainMs,
+      downtimeMs: oursMs,
       plainDowntimeMs: plainMs,
-      downtimesMs: paired.map(({ record }) => record.downtimeByEventsMs),
+      downtimesMs: ours.map(({ record }) => record.downtimeByEventsMs),
       plainDowntimesMs: plain.map(({ record }) => record.downtimeByEventsMs),
       linkBytesPerSecond: idle.linkBytesPerSecond,
       linkKind: arena.network.kind,
-      steps: paired.at(-1)?.report?.stopAndCopy ?? null,
+      steps: ours.at(-1)?.report?.stopAndCopy ?? null,
     };
   });
 }
@@ -112,43 +116,43 @@ async function duel(course: Course, options: BenchOptions, rules = DUEL): Promis
     const calibrationMs = CALIBRATION_PASSES * passMs;
     const relaxed = await relaxedLimit(arena, guest.hotBytes ?? memoryBytes, calibrationMs, against);
     const plain: Run[] = [];
-    const paired: Run[] = [];
+    const ours: Run[] = [];
     for (let round = 0; round < (options.quick ? 1 : rules.rounds); round++) {
       plain.push(await arena.plain(round, relaxed.limitMs, TIME_LIMIT_MS, against));
-      paired.push(await arena.paired(round, TIME_LIMIT_MS));
+      ours.push(await arena.godwit(round, TIME_LIMIT_MS));
     }
     const cleanMs = await inArena({ ...idle, linkBytesPerSecond }, options, async (clean) => {
       const { record } = await clean.plain(0, DEFAULT_LIMIT_MS, TIME_LIMIT_MS);
       return record.downtimeByEventsMs ?? 0;
     });
-    return rowOf(course, { against, plain, paired, relaxed, cleanMs, linkKind: arena.network.kind });
+    return rowOf(course, { against, plain, ours, relaxed, cleanMs, linkKind: arena.network.kind });
   });
 }
 
 interface Evidence {
   readonly against: Baseline;
   readonly plain: readonly Run[];
-  readonly paired: readonly Run[];
+  readonly ours: readonly Run[];
   readonly relaxed: Relaxed;
   readonly cleanMs: number;
   readonly linkKind: string;
 }
 
 function rowOf(course: Course, evidence: Evidence) {
-  const { plain, paired, relaxed, cleanMs } = evidence;
-  const ours = figures(paired);
+  const { plain, ours, relaxed, cleanMs } = evidence;
+  const mine = figures(ours);
   const theirs = figures(plain);
-  const bounds = rowBounds(course, paired[0]!.record, cleanMs);
+  const bounds = rowBounds(course, ours[0]!.record, cleanMs);
   return {
-    success: paired.every((run) => run.success),
+    success: ours.every((run) => run.success),
     linkBytesPerSecond: course.linkBytesPerSecond,
-    totalRatio: ratio(ours.totalMs, theirs.totalMs),
-    downtimeRatio: ratio(ours.downtimeMs, theirs.downtimeMs),
-    dataRatio: ratio(ours.transferredBytes, theirs.transferredBytes),
-    totalToBound: ratio(ours.totalMs, bounds.totalMs),
-    dataToBound: ratio(ours.transferredBytes, bounds.transferredBytes),
-    downtimeToBound: ratio(ours.downtimeMs, bounds.downtimeMs),
-    ...ours,
+    totalRatio: ratio(mine.totalMs, theirs.totalMs),
+    downtimeRatio: ratio(mine.downtimeMs, theirs.downtimeMs),
+    dataRatio: ratio(mine.transferredBytes, theirs.transferredBytes),
+    totalToBound: ratio(mine.totalMs, bounds.totalMs),
+    dataToBound: ratio(mine.transferredBytes, bounds.transferredBytes),
+    downtimeToBound: ratio(mine.downtimeMs, bounds.downtimeMs),
+    ...mine,
     plain: { ...theirs, success: plain.every((run) => run.success) },
     against: evidence.against,
     bounds,
@@ -156,16 +160,17 @@ function rowOf(course: Course, evidence: Evidence) {
     relaxedHow: relaxed.how,
     cleanDowntimeMs: cleanMs,
     strategy: course.strategy,
+    arrangement: course.arrangement,
     body: course.guest.body,
-    dirtyBytesPerSecond: paired[0]!.record.dirtyBytesPerSecond,
-    guestCommandLine: paired[0]!.record.guestCommandLine,
+    dirtyBytesPerSecond: ours[0]!.record.dirtyBytesPerSecond,
+    guestCommandLine: ours[0]!.record.guestCommandLine,
     memoryBytes: course.memoryBytes,
-    rounds: paired.length,
-    successes: paired.filter((run) => run.success).length,
-    decision: paired[0]!.report?.decision?.rule ?? null,
-    downtimePredictedMs: middle(paired.map(({ report }) => report?.downtimePredictedMs ?? null)),
-    setupMs: middle(paired.map(({ record, totalMs }) => minus(record.totalMigrationTimeMs, totalMs))),
-    guestSpeedShare: middle(paired.map(({ record }) => record.guestSpeedShare)),
+    rounds: ours.length,
+    successes: ours.filter((run) => run.success).length,
+    decision: ours[0]!.report?.decision?.rule ?? null,
+    downtimePredictedMs: middle(ours.map(({ report }) => report?.downtimePredictedMs ?? null)),
+    setupMs: middle(ours.map(({ record, totalMs }) => minus(record.totalMigrationTimeMs, totalMs))),
+    guestSpeedShare: middle(ours.map(({ record }) => record.guestSpeedShare)),
     plainGuestSpeedShare: middle(plain.map(({ record }) => record.guestSpeedShare)),
     linkKind: evidence.linkKind,
   };
@@ -183,7 +188,7 @@ function figures(runs: readonly Run[]) {
 async function duelWithFloor(course: Course, options: BenchOptions): Promise<Record<string, unknown>> {
   const row = await duel(course, options);
   const unshaped = { ...course, linkBytesPerSecond: UNSHAPED_BYTES_PER_SECOND };
-  const floor = await inArena(unshaped, options, (arena) => arena.paired(0, TIME_LIMIT_MS));
+  const floor = await inArena(unshaped, options, (arena) => arena.godwit(0, TIME_LIMIT_MS));
   return { ...row, floor: { ...figures([floor]), success: floor.success } };
 }
 
@@ -204,6 +209,8 @@ export const benches: readonly Bench[] = [
   { name: 'uniform-paired', needsQemu: true, run: (options) => duel(uniform, options) },
   { name: 'mixed-paired', needsQemu: true, run: (options) => duel(mixed, options, REPORTED) },
   { name: 'zipf-paired', needsQemu: true, run: (options) => duel(zipf, options, REPORTED) },
+  { name: 'stress-single', needsQemu: true, run: (options) => duel(stressSingle, options) },
+  { name: 'stress-single-zero', needsQemu: true, run: (options) => duel(stressSingleZero, options) },
   {
     name: 'stress-xbzrle',
     needsQemu: true,

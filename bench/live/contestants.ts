@@ -19,6 +19,7 @@ import {
   runContest,
   withMachineLock,
 } from '../../src/lab/index.ts';
+import type { Arrangement } from '../../src/vm/index.ts';
 import type { BenchOptions } from '../registry.ts';
 
 const GODWIT = fileURLToPath(new URL('../../bin/godwit.mjs', import.meta.url));
@@ -36,6 +37,7 @@ export interface Course {
   readonly guest: Partial<GuestOptions> & Pick<GuestOptions, 'workload' | 'seed'>;
   readonly strategy: string;
   readonly workers: number;
+  readonly arrangement: Arrangement;
 }
 
 export interface Run {
@@ -109,18 +111,20 @@ export class Arena {
     return this.#tell(`${baseline}, limit ${downtimeLimitMs} ms`, run);
   }
 
-  async paired(round: number, timeLimitMs: number): Promise<Run> {
+  /** godwit, with a gateway on both hosts or on the source's alone. */
+  async godwit(round: number, timeLimitMs: number): Promise<Run> {
+    const { arrangement, strategy, workers } = this.#course;
     let report: MigrationReport | null = null;
     const migrator = gatewayMigrator({
-      far: ({ destination }) => farOptions(this.network, destination.listen.host, this.#course.workers),
+      far: ({ destination }) =>
+        arrangement === 'single' ? null : farOptions(this.network, destination.listen.host, workers),
       onReport: (told) => {
         report = told;
       },
     });
-    const { strategy } = this.#course;
     const record = await this.#contest(strategy, round, DOWNTIME_LIMIT_MS, timeLimitMs, migrator);
     const told = report as MigrationReport | null;
-    return this.#tell(`godwit ${strategy}, paired`, {
+    return this.#tell(`godwit ${strategy}, ${arrangement}`, {
       record,
       success: record.success || keptLimit(record),
       report: told,

@@ -52,7 +52,12 @@ async function openSingle(way: WayOptions, signal: AbortSignal): Promise<Way> {
   await way.listen(uri);
   const address = remote ? `tcp:${remote.connect}` : defined(way.incoming, 'a place to meet').address;
   const output = new SingleOutput(
-    { address, clock: systemClock, prepareTimeoutMs: LOAD_TIMEOUT_MS },
+    {
+      address,
+      clock: systemClock,
+      prepareTimeoutMs: LOAD_TIMEOUT_MS,
+      keepsReferences: way.options.strategy.delta,
+    },
     way.events,
   );
   await output.connect(signal);

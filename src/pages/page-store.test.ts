@@ -272,3 +272,27 @@ test('chunks are taken when needed, and used again before another one is', () =>
   ]);
   assert.ok(store.bookkeepingBytes / pageCount <= 16);
 });
+
+test('cold references give way before memory is taken, those of pages that come again stay', () => {
+  const pageCount = SLOTS_PER_CHUNK * 4;
+  const store = new PageStore({ pageCount, memoryBytesMax: 2 ** 30, references: true });
+  const before = store.memoryBytes;
+  const chunks = () => (store.memoryBytes - before) / (SLOTS_PER_CHUNK * PAGE_SIZE_BYTES);
+  const bytes = Buffer.alloc(PAGE_SIZE_BYTES, 1);
+  const out = new Uint32Array(1);
+  const pass = (pages: number) => {
+    for (let page = 0; page < pages; page++) {
+      store.put(page, 0, bytes, 0);
+      store.index.take(1, out);
+      store.keepReference(page, store.takeSlot(page));
+    }
+    store.index.endIteration({ nowMs: 0, passes: 1, bandwidthBytesPerSecond: null });
+  };
+  pass(3 * SLOTS_PER_CHUNK);
+  assert.equal(chunks(), 1);
+  const hot = 2 * SLOTS_PER_CHUNK;
+  pass(hot);
+  pass(hot);
+  assert.ok(store.referencePages >= hot);
+  assert.ok(chunks() <= 3, `${chunks()} chunks`);
+});

@@ -20,7 +20,7 @@ export interface PageStoreOptions {
   readonly pageCount: number;
   /** Cap on contents, references and bookkeeping together. */
   readonly memoryBytesMax: number;
-  /** Keep sent copies to send deltas against (paired arrangement). */
+  /** Keep sent copies to send deltas against. */
   readonly references?: boolean;
   /** Told of every chunk taken. */
   readonly onChunk?: OnChunk;
@@ -193,8 +193,13 @@ export class PageStore {
   }
 
   #allocate(): number {
-    const free = this.#pool.allocate();
+    const free = this.#pool.allocate(this.#references === null);
     if (free >= 0) return free;
+    // Memory is taken for what waits and for pages that come again, not for a copy of all of RAM.
+    const cold = this.#references === null ? -1 : this.#references.evictCold(this.#isRecent);
+    if (cold >= 0) return cold;
+    const fresh = this.#pool.allocate(true);
+    if (fresh >= 0) return fresh;
     const evicted = this.#references === null ? -1 : this.#references.evict(this.#isRecent);
     if (evicted >= 0) return evicted;
     throw new GodwitError('GATEWAY_MEMORY', `no room for a page in ${formatBytes(this.memoryBytesMax)}`, {

@@ -54,9 +54,26 @@ export class References {
   /** Evicts one reference; returns its slot, or -1 when there is none. */
   evict(isRecent: (pageIndex: number) => boolean): number {
     if (this.#pages.count === 0) return -1;
+    return this.#evictFrom(this.#lookFor(isRecent));
+  }
+
+  /** As `evict`, but -1 too where all that were looked at are recent. */
+  evictCold(isRecent: (pageIndex: number) => boolean): number {
+    if (this.#pages.count === 0) return -1;
+    const page = this.#lookFor(isRecent);
+    if (!isRecent(page)) return this.#evictFrom(page);
+    this.#hand = page + 1;
+    return -1;
+  }
+
+  #lookFor(isRecent: (pageIndex: number) => boolean): number {
     let page = this.#atOrAfter(this.#hand);
     for (let chances = 0; chances < SECOND_CHANCES && isRecent(page); chances++)
       page = this.#atOrAfter(page + 1);
+    return page;
+  }
+
+  #evictFrom(page: number): number {
     this.#hand = page + 1;
     return this.remove(page);
   }

@@ -54,13 +54,13 @@ export class SlotPool {
     return this.#free.byteLength + this.#chunks.length * CHUNK_ENTRY_BYTES;
   }
 
-  /** A free slot, or -1. */
-  allocate(): number {
+  /** A free slot, or -1. `fresh`: a chunk that nobody has touched may be taken for it. */
+  allocate(fresh: boolean): number {
     const slot = this.#free.next(0);
     if (slot < 0) return -1;
-    this.#free.delete(slot);
     const chunk = chunkOfSlot(slot);
-    if (this.#chunks[chunk] === null) this.#takeChunk(chunk);
+    if (this.#chunks[chunk] === null && !this.#takeChunk(chunk, fresh)) return -1;
+    this.#free.delete(slot);
     return slot;
   }
 
@@ -76,14 +76,16 @@ export class SlotPool {
     return bytes;
   }
 
-  #takeChunk(chunk: number): void {
+  #takeChunk(chunk: number, fresh: boolean): boolean {
     const slots = Math.min(SLOTS_PER_CHUNK, this.slotCount - chunk * SLOTS_PER_CHUNK);
     const ready = slots === SLOTS_PER_CHUNK ? this.#readyChunk() : null;
+    if (ready === null && !fresh) return false;
     const shared = ready ?? new SharedArrayBuffer(slots * PAGE_SIZE_BYTES);
     const memory = Buffer.from(shared);
     this.#chunks[chunk] = memory;
     this.#allocatedBytes += memory.byteLength;
     this.#onChunk(chunk, shared);
+    return true;
   }
 }
 

@@ -18,15 +18,26 @@ export interface Coding {
 }
 
 const RAW_PAGE_BYTES = PAGE_SIZE_BYTES + HEADER_BYTES;
+/** What XBZRLE has before the changed bytes, beyond a page's header. */
+const DELTA_HEADER_BYTES = HEADER_BYTES + 3;
+/** A delta in QEMU's stream is no longer: src/pages/codec/format.ts. */
+const DELTA_BYTES_MAX = PAGE_SIZE_BYTES / 2;
 
 /** `packs`: whole pages are packed; the chooser sends them raw where packing is slower than the link. */
 export function codingOf(cost: PageCost, arrangement: Arrangement, delta: boolean, packs: boolean): Coding {
   if (arrangement === 'single') {
-    return { zeroBytes: ZERO_PAGE_BYTES, wholeBytes: RAW_PAGE_BYTES, againBytes: RAW_PAGE_BYTES };
+    const againBytes = delta ? unpackedDeltaBytes(cost) : RAW_PAGE_BYTES;
+    return { zeroBytes: ZERO_PAGE_BYTES, wholeBytes: RAW_PAGE_BYTES, againBytes };
   }
   const wholeBytes = (packs ? cost.packedBytes : PAGE_SIZE_BYTES) + HEADER_BYTES;
   const againBytes = delta ? Math.min(cost.deltaBytes + HEADER_BYTES, wholeBytes) : wholeBytes;
   return { zeroBytes: ZERO_PAGE_BYTES, wholeBytes, againBytes };
+}
+
+/** What changed is taken to pack as well as the page does, and goes unpacked where nobody unpacks it. */
+function unpackedDeltaBytes({ packedBytes, deltaBytes }: PageCost): number {
+  const changedBytes = Math.min(PAGE_SIZE_BYTES, deltaBytes * (PAGE_SIZE_BYTES / packedBytes));
+  return changedBytes > DELTA_BYTES_MAX ? RAW_PAGE_BYTES : changedBytes + DELTA_HEADER_BYTES;
 }
 
 /** Pages by what they are to the destination. */

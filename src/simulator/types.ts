@@ -17,7 +17,7 @@ export interface SimulationOptions {
   /** The run has failed when it takes longer; null: max(60 s, 5 x RAM / link), as in the lab. */
   readonly timeLimitMs: number | null;
   readonly gatewayMemoryBytesMax: number;
-  /** `paired` packs pages and sends deltas where the strategy does; `single` sends pages as they are. */
+  /** Both send deltas where the strategy does; `paired` packs what it sends. */
   readonly arrangement: Arrangement;
   /** What each end's threads carry. */
   readonly profile: Profile;

@@ -284,8 +284,10 @@ export class World {
 
   snapshot(): Snapshot {
     const { pipeline } = this.run;
-    // Without a gateway at the far end nothing tells what it works on.
-    const isPaired = this.gateway && this.options.arrangement === 'paired';
+    // Single tells it once it sends deltas; whole pages say nothing but what the link carries.
+    const { arrangement } = this.options;
+    const isDelta = this.coding.againBytes < this.coding.wholeBytes;
+    const tellsEnds = this.gateway && (arrangement === 'paired' || isDelta);
     return {
       ...this.index.snapshot(),
       arrivedPages: this.#takenPages,
@@ -302,7 +304,7 @@ export class World {
       passPages: this.#takenPages - this.#takenAtSync + this.ledger.passPages,
       handOverPagesPerSecond: pipeline.handOverPagesPerSecond,
       zeroPagesPerSecond: pipeline.zeroPagesPerSecond,
-      slowerEndPagesPerSecond: isPaired
+      slowerEndPagesPerSecond: tellsEnds
         ? Math.min(pipeline.handOverPagesPerSecond, pipeline.deltaPagesPerSecond)
         : null,
     };

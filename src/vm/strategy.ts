@@ -99,7 +99,7 @@ export interface Strategy<Memory = unknown> {
   readonly absorb: boolean;
   /** The strategy promises `--downtime-limit`; otherwise it promises its own prediction. */
   readonly promisesDowntimeLimit: boolean;
-  /** May use deltas against what the destination has (paired arrangement). */
+  /** May use deltas against what the destination has. */
   readonly delta: boolean;
   readonly parameters: readonly ParameterSpec[];
   start(parameters: ParameterValues): Memory;

@@ -47,11 +47,12 @@ function qmp(child: ChildProcess): (execute: string, args?: object) => Promise<R
   };
 }
 
-/** Pages of RAM above 1 MiB get contents of their own, a third of them zero. */
+/** Pages of RAM above 1 MiB get contents of their own: a third of them zero, others mostly so. */
 function paint(recorder: Recorder, prng: Prng): void {
   const ram = recorder.setup!.layout.blocks.find(({ id }) => id === 'pc.ram')!;
   for (let offset = RAM_FROM; offset < RAM_FROM + RAM_BYTES; offset += PAGE_SIZE_BYTES) {
     const content = prng.below(3) === 0 ? null : random(prng, PAGE_SIZE_BYTES);
+    if (content !== null && prng.below(3) === 0) for (let byte = 64; byte < 4096; byte++) content[byte] = 0;
     recorder.memory.set(ram.firstPage + offset / PAGE_SIZE_BYTES, content);
   }
 }

@@ -21,6 +21,7 @@ export function reemit(recorder: Recorder, seed: number, { changes = false } = {
     if (!encoder.isOpen) at = encoder.openSection(out, at, 'part');
     const content = recorder.memory.get(page);
     if (content == null) at = encoder.zeroPage(out, at, page);
+    else if (changes && isSparse(content)) at = fromZeros(encoder, out, at, page, content);
     else if (changes && index % 3 === 0) at = twice(encoder, out, at, page, content, prng);
     else if (index % 2 === 0) at = encoder.page(out, at, page, content, 0);
     else {
@@ -53,6 +54,28 @@ function twice(
     byte = done + 1 + prng.below(gap);
   }
   const between = encoder.page(out, at, page, older, 0);
+  return encoder.pageDelta(out, between, page, Uint8Array.from(delta), 0, delta.length);
+}
+
+/** Half of it or less is set, from its first word on: what a page of zeros with a few words looks like. */
+function isSparse(content: Buffer): boolean {
+  return content.every((byte, at) => byte === 0 || at < 2048);
+}
+
+/** Zeros, and then what is set. */
+function fromZeros(encoder: StreamEncoder, out: Buffer, at: number, page: number, content: Buffer): number {
+  const delta: number[] = [];
+  for (let byte = 0, done = 0; byte < 2048; ) {
+    if (content[byte] === 0) {
+      byte++;
+      continue;
+    }
+    let end = byte;
+    while (content[end] !== 0) end++;
+    delta.push(...uleb128(byte - done), ...uleb128(end - byte), ...content.subarray(byte, end));
+    byte = done = end;
+  }
+  const between = encoder.zeroPage(out, at, page);
   return encoder.pageDelta(out, between, page, Uint8Array.from(delta), 0, delta.length);
 }
 

@@ -194,7 +194,7 @@ async function moveUpToFinish(
   failed.promise.catch(() => undefined);
   const layout = Promise.withResolvers<void>();
   const output = new SingleOutput(
-    { address: `unix:${incoming}`, clock: systemClock, prepareTimeoutMs: 30_000 },
+    { address: `unix:${incoming}`, clock: systemClock, prepareTimeoutMs: 30_000, keepsReferences: true },
     {
       onRoom: () => gateway.pump(),
       onReturnPath: (message, raw) => gateway.onReturnPath(message, raw),

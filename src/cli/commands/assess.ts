@@ -52,7 +52,11 @@ export const command: CommandDefinition = {
       )
       .option('--downtime-limit <time>', 'how long the VM may stand still', '300ms')
       .option('--latency <time>', 'round trip of the link', '0.2ms')
-      .option('--arrangement <kind>', 'single: pages as they are; paired: packed and as deltas', 'single')
+      .option(
+        '--arrangement <kind>',
+        'single: a gateway at the source; paired: one at each end, which packs',
+        'single',
+      )
       .option('--record <file>', 'write the trace to this file too, for godwit simulate --trace')
       .option('--accept-pause', 'also where QEMU knows no switchover-ack and may stop the VM for a moment')
       .option('--json', 'one JSON object on standard output, progress on standard error');

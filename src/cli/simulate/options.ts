@@ -64,7 +64,11 @@ export function declareSimulationOptions(command: Command): void {
       'a run that takes longer has failed (default: max(60 s, 5 x memory / link))',
     )
     .option('--gateway-memory <size>', 'cap on what the gateway holds', '8G')
-    .option('--arrangement <kind>', 'single: pages as they are; paired: packed and as deltas', 'single')
+    .option(
+      '--arrangement <kind>',
+      'single: a gateway at the source; paired: one at each end, which packs',
+      'single',
+    )
     .option(
       '--profile <name>',
       "what each end's threads carry: default, host-16, or a file that godwit lab profile wrote",

@@ -57,7 +57,7 @@ export function detail(strategy: Strategy, out: Output): string {
       : ([['not live', `simulator only: ${strategy.simulatorOnly}`]] as const)),
     ['drains', strategy.absorb ? 'QEMU faster than the link, up to --gateway-memory' : 'QEMU at link rate'],
     ['promises', strategy.promisesDowntimeLimit ? 'the downtime limit' : 'the downtime it predicts'],
-    ['deltas', strategy.delta ? 'against what the destination has, in the paired arrangement' : 'none'],
+    ['deltas', strategy.delta ? 'against what the destination has' : 'none'],
   ];
   const lines = facts.flatMap(([title, text]) =>
     wrap(text, width).map((line, at) => `${paint('dim', (at === 0 ? title : '').padEnd(10))}  ${line}`),

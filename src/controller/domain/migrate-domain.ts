@@ -152,6 +152,7 @@ class DomainMigration {
         address: `unix:${this.#forward?.path ?? incoming}`,
         clock: systemClock,
         prepareTimeoutMs: LOAD_TIMEOUT_MS,
+        keepsReferences: this.#options.strategy.delta,
       },
       {
         onRoom: () => this.#gateway?.pump(),

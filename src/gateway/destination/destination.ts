@@ -10,6 +10,7 @@ import { laneOfPage } from '../../link/index.ts';
 import { BatchApplier } from '../../pages/index.ts';
 import { makeRamLayout } from '../../vm/index.ts';
 import { type FeedOptions, QemuFeed } from '../output/feed.ts';
+import { LoadedPages } from '../output/loaded-pages.ts';
 import {
   decodeTail,
   encodeApplied,
@@ -31,11 +32,7 @@ export class DestinationGateway {
   #appliers: BatchApplier[] = [];
   #tail: Buffer[] = [];
   #tailBytes = 0;
-  #pageTotal = 0;
-  /**
-   * Pages applied when each batch that QEMU has not loaded yet ended; the first is what precedes all batches.
-   */
-  readonly #unloaded: number[] = [];
+  readonly #loaded = new LoadedPages();
   #loadedTotal = 0;
   #checksum = 0;
   #room: PromiseWithResolvers<void> | null = null;
@@ -65,7 +62,7 @@ export class DestinationGateway {
   }
 
   get pageTotal(): number {
-    return this.#pageTotal;
+    return this.#loaded.handedOver;
   }
 
   /** Everything is loaded; what follows is goodbye. */
@@ -107,7 +104,7 @@ export class DestinationGateway {
         owns: (pageIndex) => laneOfPage(pageIndex, laneCount) === lane,
       });
     });
-    this.#unloaded.push(0);
+    this.#loaded.handOver(0);
     this.#feed.open({ layout, sectionId: this.#facts.sectionId, footers: this.#facts.footers });
   }
 
@@ -121,8 +118,7 @@ export class DestinationGateway {
   #apply(batch: Uint8Array, checksum: number, lane: number): void | Promise<void> {
     const applier = this.#applier(lane);
     this.#feed.beginBatch();
-    this.#pageTotal += applier.apply(batch);
-    this.#unloaded.push(this.#pageTotal);
+    this.#loaded.handOver(applier.apply(batch));
     this.#feed.endBatch();
     this.#checksum = (this.#checksum + checksum) >>> 0;
     if (!this.#feed.isFull) return;
@@ -132,7 +128,7 @@ export class DestinationGateway {
 
   /** The source keeps no more under way than QEMU loads in a moment; it need not hear of every batch. */
   #onLoaded(): void {
-    this.#loadedTotal = this.#unloaded.shift() ?? this.#loadedTotal;
+    this.#loadedTotal = this.#loaded.noteLoaded();
     this.#telling ??= setTimeout(() => {
       this.#telling = null;
       try {
@@ -158,7 +154,7 @@ export class DestinationGateway {
   }
 
   async #prepare(asked: { nonce: number; pageCount: number; checksum: string }): Promise<void> {
-    const mine = { nonce: asked.nonce, pageCount: this.#pageTotal, checksum: hexChecksum(this.#checksum) };
+    const mine = { nonce: asked.nonce, pageCount: this.pageTotal, checksum: hexChecksum(this.#checksum) };
     if (mine.pageCount === asked.pageCount && mine.checksum === asked.checksum) {
       await this.#feed.complete(decodeTail(Buffer.concat(this.#tail)));
       this.#complete = true;

@@ -7,7 +7,7 @@
 
 import { assert, type Clock } from '../../base/index.ts';
 import { type Link, type Message, OPAQUE_BYTES_MAX } from '../../link/index.ts';
-import { PackChooser, type PageStore } from '../../pages/index.ts';
+import { type BatchStats, PackChooser, type PageStore } from '../../pages/index.ts';
 import { type RamSetup, ReturnPathDecoder } from '../../stream/index.ts';
 import { PAGE_SIZE_BYTES } from '../../vm/index.ts';
 import { encodeTail, parseApplied, type StreamFacts } from '../destination/pair-messages.ts';
@@ -18,7 +18,7 @@ import { LaneOrder } from './lane-order.ts';
 import { LinkRate } from './link-rate.ts';
 import { totalsOf } from './link-totals.ts';
 import { linkWindowBytes, WINDOW_BYTES_MIN } from './link-window.ts';
-import { PageCost } from './page-cost.ts';
+import { type BatchCost, PageCost } from './page-cost.ts';
 import { PageWindow } from './page-window.ts';
 import { TransferProof } from './transfer-proof.ts';
 import type { BatchEncoding, OutputEvents, OutputFacts, PageOutput, StateTail, TimedBatch } from './types.ts';
@@ -30,6 +30,9 @@ const BATCH_PAGES_MIN = 32;
  * any number of them.
  */
 const PAGE_BYTES_MIN = 16;
+/** A whole page's record around its content, and a delta's. */
+const WHOLE_RECORD_BYTES = 4;
+const DELTA_RECORD_BYTES = 3;
 /** The link tells of acknowledgements only when asked. */
 const ROOM_POLL_MS = 3;
 
@@ -109,6 +112,7 @@ export class PairedOutput implements PageOutput {
       roundTripMs,
       wholePageBytes: this.#cost.wholeBytes,
       deltaPageBytes: this.#cost.deltaBytes,
+      deltaRecordBytes: DELTA_RECORD_BYTES,
       appliedPagesPerSecond: this.#window.appliedPagesPerSecondMax,
       unloadedPages: this.#window.unloadedPages(this.#handedOverPages) ?? 0,
       link,
@@ -186,7 +190,7 @@ export class PairedOutput implements PageOutput {
   }
 
   #observe({ stats, encodeMs }: TimedBatch, pageCount: number): void {
-    this.#cost.observe(stats);
+    this.#cost.observe(costOf(stats));
     this.#chooser.observe({
       packedBytes: stats.packedPages * PAGE_SIZE_BYTES,
       storedBytes: stats.packedStoredBytes,
@@ -257,4 +261,14 @@ export class PairedOutput implements PageOutput {
     this.#prepared?.reject(error);
     this.#events.onError(error);
   }
+}
+
+function costOf({ rawPages, packedPages, packedStoredBytes, deltaPages, deltaBytes }: BatchStats): BatchCost {
+  const wholePages = rawPages + packedPages;
+  return {
+    wholePages,
+    wholeBytes: rawPages * PAGE_SIZE_BYTES + packedStoredBytes + wholePages * WHOLE_RECORD_BYTES,
+    deltaPages,
+    deltaBytes: deltaBytes + deltaPages * DELTA_RECORD_BYTES,
+  };
 }

@@ -75,6 +75,8 @@ export interface OutputFacts {
    */
   readonly wholePageBytes?: number;
   readonly deltaPageBytes?: number | null;
+  /** Of a delta, what surrounds the changed bytes. Absent: no deltas. */
+  readonly deltaRecordBytes?: number;
   /** What the far side can apply in a second. Absent or null where it does not tell. */
   readonly appliedPagesPerSecond?: number | null;
   /** Handed over and not known to be loaded by the destination QEMU. Absent where nothing tells. */

@@ -11,8 +11,8 @@ import { PAGE_SIZE_BYTES } from '../../vm/index.ts';
 const SAMPLE_EVERY = 64;
 const SAMPLES_MIN = 16;
 const WEIGHT = 0.05;
-/** Run headers and the record around the changed words. */
-const RECORD_BYTES = 5;
+/** Two numbers before the first run. */
+const RUN_HEADER_BYTES = 2;
 /** A hot page is sent once more than needed. Its last copy must save more than that costs. */
 const PAYING_SHARE = 0.25;
 
@@ -27,19 +27,19 @@ export class DeltaSample {
     const reference = store.referenceSlot(pageIndex);
     const slot = reference >= 0 ? reference : store.slotOf(pageIndex);
     if (slot < 0) return;
-    const bytes =
-      changedBytes(buffer, offset, store.chunk(chunkOfSlot(slot)), offsetOfSlot(slot)) + RECORD_BYTES;
+    const changed = changedBytes(buffer, offset, store.chunk(chunkOfSlot(slot)), offsetOfSlot(slot));
     this.#samples++;
-    this.#bytes = smoothed(this.#bytes, bytes, Math.max(WEIGHT, 1 / this.#samples));
+    this.#bytes = smoothed(this.#bytes, changed + RUN_HEADER_BYTES, Math.max(WEIGHT, 1 / this.#samples));
   }
 
   /**
-   * Expected bytes of a delta where deltas pay against `wholePageBytes`; null where they do not, or
-   * too little was seen.
+   * Expected bytes of a delta in a record of `recordBytes`, where deltas pay against `wholePageBytes`; null
+   * where they do not, or too little was seen.
    */
-  payingBytes(wholePageBytes: number): number | null {
+  payingBytes(wholePageBytes: number, recordBytes: number): number | null {
     if (this.#samples < SAMPLES_MIN) return null;
-    return this.#bytes < wholePageBytes * PAYING_SHARE ? this.#bytes : null;
+    const bytes = this.#bytes + recordBytes;
+    return bytes < wholePageBytes * PAYING_SHARE ? bytes : null;
   }
 }
 

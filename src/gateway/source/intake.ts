@@ -93,8 +93,8 @@ export class Intake {
   }
 
   /** See DeltaSample.payingBytes. */
-  payingDeltaBytes(wholePageBytes: number): number | null {
-    return this.#deltas?.payingBytes(wholePageBytes) ?? null;
+  payingDeltaBytes(wholePageBytes: number, recordBytes: number): number | null {
+    return this.#deltas?.payingBytes(wholePageBytes, recordBytes) ?? null;
   }
 
   /** Ends the trace where one is recorded. */

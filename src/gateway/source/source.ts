@@ -37,7 +37,7 @@ export interface SourceGatewayOptions {
    * Gets a dirty-page trace of the migration, piece by piece (docs/format/trace.md); null: none is wanted.
    */
   readonly record: ((bytes: Uint8Array) => void) | null;
-  /** The strategy may use deltas against what the destination has (paired arrangement). */
+  /** The strategy may use deltas against what the destination has. */
   readonly deltas: boolean;
   /**
    * The switchover-ack is in force: QEMU waits for it. Otherwise it may stop the VM at
@@ -252,10 +252,10 @@ export class SourceGateway {
     const { store } = this.#intake;
     if (!store) return;
     this.#sender.schedule();
-    const { wholePageBytes } = this.#output.facts;
+    const { wholePageBytes, deltaRecordBytes = 0 } = this.#output.facts;
     if (wholePageBytes === undefined) return;
     store.index.setEncodedBytesEstimate(wholePageBytes);
-    store.index.setDeltaHold(this.#intake.payingDeltaBytes(wholePageBytes));
+    store.index.setDeltaHold(this.#intake.payingDeltaBytes(wholePageBytes, deltaRecordBytes));
   }
 
   /** null before the stream began. */

@@ -200,9 +200,7 @@ function deviationsOf(runs: readonly RunRecord[]): string[] {
     `the guests have ${formatBytes(memoryBytes)} and the link carries ${(linkBytesPerSecond * 8) / 1e6} Mbit/s: less than servers have; compare ratios, not seconds`,
   ];
   if (runs.some((record) => record.arrangement === 'single')) {
-    said.push(
-      'godwit runs at the source only (single arrangement): it sends whole pages, neither deltas nor compressed',
-    );
+    said.push('godwit runs at the source only (single arrangement): it sends deltas, but compresses nothing');
   }
   if (runs.some((record) => record.accelerator === 'tcg')) {
     said.push('the guests are emulated (TCG): rates are relative to this machine, never absolute');

@@ -29,7 +29,7 @@ export interface GatewayMigratorOptions {
    * A gateway at the destination too (paired). Without it pages go straight into the destination QEMU
    * (single).
    */
-  readonly far?: (request: MigratorRequest) => FarOptions;
+  readonly far?: (request: MigratorRequest) => FarOptions | null;
   /** Gets a dirty-page trace of the migration. */
   readonly recordPath?: string;
   readonly hooks?: Partial<MigrateHooks>;

@@ -106,9 +106,11 @@ export function gatewayWay(profile: Profile, { arrangement, wholeBytes, packs }:
   ];
   const loads = stageOf('QEMU loading', channels ? qemu.loadChannels : qemu.load);
   if (!paired) {
+    const sends = channels ? gateway.send : { ...gateway.send, threads: 1 };
+    const send = stageOf('send', sends, { deltaNanoseconds: gateway.deltaNanosecondsPerPage });
     return {
       handOver: { stages: handOver, cores },
-      send: { stages: [stageOf('send', channels ? gateway.send : { ...gateway.send, threads: 1 })], cores },
+      send: { stages: [send], cores },
       far: { stages: [loads], cores },
     };
   }
