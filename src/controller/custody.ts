@@ -8,7 +8,7 @@ import { hostname } from 'node:os';
 import path from 'node:path';
 import { GodwitError } from '../base/index.ts';
 import type { Outcome } from '../handover/index.ts';
-import type { Machine } from '../machines/index.ts';
+import { type Endpoint, identityOf, type Machine } from '../machines/index.ts';
 import {
   claimedError,
   claimQemu,
@@ -23,7 +23,6 @@ import {
 } from '../qmp/index.ts';
 import {
   announceEnd,
-  type Endpoints,
   type Guardian,
   hasEnded,
   isClaimOver,
@@ -43,13 +42,14 @@ import {
 export interface CustodyOptions {
   readonly migrationId: string;
   readonly stateDirectory: string;
-  readonly endpoints: Endpoints;
+  readonly endpoints: { readonly source: Endpoint; readonly destination: Endpoint };
   readonly sourceAfter: 'keep' | 'quit';
   readonly guestWasRunning: boolean;
   readonly onEnd: string | null;
-  readonly source: QmpExecutor;
-  /** null: nothing is at the other end, as in a measurement. */
-  readonly destination: QmpExecutor | null;
+  /** The VM's UUID; null where it has none. */
+  readonly vm: string | null;
+  /** QEMUs that get a claim. A domain is claimed by libvirt, which refuses a second migration. */
+  readonly claimed: readonly QmpExecutor[];
 }
 
 /** What QEMU calls a VM that was given no UUID. */
@@ -70,7 +70,7 @@ export class Custody {
 
   /** Errors: MIGRATION_UNDER_WAY, JOURNAL_OPEN, QEMU_CLAIMED, JOURNAL_WRITE: nothing was changed. */
   static async take(options: CustodyOptions): Promise<Custody> {
-    const { migrationId, stateDirectory, endpoints, source, destination } = options;
+    const { migrationId, stateDirectory, endpoints, claimed } = options;
     const begin = {
       step: 'begin' as const,
       migrationId,
@@ -80,11 +80,11 @@ export class Custody {
       ...endpoints,
       sourceAfter: options.sourceAfter,
       guestWasRunning: options.guestWasRunning,
-      vm: await vmOf(source),
+      vm: options.vm,
       onEnd: options.onEnd,
     };
     await refuseOpenJournals(stateDirectory, begin);
-    for (const end of [source, destination]) await refuseClaimed(end);
+    for (const end of claimed) await refuseClaimed(end);
     const journalPath = journalPathOf(stateDirectory, migrationId);
     makeFolder(path.dirname(journalPath));
     const lock = await takeLock(lockPathOf(journalPath));
@@ -101,24 +101,22 @@ export class Custody {
       await custody.#claimBoth();
       return custody;
     } catch (error) {
-      const ends = [source, destination].filter((end) => end !== null);
       await custody.end(
         { outcome: 'aborted', text: 'nothing was changed' },
-        ends.map((end) => ({ releaseClaim: () => releaseClaim(end, migrationId) })),
+        claimed.map((end) => ({ releaseClaim: () => releaseClaim(end, migrationId) })),
       );
       throw error;
     }
   }
 
   async #claimBoth(): Promise<void> {
-    const { migrationId, source, destination } = this.#options;
+    const { migrationId, claimed } = this.#options;
     const claim = {
       migrationId,
       holder: `${hostname()}, process ${process.pid}`,
       journal: this.journal.path,
     };
-    await claimQemu(source, claim);
-    if (destination !== null) await claimQemu(destination, claim);
+    for (const end of claimed) await claimQemu(end, claim);
   }
 
   /**
@@ -149,14 +147,14 @@ export class Custody {
   }
 }
 
-async function vmOf(source: QmpExecutor): Promise<string | null> {
+export async function vmOf(source: QmpExecutor): Promise<string | null> {
   const uuid = await queryUuid(source).catch(() => '');
   return NO_UUID.test(uuid) || uuid === '' ? null : uuid;
 }
 
-async function refuseClaimed(end: QmpExecutor | null): Promise<void> {
-  const held = end === null ? null : await readClaim(end);
-  if (end === null || held === null) return;
+async function refuseClaimed(end: QmpExecutor): Promise<void> {
+  const held = await readClaim(end);
+  if (held === null) return;
   if (!isClaimOver(held)) throw claimedError(held);
   await releaseClaim(end, held.migrationId);
 }
@@ -169,10 +167,12 @@ async function refuseOpenJournals(
   stateDirectory: string,
   begin: Pick<JournalState['begin'], 'source' | 'destination' | 'vm'>,
 ): Promise<void> {
-  const own = new Set([begin.source.identity, begin.destination.identity].filter((one) => one !== null));
+  const own = new Set(
+    [identityOf(begin.source), identityOf(begin.destination)].filter((one) => one !== null),
+  );
   for (const { state, migrationId } of listJournals(stateDirectory)) {
     if (state === null || hasEnded(state)) continue;
-    const named = [state.begin.source.identity, state.begin.destination.identity];
+    const named = [identityOf(state.begin.source), identityOf(state.begin.destination)];
     const isSameVm = begin.vm !== null && state.begin.vm === begin.vm;
     if (!isSameVm && !named.some((identity) => identity !== null && own.has(identity))) continue;
     const { controller } = state.begin;

@@ -16,7 +16,7 @@ import { type Endpoints, endpointsOf } from '../recovery/index.ts';
 import { sayEnded } from '../remote/index.ts';
 import { readyMemory } from './arrangement.ts';
 import { type ControlServer, openControl } from './control/server.ts';
-import { Custody } from './custody.ts';
+import { Custody, vmOf } from './custody.ts';
 import { Drive, type DriveEnd } from './drive.ts';
 import { FirstFailure } from './first-failure.ts';
 import { asGodwitError, qmpLost, withLoadError } from './handover/failures.ts';
@@ -39,7 +39,7 @@ import { ReportLog } from './report-log.ts';
 import { makeSockets, removeSockets, type Sockets } from './sockets.ts';
 import { givenUp, untilLayout } from './source-failure.ts';
 import { SourceWatch } from './source-watch.ts';
-import { Steering } from './steering.ts';
+import { qemuTexts, Steering } from './steering.ts';
 import type { MigrateStep } from './steps.ts';
 
 /**
@@ -87,7 +87,7 @@ class Migration {
     preflight: Preflight,
   ) {
     this.#options = options;
-    this.#steering = new Steering(this.#id, options);
+    this.#steering = new Steering(this.#id, { ...options, ...qemuTexts(options) });
     this.#hooks = hooks;
     this.#source = source;
     this.#destination = destination;
@@ -124,7 +124,7 @@ class Migration {
     }
   }
 
-  #takeCustody(): Promise<Custody> {
+  async #takeCustody(): Promise<Custody> {
     return Custody.take({
       migrationId: this.#id,
       stateDirectory: this.#options.stateDirectory,
@@ -132,8 +132,8 @@ class Migration {
       sourceAfter: this.#options.sourceAfter,
       guestWasRunning: this.#guestWasRunning,
       onEnd: this.#options.onEnd ?? null,
-      source: this.#source,
-      destination: this.#destination,
+      vm: await vmOf(this.#source),
+      claimed: [this.#source, this.#destination],
     });
   }
 

@@ -6,7 +6,7 @@
 
 import { GodwitError } from '../base/index.ts';
 import type { SourceGateway } from '../gateway/index.ts';
-import { type Limits, PAGE_SIZE_BYTES } from '../vm/index.ts';
+import { type Arrangement, type Limits, PAGE_SIZE_BYTES } from '../vm/index.ts';
 import type { ControlReply, ControlRequest, MigrationStatus } from './control/messages.ts';
 import type { Drive, ProgressView } from './drive.ts';
 import type { MigrateOptions } from './options.ts';
@@ -15,9 +15,17 @@ import type { MigrateStep } from './steps.ts';
 type Steered = Pick<Drive, 'switchNow' | 'setLimits'>;
 type Capped = Pick<SourceGateway, 'setBandwidthMax'>;
 
+/** Of either kind of migration; both ends as the operator wrote them. */
+export interface SteeringOptions
+  extends Pick<MigrateOptions, 'strategy' | 'limits' | 'bandwidthBytesPerSecondMax'> {
+  readonly source: string;
+  readonly destination: string;
+  readonly arrangement: Arrangement;
+}
+
 export class Steering {
   readonly #migrationId: string;
-  readonly #options: MigrateOptions;
+  readonly #options: SteeringOptions;
   readonly #cancelled = new AbortController();
   #limits: Limits;
   #bandwidthBytesPerSecondMax: number | null;
@@ -26,7 +34,7 @@ export class Steering {
   #view: ProgressView | null = null;
   #isCommitted = false;
 
-  constructor(migrationId: string, options: MigrateOptions) {
+  constructor(migrationId: string, options: SteeringOptions) {
     this.#migrationId = migrationId;
     this.#options = options;
     this.#limits = options.limits;
@@ -106,14 +114,14 @@ export class Steering {
   }
 
   status(): MigrationStatus {
-    const { sourceQmpPath, far, strategy } = this.#options;
+    const { source, destination, arrangement, strategy } = this.#options;
     return {
       migrationId: this.#migrationId,
       processId: process.pid,
-      arrangement: far == null ? 'single' : 'paired',
+      arrangement,
       strategy: strategy.name,
-      source: `qmp:${sourceQmpPath}`,
-      destination: destinationText(this.#options),
+      source,
+      destination,
       ...figuresOf(this.#view),
       phase: this.#isCommitted ? 'committed' : (this.#view?.phase ?? 'preparing'),
       downtimeMsMax: this.#limits.downtimeMsMax,
@@ -122,11 +130,16 @@ export class Steering {
   }
 }
 
-/** As it was given. */
-function destinationText({ destinationQmpPath, far }: MigrateOptions): string {
-  if (far?.reach.listener != null) return destinationQmpPath;
+/** Both QEMUs as they were given. */
+export function qemuTexts(
+  options: MigrateOptions,
+): Pick<SteeringOptions, 'source' | 'destination' | 'arrangement'> {
+  const { sourceQmpPath, destinationQmpPath, far } = options;
+  const arrangement = far == null ? 'single' : 'paired';
   const host = far?.reach.host;
-  return host == null ? `qmp:${destinationQmpPath}` : `ssh://${host}${destinationQmpPath}`;
+  const near = host == null ? `qmp:${destinationQmpPath}` : `ssh://${host}${destinationQmpPath}`;
+  const destination = far?.reach.listener != null ? destinationQmpPath : near;
+  return { source: `qmp:${sourceQmpPath}`, destination, arrangement };
 }
 
 function figuresOf(view: ProgressView | null) {

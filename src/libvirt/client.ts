@@ -57,6 +57,9 @@ interface Call {
 
 type MessageListener = (payload: Uint8Array) => void;
 
+/** Whatever a call can be put to. */
+export type LibvirtCaller = Pick<LibvirtClient, 'call'>;
+
 export class LibvirtClient {
   /** How the other end is named in errors. */
   readonly peer: string;

@@ -1,11 +1,12 @@
-export { LibvirtClient } from './client.ts';
+export { type CallOptions, LibvirtClient } from './client.ts';
 export { isUuid } from './codec.ts';
 export { connectLibvirt } from './connect.ts';
 export type { DomainState } from './domain-state.ts';
 export { faultCode, isUnanswered } from './errors.ts';
 export { subscribe } from './events.ts';
 export { lookAtDomain } from './look.ts';
-export { LibvirtMigration } from './migration.ts';
+export { LibvirtMigration, persistenceFlags } from './migration.ts';
+export type { Procedure } from './procedure.ts';
 export * from './procedures-connection.ts';
 export * from './procedures-domain.ts';
 export * from './procedures-events.ts';

@@ -1,6 +1,6 @@
 /** What libvirt says of a domain at one end. Not responsible for what follows from it. */
 
-import type { CallOptions, LibvirtClient } from './client.ts';
+import type { CallOptions, LibvirtCaller } from './client.ts';
 import { type DomainState, domainState } from './domain-state.ts';
 import { faultCode } from './errors.ts';
 import { type DomainRef, domainGetState, domainLookupByUuid } from './procedures-domain.ts';
@@ -11,7 +11,7 @@ import { FAULT } from './remote-error.ts';
  * LibvirtClient.call.
  */
 export async function lookAtDomain(
-  client: LibvirtClient,
+  client: LibvirtCaller,
   uuid: string,
   options?: CallOptions,
 ): Promise<{ readonly ref: DomainRef; readonly state: DomainState } | null> {

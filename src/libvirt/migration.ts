@@ -5,7 +5,7 @@
  */
 
 import { assert, GodwitError } from '../base/index.ts';
-import type { CallOptions, LibvirtClient } from './client.ts';
+import type { CallOptions, LibvirtCaller } from './client.ts';
 import { lookAtDomain } from './look.ts';
 import type { DomainRef } from './procedures-domain.ts';
 import {
@@ -44,13 +44,18 @@ export type MigrationPhase =
   | 'finished'
   | 'confirmed';
 
+/** A persistent domain is defined over there and undefined here; a transient one stays transient. */
+export function persistenceFlags(persistent: boolean): number {
+  return persistent ? MIGRATE.PERSIST_DEST | MIGRATE.UNDEFINE_SOURCE : 0;
+}
+
 const NO_COOKIE = new Uint8Array();
 /** Perform lasts as long as the migration; the others start or end a QEMU. */
 const STEP_TIMEOUT_MS = 120_000;
 
 export class LibvirtMigration {
-  readonly #source: LibvirtClient;
-  readonly #destination: LibvirtClient;
+  readonly #source: LibvirtCaller;
+  readonly #destination: LibvirtCaller;
   readonly #plan: MigrationPlan;
   readonly #flags: number;
   #phase: MigrationPhase = 'new';
@@ -58,13 +63,29 @@ export class LibvirtMigration {
   #cookie: Uint8Array = NO_COOKIE;
   #xml: string | null = null;
 
-  constructor(source: LibvirtClient, destination: LibvirtClient, plan: MigrationPlan) {
+  constructor(source: LibvirtCaller, destination: LibvirtCaller, plan: MigrationPlan) {
     this.#source = source;
     this.#destination = destination;
     this.#plan = plan;
     // Protection: the source belongs to this migration from Begin to Confirm, so nobody moves or changes it
     // in between.
     this.#flags = plan.flags | MIGRATE.LIVE | MIGRATE.CHANGE_PROTECTION;
+  }
+
+  /**
+   * One that somebody else began, to end it: libvirt looks a migration up by its domain, whoever asks. Its
+   * cookies are lost, so that it can be confirmed and cancelled, and not gone on with.
+   */
+  static found(
+    source: LibvirtCaller,
+    destination: LibvirtCaller,
+    plan: MigrationPlan,
+    phase: 'performing' | 'performed' | 'finishing',
+  ): LibvirtMigration {
+    const migration = new LibvirtMigration(source, destination, plan);
+    migration.#phase = phase;
+    migration.#prepared = true;
+    return migration;
   }
 
   get phase(): MigrationPhase {

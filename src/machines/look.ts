@@ -86,6 +86,6 @@ async function settled({ destination, destinationMs, settleMs, wait }: LookOptio
 }
 
 function textOf(status: MachineStatus): string {
-  if (status.state === 'answers') return `"${status.runState}"`;
+  if (status.state === 'answers') return `"${status.words ?? status.runState}"`;
   return status.state === 'gone' ? 'gone' : `silent: ${status.why}`;
 }

@@ -19,7 +19,7 @@ import {
   restoreSettings,
 } from '../qmp/index.ts';
 import { type Forward, forwardSocket, isFarProcessAlive } from '../remote/index.ts';
-import type { Endpoint } from './endpoint.ts';
+import type { QmpEndpoint } from './endpoint.ts';
 import type { Machine, MachineStatus } from './types.ts';
 
 const POLL_MS = 10;
@@ -45,14 +45,14 @@ function timeoutSignal(ms: number): AbortSignal {
 }
 
 export class QmpMachine implements Machine, QmpExecutor {
-  readonly #endpoint: Endpoint;
+  readonly #endpoint: QmpEndpoint;
   #client: QmpClient | null;
   #forward: Forward | null = null;
   /** The end was asked to quit and said that it will. */
   #quits = false;
   #refusalsSeen = 0;
 
-  constructor(endpoint: Endpoint, existing: QmpClient | null = null) {
+  constructor(endpoint: QmpEndpoint, existing: QmpClient | null = null) {
     this.#endpoint = endpoint;
     this.#client = existing;
   }

@@ -11,7 +11,8 @@ import type { PreviousSettings } from '../qmp/index.ts';
  * sure whether it does.
  */
 export type MachineStatus =
-  | { readonly state: 'answers'; readonly runState: string }
+  /** `words`: as the operator's own tools say it; else QEMU's run state says it. */
+  | { readonly state: 'answers'; readonly runState: string; readonly words?: string }
   /** `neverRan`: whoever controls it vouches that it was ended before it had run. */
   | { readonly state: 'gone'; readonly why: string; readonly neverRan?: true }
   | { readonly state: 'silent'; readonly why: string };

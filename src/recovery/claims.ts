@@ -2,7 +2,7 @@
 
 import { existsSync } from 'node:fs';
 import { GodwitError } from '../base/index.ts';
-import { QmpMachine } from '../machines/index.ts';
+import { isDomain, QmpMachine } from '../machines/index.ts';
 import type { Claim } from '../qmp/index.ts';
 import { hasEnded, type JournalState } from './entries.ts';
 import { readJournal } from './journal.ts';
@@ -23,7 +23,9 @@ export function isClaimOver({ journal, migrationId }: Claim): boolean {
 
 /** Of a migration that has ended. Best effort: an end may be gone, or be another QEMU by now. */
 export async function releaseClaimsOf({ begin }: JournalState): Promise<void> {
-  const machines = [new QmpMachine(begin.source), new QmpMachine(begin.destination)];
+  // libvirt lets go of a domain by itself.
+  const ends = [begin.source, begin.destination];
+  const machines = ends.flatMap((end) => (isDomain(end) ? [] : [new QmpMachine(end)]));
   await Promise.all(machines.map((machine) => machine.releaseClaim().catch(() => undefined)));
   await Promise.all(machines.map((machine) => machine.close()));
 }

@@ -1,16 +1,16 @@
 /**
- * Both ends as the journal names them, so that whoever finds it can reach them. Not responsible
+ * Both QEMUs as the journal names them, so that whoever finds it can reach them. Not responsible
  * for reaching them (src/machines).
  */
 
-import type { Endpoint } from '../machines/index.ts';
+import type { QmpEndpoint } from '../machines/index.ts';
 import type { QmpClient } from '../qmp/index.ts';
 import { qemuIdentity } from '../qmp/index.ts';
 import type { ReachSpec } from '../remote/index.ts';
 
 export interface Endpoints {
-  readonly source: Endpoint;
-  readonly destination: Endpoint;
+  readonly source: QmpEndpoint;
+  readonly destination: QmpEndpoint;
 }
 
 /** Of a migration's options, what says where its two QEMUs are. */

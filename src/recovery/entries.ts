@@ -6,7 +6,7 @@
 import { z } from 'zod';
 import { GodwitError } from '../base/index.ts';
 import type { Known, Recorded } from '../handover/index.ts';
-import { endpointSchema } from '../machines/index.ts';
+import { endpointSchema, isDomain } from '../machines/index.ts';
 
 export const entrySchema = z.discriminatedUnion('step', [
   z.object({
@@ -108,8 +108,12 @@ export function foldJournal(entries: readonly JournalEntry[], name: string, isTo
   }
   const identity = find('recognised')?.destinationIdentity ?? null;
   const prepared = find('prepared') !== null;
+  const { destination } = begin;
   return {
-    begin: identity === null ? begin : { ...begin, destination: { ...begin.destination, identity } },
+    begin:
+      identity === null || isDomain(destination)
+        ? begin
+        : { ...begin, destination: { ...destination, identity } },
     settings: find('settings'),
     destinationSettings: find('destination-settings'),
     // A version that did not write `incoming` wrote the later steps.

@@ -8,9 +8,10 @@ import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { errorMessage, sleep } from '../base/index.ts';
 import type { Outcome } from '../handover/index.ts';
-import { type Machine, QmpMachine } from '../machines/index.ts';
+import { type Machine, openEnds } from '../machines/index.ts';
 import { sayEnded } from '../remote/index.ts';
 import { hasEnded, type JournalState } from './entries.ts';
+import { withFound } from './found.ts';
 import { Journal, readJournal } from './journal.ts';
 import { type Lock, takeLock } from './lock.ts';
 import { recover } from './recover.ts';
@@ -59,12 +60,15 @@ async function finishLocked(
   journal: Journal | null,
   { by, fenced = null, refuse }: FinishOptions,
 ): Promise<Outcome> {
-  const source = fenced === 'source' ? fencedMachine() : new QmpMachine(state.begin.source);
-  const destination = fenced === 'destination' ? fencedMachine() : new QmpMachine(state.begin.destination);
+  const { prepared, committed } = state;
+  const ends = openEnds({ ...state.begin, prepared, mayHaveCommitted: committed !== 'no' });
+  const source = fenced === 'source' ? fencedMachine() : ends.source;
+  const destination = fenced === 'destination' ? fencedMachine() : ends.destination;
   try {
     const refusal = (await refuse?.(state)) ?? null;
     if (refusal !== null && !hasEnded(state)) return { outcome: 'in-doubt', text: refusal };
-    const outcome = await recover(state, { source, destination, journal });
+    const recovered = await recover(state, { source, destination, journal });
+    const outcome = await withFound(recovered, state.begin, { source, destination });
     if (hasEnded(state)) return outcome;
     journal?.tryWrite({ step: 'end', outcome: outcome.outcome, text: `${by}: ${outcome.text}` });
     await releaseClaims(outcome, state, source, destination);
@@ -73,7 +77,7 @@ async function finishLocked(
     return outcome;
   } finally {
     journal?.close();
-    await Promise.all([source.close(), destination.close()]);
+    await Promise.all([ends.source.close(), ends.destination.close()]);
   }
 }
 

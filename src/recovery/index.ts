@@ -7,6 +7,7 @@ export {
 } from './entries.ts';
 export { announceEnd, finish, lockPathOf } from './finish.ts';
 export { makeFolder } from './folder.ts';
+export { withFound } from './found.ts';
 export { type Guardian, startGuardian } from './guardian.ts';
 export { Journal, readEntries, readJournal } from './journal.ts';
 export {

@@ -6,6 +6,7 @@
 import { readdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { GodwitError } from '../base/index.ts';
+import { identityOf } from '../machines/index.ts';
 import { hasEnded, type JournalState } from './entries.ts';
 import { readJournal } from './journal.ts';
 
@@ -61,7 +62,7 @@ function namesIn(folder: string): string[] {
 
 /** The same QEMU process or the same VM, at either end. */
 function namesSameVm(one: JournalState, other: JournalState): boolean {
-  const processes = ({ begin }: JournalState) => [begin.source.identity, begin.destination.identity];
+  const processes = ({ begin }: JournalState) => [identityOf(begin.source), identityOf(begin.destination)];
   const seen = new Set(processes(other).filter((identity) => identity !== null));
   if (processes(one).some((identity) => identity !== null && seen.has(identity))) return true;
   return one.begin.vm !== null && one.begin.vm === other.begin.vm;

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, describe, it } from 'node:test';
 import { beginHandover, carryOut, type Outcome } from '../../src/handover/index.ts';
-import { connectLibvirt, LibvirtMigration } from '../../src/libvirt/index.ts';
-import { libvirtEnds } from '../../src/machines/index.ts';
+import { LibvirtMigration } from '../../src/libvirt/index.ts';
+import { Daemon, libvirtEnds } from '../../src/machines/index.ts';
 import { endActs, isRefusal } from '../../src/recovery/index.ts';
 import { FAKE_VM, FakeLibvirtPair } from './libvirt-pair.ts';
 
@@ -24,21 +24,19 @@ interface Story {
 async function handOver(story: Story): Promise<{ pair: FakeLibvirtPair; outcome: Outcome }> {
   await using pair = await FakeLibvirtPair.open(folder, `pair${count++}`);
   story.change?.(pair);
-  const connect = (end: 'source' | 'destination') =>
-    connectLibvirt({ uri: pair.daemons[end].uri, timeoutMs: 500 });
-  const [source, destination] = [await connect('source'), await connect('destination')];
-  const migration = new LibvirtMigration(source, destination, { domain: FAKE_VM, flags: 0 });
+  const daemonOf = (end: 'source' | 'destination') => new Daemon({ uri: pair.daemons[end].uri, reach: null });
+  const [source, destination] = [daemonOf('source'), daemonOf('destination')];
+  const clients = [await source.client(), await destination.client()] as const;
+  const migration = new LibvirtMigration(...clients, { domain: FAKE_VM, flags: 0 });
   await migration.begin();
   await migration.prepare('unix:///in');
   let performed: Promise<void> | null = null;
   const machines = libvirtEnds({
     migration,
-    uuid: FAKE_VM.uuid,
-    source,
-    destination,
-    reconnect: connect,
+    ...{ uuid: FAKE_VM.uuid, persistent: true, source, destination },
     performed: () => performed,
-    finishSettleMs: 60,
+    isFound: false,
+    settleMs: 60,
   });
   const ends = endActs({
     ...machines,
@@ -147,7 +145,7 @@ describe('a handover between two libvirts', () => {
     const { pair, outcome } = await handOver({ change: (it) => (it.confirm = 'lost-before') });
     assert.equal(outcome.outcome, 'completed');
     assert.deepEqual(copies(pair), [null, 'running']);
-    assert.deepEqual(pair.said, ['finish', 'confirm', 'destroy source']);
+    assert.deepEqual(pair.said, ['finish', 'confirm', 'destroy source', 'undefine source']);
   });
 
   it('continues a source by name where libvirt has forgotten the migration with its client', async () => {

@@ -8,9 +8,11 @@ import { FakeDaemon, FakeFault, HANG_UP } from '../../src/libvirt/fake.testing.t
 import {
   domainAbortJob,
   domainDestroy,
+  domainGetJobInfo,
   domainGetState,
   domainLookupByUuid,
   domainResume,
+  domainUndefine,
 } from '../../src/libvirt/procedures-domain.ts';
 import {
   migrateBegin,
@@ -31,6 +33,12 @@ type Copy = 'running' | 'paused' | null;
 
 export const FAKE_VM = { name: 'vm1', uuid: '00112233-4455-6677-8899-aabbccddeeff', id: 7 };
 
+const NO_JOB = {
+  ...{ timeElapsed: 0n, timeRemaining: 0n, dataTotal: 0n, dataProcessed: 0n, dataRemaining: 0n },
+  ...{ memTotal: 0n, memProcessed: 0n, memRemaining: 0n },
+  ...{ fileTotal: 0n, fileProcessed: 0n, fileRemaining: 0n },
+};
+
 export class FakeLibvirtPair {
   source: Copy = 'running';
   destination: Copy = null;
@@ -40,9 +48,16 @@ export class FakeLibvirtPair {
   cancelledFinish: 'works' | 'ignored' = 'works';
   confirm: FakeStep = 'works';
   perform: 'works' | 'fails' = 'works';
+  /** libvirt still has the source in a migration. */
+  hasJob = false;
+  /** Why a paused copy is: 1 somebody suspended it, 2 it migrates. */
+  pausedReason = 2;
   /** What the client said: "finish", "finish cancelled", "confirm", ... */
   readonly said: string[] = [];
   readonly daemons: { readonly source: FakeDaemon; readonly destination: FakeDaemon };
+
+  /** Defined although it does not run. */
+  readonly #defined = new Set<'source' | 'destination'>();
 
   /** Use FakeLibvirtPair.open. */
   constructor(source: FakeDaemon, destination: FakeDaemon) {
@@ -87,6 +102,7 @@ export class FakeLibvirtPair {
     source.on(migrateConfirm, ({ cancelled }) => {
       this.said.push(cancelled ? 'confirm cancelled' : 'confirm');
       if (this.confirm === 'refused') throw new FakeFault(FAULT.OPERATION_INVALID, 'not in migration');
+      this.hasJob = false;
       if (this.confirm !== 'lost-before') this.source = cancelled ? 'running' : null;
       this.#see();
       return this.confirm === 'works' ? {} : HANG_UP;
@@ -96,12 +112,14 @@ export class FakeLibvirtPair {
   #answerLooks(end: 'source' | 'destination'): void {
     const daemon = this.daemons[end];
     daemon.on(domainLookupByUuid, () => {
-      if (this[end] === null) throw new FakeFault(FAULT.NO_DOMAIN, 'Domain not found');
-      return { domain: FAKE_VM };
+      if (this[end] !== null) return { domain: FAKE_VM };
+      if (this.#defined.has(end)) return { domain: { ...FAKE_VM, id: -1 } };
+      throw new FakeFault(FAULT.NO_DOMAIN, 'Domain not found');
     });
     daemon.on(domainGetState, () =>
-      this[end] === 'running' ? { state: 1, reason: 1 } : { state: 3, reason: 2 },
+      this[end] === 'running' ? { state: 1, reason: 1 } : { state: 3, reason: this.pausedReason },
     );
+    daemon.on(domainGetJobInfo, () => ({ ...NO_JOB, type: this.hasJob ? 2 : 0 }));
     daemon.on(domainResume, () => {
       this.said.push(`resume ${end}`);
       this[end] = 'running';
@@ -111,6 +129,12 @@ export class FakeLibvirtPair {
     daemon.on(domainDestroy, () => {
       this.said.push(`destroy ${end}`);
       this[end] = null;
+      this.#defined.add(end);
+      return {};
+    });
+    daemon.on(domainUndefine, () => {
+      this.said.push(`undefine ${end}`);
+      this.#defined.delete(end);
       return {};
     });
   }

@@ -6,7 +6,7 @@
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { sleep } from '../../src/base/index.ts';
 import { connectLibvirt, type LibvirtClient } from '../../src/libvirt/index.ts';
@@ -47,6 +47,8 @@ export interface LibvirtHost {
   /** Of this host alone: inside, /run/libvirt. */
   readonly runFolder: string;
   connect(): Promise<LibvirtClient>;
+  /** Of its daemon (`libvirtd`) or of its QEMUs (`qemu-system-x86`: the system cuts names). */
+  processIds(name: 'libvirtd' | 'qemu-system-x86'): number[];
   /** Ends the daemon and every QEMU that it has started. */
   close(): Promise<void>;
 }
@@ -71,8 +73,8 @@ export async function startLibvirtHost(folder: string): Promise<LibvirtHost> {
   writeFileSync(path.join(etc, 'qemu.conf'), QEMU_CONFIGURATION);
   const mounts = FOLDERS.map(([name, place]) => `mount --bind ${path.join(folder, name)} ${place}`);
   // The shell stays the namespace's first process: it reaps the QEMUs that daemonize, whose end libvirt waits
-  // for.
-  const started = `${DAEMON.path} --pid-file /run/libvirt/libvirtd.pid & wait $!`;
+  // for, and starts a daemon that was killed again.
+  const started = `while :; do ${DAEMON.path} --pid-file /run/libvirt/libvirtd.pid || true; done`;
   const script = [...mounts, 'ip link set lo up || true', started].join('\n');
   // Ends with us however we end; and with it, the namespace's first process and everything in it.
   const argv = [
@@ -99,7 +101,12 @@ export async function startLibvirtHost(folder: string): Promise<LibvirtHost> {
   });
   const runFolder = path.join(folder, 'run');
   const uri = `qemu+unix:///system?socket=${path.join(runFolder, 'libvirt-sock')}`;
-  const host = { uri, runFolder, connect: () => connectLibvirt({ uri }), close: () => ended(daemon) };
+  const host: LibvirtHost = {
+    ...{ uri, runFolder },
+    connect: () => connectLibvirt({ uri }),
+    processIds: (name) => descendantsOf(daemon.pid!).filter((pid) => nameOf(pid) === name),
+    close: () => ended(daemon),
+  };
   const deadlineMs = performance.now() + START_MS;
   for (;;) {
     try {
@@ -112,6 +119,24 @@ export async function startLibvirtHost(folder: string): Promise<LibvirtHost> {
       }
       await sleep(POLL_MS);
     }
+  }
+}
+
+function descendantsOf(pid: number): number[] {
+  const children = readOrEmpty(`/proc/${pid}/task/${pid}/children`).split(' ').filter(Boolean).map(Number);
+  return [...children, ...children.flatMap(descendantsOf)];
+}
+
+function nameOf(pid: number): string {
+  return readOrEmpty(`/proc/${pid}/comm`).trim();
+}
+
+/** A process may end at any moment. */
+function readOrEmpty(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return '';
   }
 }
 
@@ -146,6 +171,17 @@ export interface DomainOptions {
   readonly memoryMib: number;
   readonly kernel: string;
   readonly commandLine: string;
+  /** A qcow2 image that both hosts share; null: none. */
+  readonly image: string | null;
+}
+
+function diskXml(image: string): string {
+  return `
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='qcow2'/>
+      <source file='${image}'/>
+      <target dev='vda' bus='virtio'/>
+    </disk>`;
 }
 
 /** A domain of the lab's bare guest under TCG; its serial port is a socket in the host's own run folder. */
@@ -166,7 +202,7 @@ export function domainXml(options: DomainOptions): string {
     <emulator>/usr/bin/qemu-system-x86_64</emulator>
     <serial type='unix'><source mode='connect' path='/run/libvirt/serial.sock'/></serial>
     <memballoon model='none'/>
-    <controller type='usb' model='none'/>
+    <controller type='usb' model='none'/>${options.image === null ? '' : diskXml(options.image)}
   </devices>
 </domain>`;
 }

@@ -1,33 +1,15 @@
 /** Against real libvirt daemons and QEMUs; skipped, with the reason, where libvirt is not installed. */
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import test, { type TestContext } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { sleep, systemClock } from '../../src/base/index.ts';
-import { SingleOutput, SourceGateway } from '../../src/gateway/index.ts';
-import {
-  GUEST_BINARY_PATH,
-  GUEST_DEFAULTS,
-  guestCommandLine,
-  isSound,
-  parseGuestLine,
-} from '../../src/lab/index.ts';
-import { openSerialPort, type SerialPort } from '../../src/lab/machine/serial.ts';
+import test from 'node:test';
+import { sleep } from '../../src/base/index.ts';
 import {
   connectGetCapabilities,
   connectGetHostname,
   connectGetLibVersion,
   connectListAllDomains,
-  type DomainRef,
   domainAbortJob,
   domainCreate,
-  domainCreateXml,
   domainDefineXml,
   domainDestroy,
   domainGetInfo,
@@ -40,13 +22,10 @@ import {
   domainUndefine,
   FAULT,
   faultCode,
-  iterationEvent,
   JOB_TYPES,
   jobCompletedEvent,
   LIFECYCLE_EVENTS,
   LIST,
-  type LibvirtClient,
-  LibvirtMigration,
   lifecycleEvent,
   lookAtDomain,
   MIGRATE,
@@ -55,68 +34,22 @@ import {
   subscribe,
   XML,
 } from '../../src/libvirt/index.ts';
-import { domainXml, type LibvirtHost, libvirtMissing, startLibvirtHost } from './libvirt-rig.ts';
+import { libvirtMissing } from './libvirt-rig.ts';
+import {
+  assertContinuous,
+  assertSound,
+  beats,
+  godwit,
+  MEMORY_MIB,
+  moveUpToFinish,
+  openRig,
+  startGuest,
+  startMove,
+  stateOf,
+  untilJournalEnds,
+} from './libvirt-scene.ts';
 
 const skip = libvirtMissing();
-const MEMORY_MIB = 64;
-/** A daemon that hangs is to be told, not waited for. */
-const SOON = { timeoutMs: 20_000 };
-
-interface Rig {
-  readonly folder: string;
-  readonly hosts: readonly [LibvirtHost, LibvirtHost];
-  readonly clients: readonly [LibvirtClient, LibvirtClient];
-  readonly serials: readonly [SerialPort, SerialPort];
-  readonly xml: string;
-  readonly uuid: string;
-}
-
-async function openRig(t: TestContext, guest: Partial<typeof GUEST_DEFAULTS> = {}): Promise<Rig> {
-  const folder = mkdtempSync(path.join(tmpdir(), 'gw-lv-'));
-  const hosts: LibvirtHost[] = [];
-  const serials: SerialPort[] = [];
-  const clients: LibvirtClient[] = [];
-  t.after(async () => {
-    for (const client of clients) await client.close();
-    for (const host of hosts) await host.close();
-    for (const serial of serials) await serial.close();
-    rmSync(folder, { recursive: true, force: true });
-  });
-  for (const name of ['a', 'b']) {
-    mkdirSync(path.join(folder, name));
-    const host = await startLibvirtHost(path.join(folder, name));
-    hosts.push(host);
-    const serial = await openSerialPort(path.join(host.runFolder, 'serial.sock'));
-    serials.push(serial);
-    clients.push(await host.connect());
-  }
-  const uuid = randomUUID();
-  const xml = domainXml({
-    name: 'guest',
-    uuid,
-    memoryMib: MEMORY_MIB,
-    kernel: GUEST_BINARY_PATH,
-    commandLine: guestCommandLine({ ...GUEST_DEFAULTS, ...guest }),
-  });
-  return {
-    folder,
-    hosts: [hosts[0]!, hosts[1]!],
-    clients: [clients[0]!, clients[1]!],
-    serials: [serials[0]!, serials[1]!],
-    xml,
-    uuid,
-  };
-}
-
-async function startGuest({ clients, serials, xml }: Rig): Promise<DomainRef> {
-  const { domain } = await clients[0].call(domainCreateXml, { xml, flags: 0 });
-  await serials[0].waitFor((text) => text.includes('H '), { timeoutMs: 20_000, what: 'heartbeats' });
-  return domain;
-}
-
-const stateOf = async (client: LibvirtClient, uuid: string) =>
-  (await lookAtDomain(client, uuid))?.state ?? null;
-
 test('every call of a quiet domain is answered by a real daemon', { skip, timeout: 120_000 }, async (t) => {
   const rig = await openRig(t);
   const [client] = rig.clients;
@@ -173,107 +106,6 @@ test('every call of a quiet domain is answered by a real daemon', { skip, timeou
   );
 });
 
-/**
- * Both halves of the move up to the moment before Finish: the source stopped, the destination loaded and not
- * started.
- */
-async function moveUpToFinish(
-  t: TestContext,
-  rig: Rig,
-  domain: DomainRef,
-  flags: number,
-): Promise<LibvirtMigration> {
-  const migration = new LibvirtMigration(rig.clients[0], rig.clients[1], { domain, flags });
-  await migration.begin(SOON);
-  const incoming = path.join(rig.folder, 'incoming.sock');
-  const outgoing = path.join(rig.folder, 'outgoing.sock');
-  await migration.prepare(`unix://${incoming}`, SOON);
-  assert.equal((await stateOf(rig.clients[1], rig.uuid))?.state, 'paused');
-
-  const failed = Promise.withResolvers<never>();
-  failed.promise.catch(() => undefined);
-  const layout = Promise.withResolvers<void>();
-  const output = new SingleOutput(
-    { address: `unix:${incoming}`, clock: systemClock, prepareTimeoutMs: 30_000, keepsReferences: true },
-    {
-      onRoom: () => gateway.pump(),
-      onReturnPath: (message, raw) => gateway.onReturnPath(message, raw),
-      onError: failed.reject,
-    },
-  );
-  const gateway: SourceGateway = new SourceGateway(
-    output,
-    {
-      listenPath: outgoing,
-      admitQemu: () => undefined,
-      capabilities: new Set(['return-path', 'switchover-ack', 'pause-before-switchover', 'events']),
-      clock: systemClock,
-      memoryBytesMax: 256 * 1024 * 1024,
-      absorb: true,
-      deltas: false,
-      record: null,
-      ackGate: true,
-      bandwidthBytesPerSecondMax: null,
-    },
-    { onLayout: () => layout.resolve(), onError: failed.reject },
-  );
-  t.after(() => gateway.close());
-  await output.connect(AbortSignal.timeout(10_000));
-  await gateway.listen();
-  const iterations = await subscribe(rig.clients[0], iterationEvent, domain, ({ iteration }) =>
-    gateway.notePass(iteration),
-  );
-  const performed = migration.perform(`unix://${outgoing}`);
-  performed.catch(failed.reject);
-  const race = <T>(step: Promise<T>) => Promise.race([step, failed.promise]);
-  await race(layout.promise);
-  const job = await rig.clients[0].call(domainGetJobInfo, { domain });
-  assert.equal(JOB_TYPES[job.type], 'unbounded');
-  const deadlineMs = systemClock.nowMs() + 30_000;
-  // Its second sync ends QEMU's first pass; libvirt may tell of later ones late.
-  while (gateway.passes < 2) {
-    assert.ok(systemClock.nowMs() < deadlineMs, `libvirt told of ${gateway.passes} passes`);
-    await race(sleep(20));
-  }
-  gateway.hurryPasses(true);
-  gateway.enterStopAndCopy();
-  await race(gateway.drained());
-  await race(gateway.complete());
-  assert.equal((await stateOf(rig.clients[0], rig.uuid))?.state, 'paused');
-  assert.equal((await stateOf(rig.clients[1], rig.uuid))?.state, 'paused');
-  gateway.releaseSource();
-  await race(performed);
-  await iterations.end();
-  return migration;
-}
-
-/** The guest's heartbeats. A line may begin at the source and end at the destination. */
-function beats({ serials: [a, b] }: Rig): number[] {
-  const texts = [...a.lines, ...b.lines].map(({ text }) => text);
-  if (b.lines.length > 0) texts[a.lines.length] = a.partial() + texts[a.lines.length]!;
-  return texts.map(parseGuestLine).flatMap((line) => (line?.kind === 'heartbeat' ? [line.counter] : []));
-}
-
-/** Each counter once and none missing: the guest never ran twice and lost nothing. */
-function assertContinuous(counters: readonly number[]): void {
-  const first = counters[0]!;
-  assert.deepEqual(
-    counters,
-    counters.map((_, index) => first + index),
-  );
-}
-
-async function assertSound({ serials }: Rig, at: 0 | 1): Promise<void> {
-  serials[at].send('verify\n');
-  const { text } = await serials[at].waitFor((one) => one.startsWith('V '), {
-    timeoutMs: 60_000,
-    what: 'a verdict',
-    from: 0,
-  });
-  const verdict = parseGuestLine(text);
-  assert.ok(verdict?.kind === 'verification' && isSound(verdict), text);
-}
-
 test('a domain moves from Begin3 to Confirm3 through the gateway, and Finish3 is what starts it', {
   skip,
   timeout: 80_000,
@@ -315,20 +147,6 @@ test('before Finish everything is taken back: the source goes on, nothing is lef
   await assertSound(rig, 0);
 });
 
-/** `godwit …` as a user has it, with its JSON. */
-async function godwit(
-  args: readonly string[],
-): Promise<{ code: number | null; json: Record<string, unknown>; err: string }> {
-  const main = fileURLToPath(new URL('../../bin/godwit.mjs', import.meta.url));
-  const child = spawn(process.execPath, ['--no-warnings', main, ...args, '--json']);
-  let out = '';
-  let err = '';
-  child.stdout.on('data', (text) => (out += text));
-  child.stderr.on('data', (text) => (err += text));
-  const [code] = (await once(child, 'close')) as [number | null];
-  return { code, json: out === '' ? {} : JSON.parse(out), err };
-}
-
 test('godwit migrate libvirt:DOMAIN moves it by command, and godwit list shows where it is', {
   skip,
   timeout: 80_000,
@@ -368,4 +186,55 @@ test('godwit migrate libvirt:DOMAIN moves it by command, and godwit list shows w
   await assertSound(rig, 1);
   const after = await godwit(['list', '--uri', b.uri]);
   assert.equal((after.json['vms'] as { name: string }[])[0]?.name, 'guest');
+});
+
+test('killed at any step, the guardian ends the move: one copy runs, or it says what to do', {
+  skip,
+  timeout: 540_000,
+}, async (t) => {
+  const rig = await openRig(t, { workload: 'uniform', rateBytesPerSecond: 4 * 1024 * 1024 });
+  await startGuest(rig);
+  for (const step of ['incoming', 'layout', 'stopped', 'prepared'] as const) {
+    const move = startMove(rig, step);
+    await move.here;
+    process.kill(move.processId, 'SIGKILL');
+    await move.ended;
+    const end = await untilJournalEnds(rig, 60_000);
+    t.diagnostic(`${step}: ${end?.outcome}: ${end?.text}`);
+    assert.equal(end?.outcome, 'aborted', `${step}: ${end?.text}`);
+    assert.equal((await stateOf(rig.clients[0], rig.uuid))?.state, 'running', step);
+    assert.equal(await stateOf(rig.clients[1], rig.uuid), null, step);
+    const before = beats(rig).length;
+    while (beats(rig).length < before + 3) await sleep(20);
+  }
+  assertContinuous(beats(rig));
+  // Whether the VM has run over there is not known: libvirt ends it with its client, and nobody starts it.
+  const move = startMove(rig, 'commit');
+  await move.here;
+  process.kill(move.processId, 'SIGKILL');
+  const end = await untilJournalEnds(rig, 60_000);
+  t.diagnostic(`commit: ${end?.outcome}: ${end?.text}`);
+  assert.equal(end?.outcome, 'in-doubt');
+  assert.match(end?.text ?? '', /virsh/);
+  assert.equal((await stateOf(rig.clients[0], rig.uuid))?.state, 'paused');
+  assert.equal(await stateOf(rig.clients[1], rig.uuid), null);
+});
+
+test('killed once the VM runs over there: the guardian ends the paused source', {
+  skip,
+  timeout: 240_000,
+}, async (t) => {
+  const rig = await openRig(t, { workload: 'uniform', rateBytesPerSecond: 4 * 1024 * 1024 });
+  const { domain } = await rig.clients[0].call(domainDefineXml, { xml: rig.xml });
+  await rig.clients[0].call(domainCreate, { domain });
+  await rig.serials[0].waitFor((text) => text.includes('H '), { timeoutMs: 20_000, what: 'heartbeats' });
+  const move = startMove(rig, 'running');
+  await move.here;
+  process.kill(move.processId, 'SIGKILL');
+  const end = await untilJournalEnds(rig, 60_000);
+  assert.equal(end?.outcome, 'completed', end?.text);
+  assert.equal(await stateOf(rig.clients[0], rig.uuid), null);
+  assert.equal((await stateOf(rig.clients[1], rig.uuid))?.state, 'running');
+  assertContinuous(beats(rig));
+  await assertSound(rig, 1);
 });

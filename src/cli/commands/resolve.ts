@@ -8,6 +8,7 @@ import { existsSync, renameSync } from 'node:fs';
 import { basename } from 'node:path';
 import { GodwitError } from '../../base/index.ts';
 import type { Outcome } from '../../handover/index.ts';
+import { endpointText } from '../../machines/index.ts';
 import { isAlive, processNamespace } from '../../qmp/index.ts';
 import {
   type FoundJournal,
@@ -109,8 +110,8 @@ async function list(out: Output, json: boolean): Promise<number> {
       journal: path,
       standing,
       lastStep: lastStep(state),
-      source: state?.begin.source.qmpPath ?? null,
-      destination: state?.begin.destination.qmpPath ?? null,
+      source: state === null ? null : endpointText(state.begin.source),
+      destination: state === null ? null : endpointText(state.begin.destination),
       error: error === null ? null : { code: error.code, text: error.message },
     }));
     out.write(`${JSON.stringify({ schema: RESOLVE_SCHEMA, migrations })}\n`);
@@ -129,8 +130,8 @@ function tableOf(shown: readonly (FoundJournal & { standing: Standing })[]): str
     migrationId,
     standing,
     error === null ? lastStep(state) : error.message,
-    printable(state?.begin.source.qmpPath ?? '?'),
-    printable(state?.begin.destination.qmpPath ?? '?'),
+    state === null ? '?' : printable(endpointText(state.begin.source)),
+    state === null ? '?' : printable(endpointText(state.begin.destination)),
   ]);
   return formatTable(columns, rows);
 }

@@ -18,6 +18,7 @@ describe('a libvirt domain on the command line', () => {
 
   it('goes to a host behind ssh, or to another daemon of this one', () => {
     assert.deepEqual(destinationOf('qemu+ssh://root@host2:2222/system'), {
+      text: 'qemu+ssh://root@host2:2222/system',
       uri: 'qemu:///system',
       reach: { command: ['ssh', '-q', '-p', '2222'], host: 'root@host2' },
       incomingFolder: '/var/lib/libvirt/qemu',
@@ -28,6 +29,7 @@ describe('a libvirt domain on the command line', () => {
       'qemu:///system?socket=/run/b.sock',
     );
     assert.deepEqual(destinationOf('qemu+unix:///system?socket=/run/b.sock', { incomingFolder: '/run/in' }), {
+      text: 'qemu+unix:///system?socket=/run/b.sock',
       uri: 'qemu+unix:///system?socket=/run/b.sock',
       reach: null,
       incomingFolder: '/run/in',
@@ -46,6 +48,6 @@ describe('a libvirt domain on the command line', () => {
     ]) {
       assert.throws(() => destinationOf(text), { code: 'USAGE_ENDPOINT' }, text);
     }
-    assert.throws(() => destinationOf('qemu+ssh://h/system', { record: 'x' }), { code: 'USAGE_VALUE' });
+    assert.throws(() => destinationOf('qemu+ssh://h/system', { workers: '1' }), { code: 'USAGE_VALUE' });
   });
 });

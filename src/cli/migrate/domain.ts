@@ -19,8 +19,6 @@ const STRAY: readonly (readonly [string, string, string])[] = [
   ['destinationAddress', '--destination-address', 'libvirt says where its QEMU listens'],
   ['dataAddress', '--data-address', 'there is no far gateway yet'],
   ['workers', '--workers', 'there is no far gateway yet'],
-  ['record', '--record', 'not yet for libvirt domains'],
-  ['onEnd', '--on-end', 'not yet for libvirt domains'],
 ];
 
 export function readDomainOptions(
@@ -60,7 +58,7 @@ export function parseDomain(text: string): { sourceUri: string; domain: string }
  */
 function readDomainDestination(text: string, options: CommandOptions): MigrateDomainOptions['destination'] {
   const incomingFolder = String(options['incomingFolder'] ?? INCOMING_FOLDER);
-  if (/^qemu(\+unix)?:\/\/\//.test(text)) return { uri: text, reach: null, incomingFolder };
+  if (/^qemu(\+unix)?:\/\/\//.test(text)) return { text, uri: text, reach: null, incomingFolder };
   if (/^(qemu|libvirt)\+tls:/.test(text)) {
     throw endpoint(text, "libvirt's TLS is not spoken yet: write qemu+ssh://HOST/system");
   }
@@ -72,6 +70,7 @@ function readDomainDestination(text: string, options: CommandOptions): MigrateDo
   const [, host = '', port, path = '/system', socket = ''] = ssh;
   const rsh = splitWords('--rsh', String(options['rsh']));
   return {
+    text,
     uri: `qemu://${path === '/' ? '/system' : path}${socket}`,
     reach: { command: [...rsh, ...(port === undefined ? [] : ['-p', port])], host },
     incomingFolder,

@@ -24,7 +24,7 @@ import {
   releaseClaim,
 } from '../../qmp/index.ts';
 import { readRecording, type Recording as Trace } from '../../trace/index.ts';
-import { Custody } from '../custody.ts';
+import { Custody, vmOf } from '../custody.ts';
 import { asGodwitError, qmpLost } from '../handover/failures.ts';
 import { sourceSettings } from '../preflight/settings.ts';
 import { StreamSocket } from '../sockets.ts';
@@ -153,8 +153,8 @@ class Measurement {
       sourceAfter: 'keep',
       guestWasRunning: true,
       onEnd: null,
-      source: this.#source,
-      destination: null,
+      vm: await vmOf(this.#source),
+      claimed: [this.#source],
     });
   }
 

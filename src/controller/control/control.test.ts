@@ -12,7 +12,7 @@ import { after, before, test } from 'node:test';
 import { strategyByName } from '../../strategy/index.ts';
 import type { ProgressView } from '../drive.ts';
 import type { MigrateOptions } from '../options.ts';
-import { Steering } from '../steering.ts';
+import { qemuTexts, Steering } from '../steering.ts';
 import { askMigration, findMigration, statusOfAll } from './client.ts';
 import { type ControlServer, Door, openControl } from './server.ts';
 
@@ -29,7 +29,7 @@ function steering(): Steering {
     limits: { downtimeMsMax: 300, timeoutMs: null, onTimeout: 'switch' },
     bandwidthBytesPerSecondMax: null,
   } satisfies Partial<MigrateOptions> as unknown as MigrateOptions;
-  return new Steering(ID, options);
+  return new Steering(ID, { ...options, ...qemuTexts(options) });
 }
 
 function attach(steered: Steering): void {

@@ -10,7 +10,6 @@ export interface DomainCheck {
   readonly libvirtVersion: string;
   readonly memoryBytes: number;
   readonly gate: 'ack' | 'pacing';
-  readonly guestWasRunning: boolean;
 }
 
 /**
@@ -27,9 +26,9 @@ export async function checkDomain(options: MigrateDomainOptions, signal: AbortSi
     });
     await migration.begin();
     await migration.undo();
-    const { libvirtVersion, memoryBytes, ackGate, guestWasRunning } = ends;
+    const { libvirtVersion, memoryBytes, ackGate } = ends;
     const { name, uuid } = domain;
-    return { name, uuid, libvirtVersion, memoryBytes, gate: ackGate ? 'ack' : 'pacing', guestWasRunning };
+    return { name, uuid, libvirtVersion, memoryBytes, gate: ackGate ? 'ack' : 'pacing' };
   } finally {
     await ends.close();
   }

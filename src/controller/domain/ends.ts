@@ -4,7 +4,6 @@ import { errorMessage, GodwitError } from '../../base/index.ts';
 import {
   connectGetLibVersion,
   connectGetVersion,
-  connectLibvirt,
   type DomainRef,
   domainGetInfo,
   domainGetXmlDesc,
@@ -17,10 +16,9 @@ import {
   isUuid,
   type LibvirtClient,
   lookAtDomain,
-  parseLibvirtUri,
 } from '../../libvirt/index.ts';
-import { type Forward, forwardSocket } from '../../remote/index.ts';
-import type { DomainDestination, MigrateDomainOptions } from './options.ts';
+import { Daemon, type Endpoint } from '../../machines/index.ts';
+import type { MigrateDomainOptions } from './options.ts';
 
 /** 11,003,000: the first that was tried and sets QEMU's switchover-ack; 10.0 does not. */
 const ACK_SINCE = 11_003_000;
@@ -30,7 +28,6 @@ export interface DomainEnds {
   readonly destination: LibvirtClient;
   readonly domain: DomainRef;
   readonly persistent: boolean;
-  readonly guestWasRunning: boolean;
   readonly memoryBytes: number;
   /** "11.3.0", of the source. */
   readonly libvirtVersion: string;
@@ -38,27 +35,30 @@ export interface DomainEnds {
   /** null: libvirt names another. */
   readonly accelerator: 'kvm' | 'tcg' | null;
   readonly ackGate: boolean;
-  reconnect(end: 'source' | 'destination'): Promise<LibvirtClient>;
+  /** Either daemon, over whichever connection there is. */
+  readonly daemons: { readonly source: Daemon; readonly destination: Daemon };
   close(): Promise<void>;
 }
 
 /** Errors: those of connecting; DOMAIN_NOT_FOUND, DOMAIN_STATE, DOMAIN_EXISTS. */
 export async function openEnds(options: MigrateDomainOptions, signal: AbortSignal): Promise<DomainEnds> {
-  const way = new DestinationWay(options.destination);
-  const near = () => connectLibvirt({ uri: options.sourceUri, signal, ...SESSION });
-  const opened: LibvirtClient[] = [];
+  const daemons = {
+    source: new Daemon({ uri: options.sourceUri, reach: null }),
+    destination: new Daemon(options.destination),
+  };
+  const close = async () => {
+    await Promise.all([daemons.source.close(), daemons.destination.close()]);
+  };
   try {
-    const source = await near();
-    opened.push(source);
-    const destination = await way.connect(signal);
-    opened.push(destination);
+    const source = await daemons.source.client(signal);
+    const destination = await daemons.destination.client(signal);
     const domain = await findDomain(source, options.domain);
     const found = await lookAtDomain(source, domain.uuid);
     const state = found?.state.state ?? 'gone';
-    if (state !== 'running' && state !== 'paused') {
+    if (state !== 'running') {
       throw new GodwitError('DOMAIN_STATE', `the domain ${domain.name} is ${state}`, {
         safe: 'nothing was changed',
-        hint: 'only a domain that runs or is paused can be moved live',
+        hint: 'only a domain that runs is moved live; one that is paused writes nothing, and virsh migrate moves it',
       });
     }
     const there = await lookAtDomain(destination, domain.uuid);
@@ -80,59 +80,17 @@ export async function openEnds(options: MigrateDomainOptions, signal: AbortSigna
       destination,
       domain,
       persistent: persistent !== 0,
-      guestWasRunning: state === 'running',
       memoryBytes: Number(maxMemory) * 1024,
       libvirtVersion: Object.values(versionOf(version)).join('.'),
       qemuVersion: versionOf((await source.call(connectGetVersion, {})).version),
       accelerator: acceleratorOf((await source.call(domainGetXmlDesc, { domain, flags: 0 })).xml),
       ackGate: Number(version) >= ACK_SINCE,
-      reconnect: (end) =>
-        end === 'source' ? connectLibvirt({ uri: options.sourceUri, ...SESSION }) : way.connect(null),
-      close: async () => {
-        await Promise.all(opened.map((client) => client.close()));
-        way.close();
-      },
+      daemons,
+      close,
     };
   } catch (error) {
-    await Promise.all(opened.map((client) => client.close()));
-    way.close();
+    await close();
     throw error;
-  }
-}
-
-const SESSION = { runtimeFolder: process.env['XDG_RUNTIME_DIR'] ?? null };
-
-/** The far daemon's socket, here or through ssh. */
-class DestinationWay {
-  readonly #destination: DomainDestination;
-  #forward: Forward | null = null;
-
-  constructor(destination: DomainDestination) {
-    this.#destination = destination;
-  }
-
-  async connect(signal: AbortSignal | null): Promise<LibvirtClient> {
-    const { uri, reach } = this.#destination;
-    const given = signal === null ? {} : { signal };
-    if (reach === null) return connectLibvirt({ uri, ...SESSION, ...given });
-    if (this.#forward?.alive === false) this.close();
-    const { driver, socketPaths } = parseLibvirtUri(uri);
-    let last: unknown = null;
-    for (const path of socketPaths) {
-      try {
-        this.#forward ??= await forwardSocket(reach, path, signal ?? AbortSignal.timeout(60_000));
-        return await connectLibvirt({ uri: `${driver}?socket=${this.#forward.path}`, ...given });
-      } catch (error) {
-        this.close();
-        last = error;
-      }
-    }
-    throw last;
-  }
-
-  close(): void {
-    this.#forward?.close();
-    this.#forward = null;
   }
 }
 
@@ -177,4 +135,18 @@ function versionOf(number: bigint): DomainEnds['qemuVersion'] {
 function acceleratorOf(xml: string): DomainEnds['accelerator'] {
   const type = /^\s*<domain type='(\w+)'/.exec(xml)?.[1];
   return type === 'kvm' ? 'kvm' : type === 'qemu' ? 'tcg' : null;
+}
+
+/** Both ends as a journal names them. */
+export function domainEndpoints(
+  { sourceUri, destination }: MigrateDomainOptions,
+  { domain: { name, uuid }, persistent }: Pick<DomainEnds, 'domain' | 'persistent'>,
+): { readonly source: Endpoint; readonly destination: Endpoint } {
+  const domain = { name, uuid, persistent };
+  const { reach } = destination;
+  const far = reach === null ? null : { command: [...reach.command], host: reach.host, linkTimeoutMs: 0 };
+  return {
+    source: { libvirt: sourceUri, domain, reach: null },
+    destination: { libvirt: destination.uri, domain, reach: far },
+  };
 }

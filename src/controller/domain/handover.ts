@@ -18,7 +18,7 @@ import {
 } from '../../handover/index.ts';
 import { type LibvirtClient, migrateSetMaxDowntime } from '../../libvirt/index.ts';
 import type { Machine } from '../../machines/index.ts';
-import { deadlineMsOf, endActs, isRefusal } from '../../recovery/index.ts';
+import { deadlineMsOf, endActs, isRefusal, type Journal } from '../../recovery/index.ts';
 import { asGodwitError } from '../handover/failures.ts';
 import { untilStalled } from '../handover/stall.ts';
 import type { MigrateStep } from '../steps.ts';
@@ -38,10 +38,11 @@ const PERFORM_TIMEOUT_MS = 20_000;
 export interface DomainHandoverOptions {
   readonly ends: DomainEnds;
   readonly machines: { readonly source: Machine; readonly destination: Machine };
+  readonly journal: Journal;
   readonly gateway: SourceGateway | null;
   readonly watch: DomainWatch;
   readonly performed: Promise<void> | null;
-  readonly downtimeMsMax: number;
+  readonly downtimeMsMax: () => number;
   readonly lost: Promise<Loss> | null;
   readonly closeStream: () => void;
   readonly onStep: (step: MigrateStep) => void;
@@ -55,26 +56,26 @@ export interface DomainEnd {
 
 /** Never rejects. */
 export async function handOverDomain(options: DomainHandoverOptions): Promise<DomainEnd> {
-  // Confirm ends the source's VM: libvirt keeps none that runs elsewhere.
-  const { guestWasRunning } = options.ends;
-  return run(beginHandover({ guestWasRunning, sourceAfter: 'quit' }), streamActs(options), options);
+  return run(beginHandover({ guestWasRunning: true, sourceAfter: 'quit' }), streamActs(options), options);
 }
 
 /** Back to one running VM, for a move that ends before its handover. Never rejects. */
 export async function undoDomain(
   why: string,
-  known: Pick<Known, 'guestWasRunning' | 'guestEnded'>,
+  guestEnded: string | null,
   options: DomainHandoverOptions,
 ): Promise<DomainEnd> {
   const absent = () => Promise.reject(new Error('there is no stream any more'));
-  const before = {
+  const known: Known = {
+    guestWasRunning: true,
+    guestEnded,
     sourceAfter: 'quit',
     stopIsOurs: true,
     prepared: false,
     commit: 'no',
     continued: false,
     postCopy: false,
-  } as const;
+  };
   const none = {
     hurry: absent,
     'stop-source': absent,
@@ -82,7 +83,7 @@ export async function undoDomain(
     prove: absent,
     'release-source': absent,
   };
-  return run(beginUndo({ ...before, ...known }, why), none, options);
+  return run(beginUndo(known, why), none, options);
 }
 
 type StreamActs = Pick<Acts, 'hurry' | 'stop-source' | 'drain' | 'prove' | 'release-source'>;
@@ -97,25 +98,33 @@ async function run(
     source: options.machines.source,
     destination: options.machines.destination,
     linkTimeoutMs: 0,
-    journal: null,
+    journal: options.journal,
     settings: () => null,
     leaveDestination: () => null,
     wait: (ms) => sleep(ms),
-    touched: () => null,
+    touched: () => options.watch.touched,
     silenceMs: () => SILENCE_MS,
   });
   const state = await carryOut(begin, {
     acts: {
       ...ends,
       ...stream,
-      record: async ({ step }) => {
+      'start-destination': (effect, signal) => {
+        options.watch.beginCommit();
+        return ends['start-destination'](effect, signal);
+      },
+      record: async (effect, signal) => {
+        await ends.record(effect, signal);
+        const { step } = effect;
         if (step === 'prepared' || step === 'commit' || step === 'running') options.onStep(step);
       },
     },
     isRefusal,
     guestEndOf: (cause) => {
       error ??= asGodwitError(cause);
-      return error.code === 'GUEST_ENDED' ? error.message : null;
+      if (error.code !== 'GUEST_ENDED') return null;
+      options.journal.tryWrite({ step: 'guest-ended', text: error.message });
+      return error.message;
     },
     deadlineMsOf: (effect) => deadlineMsOf(effect, 0),
     wait: (ms, signal) => sleep(ms, signal).catch(() => new Promise<never>(() => undefined)),
@@ -143,7 +152,7 @@ function streamActs(options: DomainHandoverOptions): StreamActs {
       gateway.enterStopAndCopy();
       onStep('stop-and-copy');
       await orAborted(
-        Promise.race([gateway.drained(), untilStalled(gateway, () => options.downtimeMsMax, signal)]),
+        Promise.race([gateway.drained(), untilStalled(gateway, options.downtimeMsMax, signal)]),
         signal,
       );
       onStep('drained');
@@ -166,11 +175,11 @@ function streamActs(options: DomainHandoverOptions): StreamActs {
     signal: AbortSignal,
   ): Promise<void> {
     if (watch.stoppedAtMs !== null) return;
-    await setDowntime(ends, Math.min(DOWNTIME_FIRST_MS, downtimeMsMax));
+    await setDowntime(ends, Math.min(DOWNTIME_FIRST_MS, downtimeMsMax()));
     stream.inviteSwitchover();
     const first = await Promise.race([watch.stopped.then(() => true), sleep(FIRST_TRY_MS, signal)]);
     if (first === true) return;
-    await setDowntime(ends, downtimeMsMax);
+    await setDowntime(ends, downtimeMsMax());
     await orAborted(withTimeout(watch.stopped, STOP_TIMEOUT_MS), signal);
   }
 }

@@ -8,72 +8,69 @@ import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { GodwitError, systemClock } from '../../base/index.ts';
+import { errorMessage, GodwitError, systemClock } from '../../base/index.ts';
 import { startEngine } from '../../engine/index.ts';
-import { LOAD_TIMEOUT_MS, SingleOutput, SourceGateway } from '../../gateway/index.ts';
-import type { HandoverState, Loss } from '../../handover/index.ts';
-import { domainGetJobStats, findNumber, LibvirtMigration, MIGRATE } from '../../libvirt/index.ts';
-import { libvirtEnds } from '../../machines/index.ts';
-import type { QmpExecutor } from '../../qmp/index.ts';
-import { type Forward, forwardSocket } from '../../remote/index.ts';
-import { PAGE_SIZE_BYTES } from '../../vm/index.ts';
+import type { SourceGateway } from '../../gateway/index.ts';
+import type { HandoverState } from '../../handover/index.ts';
+import { LibvirtMigration, MIGRATE, persistenceFlags } from '../../libvirt/index.ts';
+import { libvirtEnds, type Machine } from '../../machines/index.ts';
+import { withFound } from '../../recovery/index.ts';
+import { type ControlServer, openControl } from '../control/server.ts';
+import { Custody } from '../custody.ts';
 import { Drive, type DriveEnd } from '../drive.ts';
+import { FirstFailure } from '../first-failure.ts';
 import { asGodwitError } from '../handover/failures.ts';
 import type { HandoverTimes } from '../handover/handover.ts';
 import type { MigrateHooks } from '../hooks.ts';
-import { FIXED_DOWNTIME_MS, storeBytesMax } from '../options.ts';
+import { FIXED_DOWNTIME_MS } from '../options.ts';
 import { composeReport, type MigrationReport } from '../report.ts';
 import { ReportLog } from '../report-log.ts';
+import { Steering } from '../steering.ts';
 import type { MigrateStep } from '../steps.ts';
-import { type DomainEnds, openEnds } from './ends.ts';
+import { type DomainEnds, domainEndpoints, openEnds } from './ends.ts';
 import { type DomainEnd, type DomainHandoverOptions, handOverDomain, undoDomain } from './handover.ts';
+import { jobExecutor } from './job.ts';
 import type { MigrateDomainOptions } from './options.ts';
+import { DomainStream } from './stream.ts';
 import { DomainWatch } from './watch.ts';
 
-/** What libvirt sets in QEMU (docs/libvirt.md). */
-const CAPABILITIES: ReadonlySet<string> = new Set([
-  'return-path',
-  'switchover-ack',
-  'pause-before-switchover',
-  'events',
-]);
-
-/** Errors: those of openEnds, before anything was touched; everything later is in the report. */
+/**
+ * Errors: those of openEnds and of custody, before anything was touched; everything later is in the report.
+ */
 export async function migrateDomain(
   options: MigrateDomainOptions,
   hooks: Omit<MigrateHooks, 'onPreflight'>,
   signal: AbortSignal,
 ): Promise<MigrationReport> {
+  const askedAtMs = options.askedAtMs ?? systemClock.nowMs();
   const ends = await openEnds(options, signal);
   try {
     signal.throwIfAborted();
-    return await new DomainMigration(options, hooks, ends).run(signal);
+    return await new DomainMigration({ ...options, askedAtMs }, hooks, ends).run(signal);
   } finally {
     await ends.close();
   }
 }
 
-/** What an operator must know beforehand: docs/libvirt.md. */
-const NO_GUARDIAN =
-  'no guardian watches over a move of libvirt yet: if godwit is killed while the VM is stopped, look at both ends (virsh domstate) and resume the one copy there is';
+interface Machines {
+  readonly source: Machine;
+  readonly destination: Machine;
+}
 
 class DomainMigration {
   readonly #options: MigrateDomainOptions;
   readonly #hooks: Omit<MigrateHooks, 'onPreflight'>;
   readonly #ends: DomainEnds;
   readonly #migration: LibvirtMigration;
+  readonly #machines: Machines;
   readonly #watch: DomainWatch;
+  readonly #steering: Steering;
   readonly #id = randomUUID();
   readonly #log = new ReportLog();
-  readonly #lost = Promise.withResolvers<Loss>();
-  readonly #failed: Promise<never>;
+  readonly #first = new FirstFailure();
   readonly #layout = Promise.withResolvers<number>();
   readonly #stateComplete = Promise.withResolvers<void>();
-  #failure: GodwitError | null = null;
-  #guestEnded: string | null = null;
-  #output: SingleOutput | null = null;
-  #gateway: SourceGateway | null = null;
-  #forward: Forward | null = null;
+  readonly #stream = new DomainStream();
   #drive: Drive | null = null;
   #performed: Promise<void> | null = null;
   /** When Perform was called; null: it was not. */
@@ -84,128 +81,150 @@ class DomainMigration {
     this.#options = options;
     this.#hooks = hooks;
     this.#ends = ends;
-    const kept = ends.persistent ? MIGRATE.PERSIST_DEST | MIGRATE.UNDEFINE_SOURCE : 0;
-    this.#migration = new LibvirtMigration(ends.source, ends.destination, {
-      domain: ends.domain,
-      flags: kept | (options.unsafe ? MIGRATE.UNSAFE : 0),
+    const { source, destination, domain, persistent, daemons } = ends;
+    this.#steering = new Steering(this.#id, {
+      ...options,
+      source: `libvirt:${domain.name}`,
+      destination: options.destination.text,
+      arrangement: 'single',
+    });
+    this.#migration = new LibvirtMigration(source, destination, {
+      domain,
+      flags: persistenceFlags(persistent) | (options.unsafe ? MIGRATE.UNSAFE : 0),
+    });
+    this.#machines = libvirtEnds({
+      ...{ migration: this.#migration, uuid: domain.uuid, persistent },
+      ...daemons,
+      performed: () => this.#performed,
+      isFound: false,
     });
     this.#watch = new DomainWatch({
       onSourceEvent: (event) => this.#drive?.onSourceEvent(event),
       onOthers: (text) => {
-        this.#guestEnded ??= text;
+        this.#first.noteGuestEnd(text);
         this.#lose(new GodwitError('GUEST_ENDED', text, { safe: 'the source VM is as it was left' }));
       },
     });
-    this.#failed = this.#lost.promise.then(() => Promise.reject(this.#failure));
-    this.#failed.catch(() => undefined);
   }
 
-  async run(signal: AbortSignal): Promise<MigrationReport> {
+  async run(asked: AbortSignal): Promise<MigrationReport> {
+    const signal = AbortSignal.any([asked, this.#steering.cancelled]);
+    const custody = await this.#takeCustody();
     const folder = mkdtempSync(path.join(os.tmpdir(), 'godwit-'));
     const cancel = () => {
       this.#lose(new GodwitError('CANCELLED', 'the operator cancelled', { safe: 'the source VM runs' }));
     };
     signal.addEventListener('abort', cancel, { once: true });
     if (signal.aborted) cancel();
+    let control: ControlServer | null = null;
     this.#log.note(`libvirt ${this.#ends.libvirtVersion}`);
-    this.#note(NO_GUARDIAN);
     try {
       this.#step('begin');
-      let ending: DriveEnd | null = null;
-      let end: DomainEnd;
-      try {
-        await this.#begin(folder);
-        ending = await this.#decide();
-        if (ending.kind === 'abort') throw ending.error;
-        this.#step('decision');
-        this.#note(`${ending.kind}: ${ending.decision.text}`);
-        end = await handOverDomain(this.#handover());
-      } catch (error) {
-        end = await this.#undo(asGodwitError(error));
-      }
-      await this.#watch.close();
+      control = await this.#openControl(custody);
+      const { end, ending } = await this.#attempt(custody, folder);
       this.#step('end');
       return this.#report(end, ending);
     } finally {
       signal.removeEventListener('abort', cancel);
       this.#drive?.close();
-      this.#closeStream();
+      this.#stream.close();
+      await this.#stream.recording?.close().catch((error: unknown) => this.#note(errorMessage(error)));
+      control?.close();
       rmSync(folder, { recursive: true, force: true });
     }
   }
 
+  #takeCustody(): Promise<Custody> {
+    return Custody.take({
+      migrationId: this.#id,
+      stateDirectory: this.#options.stateDirectory,
+      endpoints: domainEndpoints(this.#options, this.#ends),
+      // Confirm ends the source's VM: libvirt keeps none that runs elsewhere.
+      sourceAfter: 'quit',
+      guestWasRunning: true,
+      onEnd: this.#options.onEnd ?? null,
+      vm: this.#ends.domain.uuid,
+      claimed: [],
+    });
+  }
+
+  #openControl({ journal }: Custody): Promise<ControlServer | null> {
+    return openControl(path.dirname(journal.path), this.#steering).catch((error: unknown) => {
+      this.#note(`other terminals cannot reach this migration: ${errorMessage(error)}`);
+      return null;
+    });
+  }
+
+  /** The migration, and whatever happens its end: never rejects, since something may have been changed. */
+  async #attempt(custody: Custody, folder: string): Promise<{ end: DomainEnd; ending: DriveEnd | null }> {
+    let ending: DriveEnd | null = null;
+    let end: DomainEnd;
+    try {
+      const gateway = await this.#begin(custody, folder);
+      ending = await this.#decide(gateway);
+      if (ending.kind === 'abort') throw ending.error;
+      this.#step('decision');
+      this.#note(`${ending.kind}: ${ending.decision.text}`);
+      end = await handOverDomain(this.#handover(custody));
+    } catch (error) {
+      end = await this.#undo(asGodwitError(error), custody);
+    }
+    this.#stream.close();
+    await this.#watch.close();
+    if (end.outcome.outcome === 'in-doubt') {
+      const endpoints = domainEndpoints(this.#options, this.#ends);
+      end = { ...end, outcome: await withFound(end.outcome, endpoints, this.#machines) };
+    }
+    for (const text of await custody.end(end.outcome, [this.#machines.source])) this.#note(text);
+    return { end, ending };
+  }
+
   /** Begin, Prepare, the gateway between, Perform. */
-  async #begin(folder: string): Promise<void> {
-    const { incomingFolder, reach } = this.#options.destination;
-    const incoming = path.join(incomingFolder, `godwit-${this.#id.slice(0, 8)}.sock`);
+  async #begin({ journal, guardian }: Custody, folder: string): Promise<SourceGateway> {
+    const incoming = path.join(
+      this.#options.destination.incomingFolder,
+      `godwit-${this.#id.slice(0, 8)}.sock`,
+    );
     const outgoing = path.join(folder, 'stream.sock');
+    const onError = (error: Error) => this.#lose(asGodwitError(error));
     await this.#watch.begin(this.#ends);
     await this.#migration.begin();
     this.#step('settings');
+    journal.write({ step: 'incoming', answer: 'asked' });
     await this.#migration.prepare(`unix://${incoming}`);
     this.#step('incoming');
-    this.#forward =
-      reach === null ? null : await forwardSocket(reach, incoming, AbortSignal.timeout(LOAD_TIMEOUT_MS));
-    const onError = (error: Error) => this.#lose(asGodwitError(error));
-    this.#output = new SingleOutput(
-      {
-        address: `unix:${this.#forward?.path ?? incoming}`,
-        clock: systemClock,
-        prepareTimeoutMs: LOAD_TIMEOUT_MS,
-        keepsReferences: this.#options.strategy.delta,
-      },
-      {
-        onRoom: () => this.#gateway?.pump(),
-        onReturnPath: (message, raw) => this.#gateway?.onReturnPath(message, raw),
-        onError,
-      },
-    );
-    await this.#output.connect(AbortSignal.timeout(LOAD_TIMEOUT_MS));
+    await this.#stream.connect(this.#options, incoming, onError);
     this.#step('connected');
     const { ackGate } = this.#ends;
-    this.#gateway = new SourceGateway(
-      this.#output,
+    const gateway = await this.#stream.listen(
+      this.#options,
+      { outgoing, ackGate },
       {
-        listenPath: outgoing,
-        // libvirt's daemon connects, as whoever it is, and hands QEMU the connection.
-        admitQemu: () => undefined,
-        capabilities: CAPABILITIES,
-        clock: systemClock,
-        memoryBytesMax: storeBytesMax({
-          far: null,
-          gatewayMemoryBytesMax: this.#options.gatewayMemoryBytesMax,
-        }),
-        absorb: this.#options.strategy.absorb,
-        deltas: this.#options.strategy.delta,
-        record: null,
-        ackGate,
-        bandwidthBytesPerSecondMax: this.#options.bandwidthBytesPerSecondMax,
-      },
-      {
-        onLayout: (setup) => this.#layout.resolve(setup.layout.pageCount),
+        onLayout: (pageCount) => this.#layout.resolve(pageCount),
         onStateComplete: () => this.#stateComplete.resolve(),
         onError,
       },
     );
-    await this.#gateway.listen();
     this.#step('listening');
-    if (this.#failure !== null) throw this.#failure;
+    await Promise.race([guardian.watching, this.#first.rejected]);
+    if (this.#first.error !== null) throw this.#first.error;
     this.#startMs = systemClock.nowMs();
     this.#performed = this.#migration.perform(`unix://${outgoing}`);
     this.#performed.catch((error: unknown) => this.#lose(asGodwitError(error)));
     this.#step('migrate');
+    return gateway;
   }
 
-  async #decide(): Promise<DriveEnd> {
-    const pageCount = await Promise.race([this.#layout.promise, this.#failed]);
+  async #decide(gateway: SourceGateway): Promise<DriveEnd> {
+    const pageCount = await Promise.race([this.#layout.promise, this.#first.rejected]);
     this.#step('layout');
     const { strategy, parameters, limits, linkBytesPerSecond } = this.#options;
-    this.#drive = new Drive({
-      gateway: this.#gateway!,
+    const drive = new Drive({
+      gateway,
       source: jobExecutor(this.#ends),
       clock: systemClock,
       startMs: this.#startMs ?? systemClock.nowMs(),
-      guestRuns: this.#ends.guestWasRunning,
+      guestRuns: true,
       stateComplete: this.#stateComplete.promise,
       engine: startEngine({
         strategy,
@@ -217,60 +236,45 @@ class DomainMigration {
         ackGate: this.#ends.ackGate,
       }),
       isLinkSilent: () => false,
-      onProgress: (view) => this.#hooks.onProgress(view),
+      onProgress: (view) => {
+        this.#steering.see(view);
+        this.#hooks.onProgress(view);
+      },
       onIteration: (stats) => {
         this.#log.add(stats);
         this.#hooks.onIteration(stats);
       },
     });
-    return Promise.race([this.#drive.run(), this.#failed]);
+    this.#drive = drive;
+    this.#steering.attach(drive, gateway);
+    return Promise.race([drive.run(), this.#first.rejected]);
   }
 
-  #handover(): DomainHandoverOptions {
+  #handover({ journal }: Custody): DomainHandoverOptions {
     return {
       ends: this.#ends,
-      machines: libvirtEnds({
-        migration: this.#migration,
-        uuid: this.#ends.domain.uuid,
-        source: this.#ends.source,
-        destination: this.#ends.destination,
-        reconnect: (end) => this.#ends.reconnect(end),
-        performed: () => this.#performed,
-      }),
-      gateway: this.#gateway,
+      machines: this.#machines,
+      journal,
+      gateway: this.#stream.gateway,
       watch: this.#watch,
       performed: this.#performed,
-      downtimeMsMax: this.#options.limits.downtimeMsMax,
-      lost: this.#lost.promise,
-      closeStream: () => this.#closeStream(),
+      downtimeMsMax: () => this.#steering.limits.downtimeMsMax,
+      lost: this.#first.lost,
+      closeStream: () => this.#stream.close(),
       onStep: (step) => this.#step(step),
       onState: (state) => this.#time(state),
     };
   }
 
-  async #undo(error: GodwitError): Promise<DomainEnd> {
-    this.#closeStream();
-    const { guestWasRunning } = this.#ends;
-    const known = { guestWasRunning, guestEnded: this.#guestEnded };
-    const options = { ...this.#handover(), lost: null };
-    const end = await undoDomain(error.message, known, options);
-    // Whatever state the VM is in, it is not protected by a migration that is over.
-    if (end.outcome.outcome === 'aborted')
-      await options.machines.source.releaseClaim().catch(() => undefined);
+  async #undo(error: GodwitError, custody: Custody): Promise<DomainEnd> {
+    this.#stream.close();
+    const options = { ...this.#handover(custody), lost: null };
+    const end = await undoDomain(error.message, this.#first.guestEnded, options);
     return { ...end, error };
   }
 
-  #closeStream(): void {
-    this.#gateway?.close();
-    this.#output?.close();
-    this.#forward?.close();
-  }
-
   #lose(error: GodwitError): void {
-    if (this.#failure !== null) return;
-    this.#failure = error;
-    this.#lost.resolve({ why: error.message, guestEnded: this.#guestEnded });
-    this.#drive?.fail(error);
+    if (this.#first.note(error)) this.#drive?.fail(error);
   }
 
   #time({ phase }: HandoverState): void {
@@ -290,8 +294,7 @@ class DomainMigration {
   #times(): HandoverTimes {
     const endMs = this.#watch.startedAtMs ?? systemClock.nowMs();
     const { stoppedAtMs } = this.#watch;
-    const downtimeMs = this.#ends.guestWasRunning && stoppedAtMs !== null ? endMs - stoppedAtMs : null;
-    return { endMs, downtimeMs, steps: this.#steps };
+    return { endMs, downtimeMs: stoppedAtMs === null ? null : endMs - stoppedAtMs, steps: this.#steps };
   }
 
   #report({ outcome, error }: DomainEnd, ending: DriveEnd | null): MigrationReport {
@@ -299,7 +302,7 @@ class DomainMigration {
       recovery: outcome,
       ending,
       times: outcome.outcome === 'completed' ? this.#times() : null,
-      error: this.#failure ?? error,
+      error: this.#first.error ?? error,
       migrationId: this.#id,
       options: { ...this.#options, far: null },
       preflight: {
@@ -307,13 +310,14 @@ class DomainMigration {
         source: { accelerator: this.#ends.accelerator },
         memory: { guestBytes: this.#ends.memoryBytes },
       },
-      output: this.#output?.facts ?? null,
+      output: this.#stream.output?.facts ?? null,
       startMs: this.#startMs,
       log: this.#log,
     });
   }
 
   #step(step: MigrateStep): void {
+    this.#steering.step(step);
     this.#hooks.onStep?.(step);
   }
 
@@ -321,30 +325,4 @@ class DomainMigration {
     this.#log.note(text);
     this.#hooks.onNote(text);
   }
-}
-
-/** libvirt's own figures of the job, as an answer to query-migrate: godwit never speaks to QEMU here. */
-function jobExecutor({ source, domain }: DomainEnds): QmpExecutor {
-  return {
-    execute: async (name) => {
-      if (name !== 'query-migrate') throw new GodwitError('QMP_UNSUPPORTED', `libvirt has no ${name}`);
-      const { parameters } = await source.call(domainGetJobStats, { domain, flags: 0 });
-      const bytes = (field: string) => findNumber(parameters, field) ?? 0;
-      return {
-        status: 'active',
-        ram: {
-          transferred: bytes('memory_processed'),
-          remaining: bytes('memory_remaining'),
-          total: bytes('memory_total'),
-          duplicate: bytes('memory_constant'),
-          normal: bytes('memory_normal'),
-          'normal-bytes': bytes('memory_normal_bytes'),
-          'dirty-pages-rate': bytes('memory_dirty_rate'),
-          'dirty-sync-count': bytes('memory_iteration'),
-          'page-size': PAGE_SIZE_BYTES,
-          mbps: 0,
-        },
-      };
-    },
-  };
 }

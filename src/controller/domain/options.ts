@@ -18,6 +18,10 @@ export interface MigrateDomainOptions
     | 'bandwidthBytesPerSecondMax'
     | 'linkBytesPerSecond'
     | 'gatewayMemoryBytesMax'
+    | 'stateDirectory'
+    | 'askedAtMs'
+    | 'onEnd'
+    | 'recordPath'
   > {
   readonly sourceUri: string;
   /** A name, a UUID or an id. */
@@ -28,6 +32,8 @@ export interface MigrateDomainOptions
 }
 
 export interface DomainDestination {
+  /** As the operator wrote it. */
+  readonly text: string;
   /** As its own host would write it: `qemu:///system`. */
   readonly uri: string;
   /** How to reach that host; null: it is this one. */

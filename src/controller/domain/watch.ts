@@ -25,6 +25,8 @@ export class DomainWatch {
   readonly #events: DomainWatchEvents;
   readonly #stopped = Promise.withResolvers<void>();
   readonly #endings: (() => Promise<void>)[] = [];
+  #isCommitted = false;
+  #touched: string | null = null;
   /** When the source's VM stopped for the switchover; null while it runs. */
   stoppedAtMs: number | null = null;
   /** When it was started over there. */
@@ -32,6 +34,16 @@ export class DomainWatch {
 
   constructor(events: DomainWatchEvents) {
     this.#events = events;
+  }
+
+  /** Somebody else started the VM over there, before Finish was called; null: not seen. */
+  get touched(): string | null {
+    return this.#touched;
+  }
+
+  /** From now on a start over there is this migration's own. */
+  beginCommit(): void {
+    this.#isCommitted = true;
   }
 
   /** Resolves when QEMU has stopped the VM for the switchover. */
@@ -49,6 +61,7 @@ export class DomainWatch {
       await subscribe(destination, lifecycleEvent, null, ({ domain: { uuid }, event }) => {
         if (uuid === domain.uuid && LIFECYCLE_EVENTS[event] === 'resumed') {
           this.startedAtMs ??= systemClock.nowMs();
+          if (!this.#isCommitted) this.#touched ??= 'another client started the domain at the destination';
         }
       }),
     ];
