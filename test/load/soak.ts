@@ -18,7 +18,7 @@ import { openVms, stateFolderOf, type Vms } from './vms.ts';
 
 const PROBE = fileURLToPath(new URL('probe.ts', import.meta.url));
 const SAMPLES_MIN = 30;
-/** Written twelve times as fast as the link carries: even a guest that a busy machine slows down is too fast. */
+/** Twelve times as fast as the link: even a guest that a busy machine slows down is too fast for it. */
 const GUEST = { workload: 'uniform', hotBytes: 4 * MIB, rateBytesPerSecond: 12 * MIB } as const;
 const MOVE = ['--strategy', 'precopy', '--downtime-limit', '1ms', '--bandwidth', '8Mbit', '--json'];
 const GROWTH_SHARE_MAX = 0.1;
