@@ -1,5 +1,6 @@
 /** What a migration tells whoever started it, while it runs. */
 
+import type { LaunchPlan } from '../launch/index.ts';
 import type { IterationStats } from '../vm/index.ts';
 import type { ProgressView } from './drive.ts';
 import type { Preflight } from './preflight/preflight.ts';
@@ -10,6 +11,8 @@ export interface MigrateHooks {
   onIteration(stats: IterationStats): void;
   /** A line worth telling: a step, a note, the commit point. */
   onNote(text: string): void;
+  /** The destination QEMU that is about to be started. */
+  onPlan?(plan: LaunchPlan): void;
   /** What the checks before the migration found, also when it goes ahead. */
   onPreflight?(preflight: Preflight): void;
   /** Called at each moment, before the next thing is done. */

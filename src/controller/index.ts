@@ -16,6 +16,7 @@ export {
   MIGRATE_DEFAULTS,
   type MigrateOptions,
   parseQmpEndpoint,
+  type StartOptions,
 } from './options.ts';
 export { preflight } from './preflight/ends.ts';
 export {
@@ -28,4 +29,5 @@ export {
 export type { SettingChange } from './preflight/settings.ts';
 export { type MigrationReport, REPORT_SCHEMA } from './report.ts';
 export type { IterationReport } from './report-log.ts';
+export { launchFindings } from './start/twin.ts';
 export { MIGRATE_STEPS, type MigrateStep } from './steps.ts';

@@ -10,6 +10,7 @@ import { errorMessage, GodwitError, systemClock } from '../base/index.ts';
 import { startEngine } from '../engine/index.ts';
 import type { ReadyMemory, SourceGateway } from '../gateway/index.ts';
 import type { Outcome as End } from '../handover/index.ts';
+import type { LaunchPlan } from '../launch/index.ts';
 import { QmpMachine } from '../machines/index.ts';
 import { type QmpClient, migrate as startMigration } from '../qmp/index.ts';
 import { type Endpoints, endpointsOf } from '../recovery/index.ts';
@@ -30,8 +31,8 @@ import {
 import { type PostCopyStage, postCopy } from './handover/post-copy.ts';
 import type { MigrateHooks } from './hooks.ts';
 import { FIXED_DOWNTIME_MS, type MigrateOptions } from './options.ts';
-import { withEnds } from './preflight/ends.ts';
-import { checkEnds, type Preflight, refuseUnready } from './preflight/preflight.ts';
+import { checkOpenEnds, type OpenEnds, withEnds } from './preflight/ends.ts';
+import { type Preflight, refuseUnready } from './preflight/preflight.ts';
 import { tidyDestination } from './preflight/settings.ts';
 import { prepare, Stream } from './prepare.ts';
 import { composeReport, type MigrationReport, type Outcome } from './report.ts';
@@ -52,12 +53,13 @@ export async function migrate(
   signal: AbortSignal,
 ): Promise<MigrationReport> {
   const askedAtMs = options.askedAtMs ?? systemClock.nowMs();
-  return withEnds(options, signal, async (source, destination) => {
-    const preflight = await checkEnds({ force: [], ...options }, source, destination);
+  const onPlan = (plan: LaunchPlan) => hooks.onPlan?.(plan);
+  return withEnds(options, onPlan, signal, async (ends) => {
+    const preflight = await checkOpenEnds(options, ends);
     hooks.onPreflight?.(preflight);
     refuseUnready(preflight.findings);
     signal.throwIfAborted();
-    return new Migration({ ...options, askedAtMs }, hooks, source, destination, preflight).run(signal);
+    return new Migration({ ...options, askedAtMs }, hooks, ends, preflight).run(signal);
   });
 }
 
@@ -66,6 +68,7 @@ class Migration {
   readonly #hooks: MigrateHooks;
   readonly #source: QmpClient;
   readonly #destination: QmpClient;
+  readonly #twin: OpenEnds['twin'];
   readonly #preflight: Preflight;
   readonly #id = randomUUID();
   readonly #steering: Steering;
@@ -79,24 +82,20 @@ class Migration {
   #drive: Drive | null = null;
   #startMs: number | null = null;
 
-  constructor(
-    options: MigrateOptions,
-    hooks: MigrateHooks,
-    source: QmpClient,
-    destination: QmpClient,
-    preflight: Preflight,
-  ) {
+  constructor(options: MigrateOptions, hooks: MigrateHooks, ends: OpenEnds, preflight: Preflight) {
     this.#options = options;
     this.#steering = new Steering(this.#id, { ...options, ...qemuTexts(options) });
     this.#hooks = hooks;
-    this.#source = source;
-    this.#destination = destination;
+    this.#source = ends.source;
+    this.#destination = ends.destination;
+    this.#twin = ends.twin;
     this.#preflight = preflight;
   }
 
   async run(asked: AbortSignal): Promise<MigrationReport> {
     const signal = AbortSignal.any([asked, this.#steering.cancelled]);
-    this.#endpoints = await endpointsOf(this.#options, this.#id, this.#source, this.#destination);
+    const known = this.#twin?.identity ?? null;
+    this.#endpoints = await endpointsOf(this.#options, this.#id, this.#source, this.#destination, known);
     const sockets = makeSockets(this.#preflight.sockets);
     const custody = await this.#takeCustody().catch((error: unknown) => {
       removeSockets(sockets);
@@ -191,6 +190,7 @@ class Migration {
       preflight: this.#preflight,
       source: this.#source,
       destination: this.#destination,
+      twin: this.#twin,
       onLayout: (pageCount: number) => this.#layout.resolve(pageCount),
       onStateComplete: () => this.#stateComplete.resolve(),
       onError: (error: Error) => this.#lose(asGodwitError(error)),

@@ -20,6 +20,8 @@ export interface MigrateOptions {
    * that host. null: single.
    */
   readonly far?: FarOptions | null;
+  /** godwit starts the destination QEMU at `destinationQmpPath` itself; null: it waits there already. */
+  readonly start?: StartOptions | null;
   readonly strategy: AnyStrategy;
   readonly parameters: ParameterValues;
   readonly limits: Limits;
@@ -43,6 +45,11 @@ export interface MigrateOptions {
   readonly onEnd?: string | null;
   /** A file for the dirty-page trace of the migration; written while it runs. */
   readonly recordPath?: string | null;
+}
+
+export interface StartOptions {
+  /** What the source names so is named otherwise there: files, folders, ports, devices of the host. */
+  readonly maps: readonly (readonly [from: string, to: string])[];
 }
 
 export interface FarOptions {

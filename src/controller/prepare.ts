@@ -21,6 +21,7 @@ import { type MigrateOptions, storeBytesMax } from './options.ts';
 import type { Preflight } from './preflight/preflight.ts';
 import { sharedCapabilities, sourceSettings } from './preflight/settings.ts';
 import type { Sockets } from './sockets.ts';
+import type { Twin } from './start/twin.ts';
 import type { MigrateStep } from './steps.ts';
 
 export interface PrepareOptions {
@@ -28,6 +29,8 @@ export interface PrepareOptions {
   readonly preflight: Preflight;
   readonly source: QmpClient;
   readonly destination: QmpClient;
+  /** null: the destination QEMU was started by somebody else. */
+  readonly twin: Twin | null;
   readonly custody: Custody;
   readonly sockets: Sockets;
   readonly ready: ReadyMemory | null;
@@ -48,7 +51,7 @@ export class Stream {
   settings: PreviousSettings | null = null;
   /** The destination's; for as long as it is not ours. */
   destinationSettings: PreviousSettings | null = null;
-  /** It was told to listen: nobody else's VM comes there any more. */
+  /** Started for this migration, or told to listen: nobody else's VM comes there any more. */
   destinationIsOurs = false;
 
   close(): void {
@@ -64,6 +67,7 @@ export async function prepare(
   signal: AbortSignal,
 ): Promise<SourceGateway> {
   const { options, preflight, source, sockets, onStep, onNote } = prepared;
+  await keepTwin(stream, prepared, signal);
   const { features, gate } = preflight;
   const ackGate = gate.kind === 'ack';
   if (!ackGate) onNote(`without switchover-ack QEMU may stop the VM by itself once that fits: ${gate.why}`);
@@ -120,6 +124,18 @@ export async function prepare(
   return stream.gateway;
 }
 
+/** In this order: a QEMU that nobody's journal names must not outlive this process. */
+async function keepTwin(
+  stream: Stream,
+  { twin, custody }: PrepareOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  if (twin === null) return;
+  custody.journal.write({ step: 'started' });
+  stream.destinationIsOurs = true;
+  await twin.keep(signal);
+}
+
 async function setSource(
   stream: Stream,
   { source, custody }: PrepareOptions,
@@ -155,7 +171,7 @@ async function setDestination(
  */
 async function listenThere(
   stream: Stream,
-  { preflight, destination, custody, onStep }: PrepareOptions,
+  { preflight, destination, twin, custody, onStep }: PrepareOptions,
   uri: string,
 ): Promise<void> {
   custody.journal.write({ step: 'incoming', answer: 'asked' });
@@ -164,7 +180,7 @@ async function listenThere(
     await migrateIncoming(destination, uri, { exitOnError: !preflight.destinationTellsWhy });
   } catch (error) {
     if (isRefusal(error)) {
-      stream.destinationIsOurs = false;
+      stream.destinationIsOurs = twin !== null;
       custody.journal.write({ step: 'incoming', answer: 'refused' });
     }
     throw error;

@@ -49,7 +49,7 @@ const source: MachineDescription = {
   },
   ramBlocks: [block('pc.ram', 128), block('pc.rom', 0.125)],
   sharedMemory: NO_SHARED_MEMORY,
-  pci: [{ address: '02.0', ids: '1af4:1001/1af4:0002', deviceId: 'vd0', bars: '0:io:128' }],
+  pci: [{ address: '02.0', ids: '1af4:1001/1af4:0002', deviceId: 'vd0', bars: '0:io:128', hides: false }],
   devices: ['System/hpet', 'System/i440FX-pcihost/PCI/virtio-blk-pci'],
   disks: [{ id: 'vd0', file: 'd.img', driver: 'raw', readOnly: false, volatileBitmaps: [], identity: '1:2' }],
   emptyDrives: [],
@@ -132,6 +132,17 @@ test('each difference has its finding, with both values', () => {
     ramBlocks: [block('pc.ram', 256), block('pc.rom', 0.125)],
   });
   assert.deepEqual([size?.source, size?.destination], ['pc.ram 128 MiB', 'pc.ram 256 MiB']);
+});
+
+test('devices behind a bridge that firmware has not numbered are not seen, and not missed', () => {
+  const [device] = source.pci!;
+  const bridge = { ...device!, address: '03.0', hides: false };
+  const behind = { ...device!, address: '03.0/00.0' };
+  const seen = { pci: [bridge, behind] };
+  const unseen = { pci: [{ ...bridge, hides: true }] };
+  assert.deepEqual(codes(seen, unseen), []);
+  assert.deepEqual(codes(unseen, seen), []);
+  assert.deepEqual(codes(seen, { pci: [bridge] }), ['refuse PCI_DEVICE']);
 });
 
 test('another QEMU may arrange the same board differently', () => {

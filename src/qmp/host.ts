@@ -51,6 +51,14 @@ export async function processOfThread(threadId: number): Promise<HostProcess | n
   }
 }
 
+/** Whether a path means to the process what it means here: it may live in a container. */
+export async function sharesFiles(pid: number): Promise<boolean> {
+  const [its, ours] = await Promise.all(
+    [`/proc/${pid}/root/`, '/'].map((path) => stat(path).catch(() => null)),
+  );
+  return its != null && ours != null && its.dev === ours.dev && its.ino === ours.ino;
+}
+
 export async function argumentsOfProcess(qemu: QmpExecutor): Promise<readonly string[] | null> {
   return (await hostProcess(qemu))?.argv ?? null;
 }

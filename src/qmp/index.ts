@@ -13,7 +13,7 @@ export { isRefusal } from './errors.ts';
 export type { QmpEvent } from './events.ts';
 export type { Finding, FindingCode } from './findings.ts';
 export { ParameterGuard, type PreviousSettings, restoreSettings } from './guard.ts';
-export { hostProcess, processOfThread } from './host.ts';
+export { hostProcess, processOfThread, sharesFiles } from './host.ts';
 export { refuseLibvirtSocket } from './libvirt.ts';
 export type { JsonObject } from './lines.ts';
 export { connectUnix } from './long-path.ts';
@@ -21,6 +21,7 @@ export {
   gatherMachine,
   type MachineDescription,
 } from './machine.ts';
+export { gatherPresent } from './present.ts';
 export { sweepPrivateFolders } from './private-folder.ts';
 export { probeQemu, type QemuFeatures } from './probe.ts';
 export { isAlive, processIdentity, processNamespace, qemuIdentity } from './process-identity.ts';

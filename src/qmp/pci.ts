@@ -19,6 +19,8 @@ export interface PciFunction {
   readonly deviceId: string;
   /** Index:type:size of each base address register; QEMU refuses a stream whose BARs differ. */
   readonly bars: string;
+  /** A bridge that the guest's firmware has not numbered yet: QEMU does not list what is behind it. */
+  readonly hides: boolean;
 }
 
 interface RawFunction {
@@ -74,6 +76,7 @@ function flatten(device: RawFunction, parent: string): PciFunction[] {
     ids: `${hex(vendor)}:${hex(model)}/${hex(subsystemVendor)}:${hex(subsystem)}`,
     deviceId: device.qdev_id,
     bars: device.regions.map(({ bar, type, size }) => `${bar}:${type}:${size}`).join(' '),
+    hides: device.pci_bridge !== undefined && device.pci_bridge.devices === undefined,
   };
   const behind = device.pci_bridge?.devices ?? [];
   return [self, ...behind.flatMap((child) => flatten(child, `${place}/`))];

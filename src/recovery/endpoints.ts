@@ -25,6 +25,8 @@ export async function endpointsOf(
   migrationId: string,
   source: QmpClient,
   destination: QmpClient,
+  /** The destination's process, where whoever started it knows; else null. */
+  known: string | null = null,
 ): Promise<Endpoints> {
   const reach =
     far == null
@@ -37,7 +39,7 @@ export async function endpointsOf(
         };
   // Process numbers of another host mean nothing here; it is asked for them later.
   const isFar = reach?.host != null || reach?.listener != null;
-  const identity = isFar ? null : await qemuIdentity(destination);
+  const identity = known ?? (isFar ? null : await qemuIdentity(destination));
   const claim = migrationId;
   return {
     source: { qmpPath: sourceQmpPath, identity: await qemuIdentity(source), claim, reach: null },

@@ -28,6 +28,8 @@ export const entrySchema = z.discriminatedUnion('step', [
     /** Run by whoever ends the migration (--on-end); null: nothing. */
     onEnd: z.string().nullable().default(null),
   }),
+  /** Written before a destination QEMU that this migration has started is left to itself: ours to end. */
+  z.object({ step: z.literal('started') }),
   /** The far QEMU's process, once its host has told it. */
   z.object({ step: z.literal('recognised'), destinationIdentity: z.string() }),
   /** Settings of the source before we changed them; restored if the migration does not complete. */
@@ -118,7 +120,9 @@ export function foldJournal(entries: readonly JournalEntry[], name: string, isTo
     destinationSettings: find('destination-settings'),
     // A version that did not write `incoming` wrote the later steps.
     destinationIsOurs:
-      find('incoming')?.answer === 'asked' || entries.some(({ step }) => AFTER_INCOMING.has(step)),
+      find('incoming')?.answer === 'asked' ||
+      find('started') !== null ||
+      entries.some(({ step }) => AFTER_INCOMING.has(step)),
     guestEnded: find('guest-ended'),
     stopSent: find('stop') !== null,
     postCopy: find('post-copy') !== null,

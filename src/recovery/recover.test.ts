@@ -101,6 +101,12 @@ test('a destination that nobody prepared is not ended, whatever it does', async 
   assert.deepEqual([destination.runState, destination.commands], ['inmigrate', ['migrate-set-parameters']]);
   await run(foldJournal([begin, asked], 'test'), model('running'), destination);
   assert.equal(destination.runState, null);
+  // One that this migration has started is its own, whatever it answered.
+  for (const later of [[], [asked, { step: 'incoming', answer: 'refused' } as const]]) {
+    const started = model('inmigrate');
+    await run(foldJournal([begin, { step: 'started' }, ...later], 'test'), model('running'), started);
+    assert.equal(started.runState, null);
+  }
 });
 
 test('a destination that does not end keeps the source stopped, and the operator is told', async () => {

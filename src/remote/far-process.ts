@@ -34,7 +34,7 @@ export async function isFarProcessAlive(
 }
 
 /** The two files one after the other; null for anything else. A zombie has let go of its files and locks. */
-function identityIn(text: string | null): string | null {
+export function identityIn(text: string | null): string | null {
   const match = /^([0-9a-f-]{36})\n(\d+) \(.*\) ([A-Za-z]) ((?:-?\d+ ){18})(\d+) /s.exec(text ?? '');
   if (!match || match[3] === 'Z' || match[3] === 'X') return null;
   return `${match[2]}@${match[5]}@${match[1]}`;

@@ -15,5 +15,6 @@ export {
   receiveOpening,
   receiveRequest,
 } from './messages.ts';
-export { forwardSocket, type ReachSpec } from './reach.ts';
+export { forwardSocket, type ReachSpec, shellQuote } from './reach.ts';
+export { type QemuToStart, StartedQemu, startedBroken } from './start-qemu.ts';
 export { loadTls, type TlsFiles } from './tls.ts';

@@ -63,7 +63,7 @@ export function startFar(argv: readonly string[], output: 'pipe' | 'ignore'): Ch
   return child;
 }
 
-function shellQuote(word: string): string {
+export function shellQuote(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 

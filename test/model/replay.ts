@@ -120,7 +120,7 @@ function write(writer: Writer, entry: JournalEntry): Writer[] {
 }
 
 const BEFORE_HANDOVER: ReadonlySet<JournalEntry['step']> = new Set([
-  ...(['recognised', 'settings', 'destination-settings', 'incoming', 'guest-ended'] as const),
+  ...(['started', 'recognised', 'settings', 'destination-settings', 'incoming', 'guest-ended'] as const),
 ]);
 const BY_ENDER = /^(guardian|resolve): /;
 

@@ -4,9 +4,10 @@
  */
 
 import { writeFileSync } from 'node:fs';
-import { errorMessage, formatBytes, GodwitError, systemClock } from '../../base/index.ts';
+import { errorCode, errorMessage, formatBytes, GodwitError, systemClock } from '../../base/index.ts';
 import {
   checkDomain,
+  launchFindings,
   type MigrateDomainOptions,
   type MigrateHooks,
   type MigrateOptions,
@@ -17,6 +18,7 @@ import {
   preflight,
   standing,
 } from '../../controller/index.ts';
+import type { LaunchPlan } from '../../launch/index.ts';
 import { listenerName } from '../../remote/index.ts';
 import type { CommandContext, CommandDefinition, Output } from '../command.ts';
 import { EXIT } from '../exit.ts';
@@ -24,6 +26,7 @@ import { isDomain, readDomainOptions } from '../migrate/domain.ts';
 import { declareOptions, readMigrateOptions, readSharedOptions } from '../migrate/options.ts';
 import {
   findingLines,
+  launchLines,
   PREFLIGHT_SCHEMA,
   planLines,
   type ShownFinding,
@@ -55,14 +58,23 @@ export const command: CommandDefinition = {
 };
 
 async function dryRun(context: CommandContext, options: MigrateOptions, json: boolean): Promise<number> {
-  const checked = await preflight(options, context.interrupted).catch(unreachableEnd);
+  let launch: LaunchPlan | null = null;
+  const onPlan = (planned: LaunchPlan) => {
+    launch = planned;
+  };
+  const checked = await preflight(options, onPlan, context.interrupted).catch((error: unknown) =>
+    unreachableEnd(error, launch),
+  );
   const findings: readonly ShownFinding[] = checked.findings;
   const ready = standing(checked.findings as Preflight['findings']).length === 0;
   if (json) {
-    context.out.write(`${JSON.stringify(preflightReport(checked, options, ready))}\n`);
+    context.out.write(`${JSON.stringify(preflightReport(checked, options, launch, ready))}\n`);
   } else {
     const paint = painter(wantsColour(context.out));
-    const plan = 'gate' in checked ? planLines(checked, options, paint) : [];
+    const plan = [
+      ...('gate' in checked ? planLines(checked, options, paint) : []),
+      ...(launch === null ? [] : launchLines(launch, paint)),
+    ];
     const verdict = ready
       ? `${paint('green', '✓')} it would migrate; nothing was changed`
       : `${paint('red', '✗')} it would refuse; nothing was changed`;
@@ -91,16 +103,21 @@ async function dryRunDomain(
 }
 
 /** An end that cannot be asked is a finding like any other: nothing was compared. */
-function unreachableEnd(error: unknown): { findings: readonly ShownFinding[] } {
-  if (!(error instanceof GodwitError) || !/^(QMP_|REACH_|LINK_TLS|RECEIVE_)/.test(error.code)) throw error;
+function unreachableEnd(error: unknown, launch: LaunchPlan | null): { findings: readonly ShownFinding[] } {
+  const notes = launch === null ? [] : launchFindings(launch);
+  // Its reasons are the notes themselves.
+  if (launch !== null && errorCode(error) === 'PREFLIGHT_REFUSED') return { findings: notes };
+  if (!(error instanceof GodwitError) || !/^(QMP_|REACH_|START_|LINK_TLS|RECEIVE_)/.test(error.code))
+    throw error;
   const text = error.hint === null ? error.message : `${error.message}: ${error.hint}`;
   const none = { source: null, destination: null, forced: false };
-  return { findings: [{ severity: 'refuse', code: error.code, text, ...none }] };
+  return { findings: [{ severity: 'refuse', code: error.code, text, ...none }, ...notes] };
 }
 
 function preflightReport(
   checked: Preflight | { findings: readonly ShownFinding[] },
   options: MigrateOptions,
+  launch: LaunchPlan | null,
   ready: boolean,
 ) {
   const full = 'gate' in checked ? checked : null;
@@ -116,6 +133,14 @@ function preflightReport(
     memory: full?.memory ?? null,
     sourceAfter: options.sourceAfter,
     insecureAddress: insecureAddress(options),
+    start:
+      launch === null
+        ? null
+        : {
+            command: [launch.program, ...launch.words],
+            workingFolder: launch.workingFolder,
+            makes: launch.makes,
+          },
   };
 }
 
@@ -204,6 +229,8 @@ class MoveScreen {
   }
 
   readonly hooks: MigrateHooks = {
+    onPlan: ({ program, qmpPath }) =>
+      this.#live.log(`  starting ${printable(program)}, QMP at ${printable(qmpPath)}`),
     onPreflight: (checked) => {
       this.#memoryBytes = checked.memory.guestBytes ?? 0;
       for (const line of findingLines(checked.findings, this.#canvas.paint)) this.#live.log(line);

@@ -19,6 +19,7 @@ const STRAY: readonly (readonly [string, string, string])[] = [
   ['destinationAddress', '--destination-address', 'libvirt says where its QEMU listens'],
   ['dataAddress', '--data-address', 'there is no far gateway yet'],
   ['workers', '--workers', 'there is no far gateway yet'],
+  ['start', '--start', 'libvirt starts its QEMU itself'],
 ];
 
 export function readDomainOptions(

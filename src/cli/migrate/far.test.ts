@@ -7,10 +7,10 @@ import { declareFarOptions, readDestination } from './far.ts';
 
 function read(...args: string[]) {
   const command = new Command().argument('<destination>').exitOverride();
-  command.option('--insecure');
+  command.option('--insecure').option('--start');
   declareFarOptions(command);
   command.parse(args, { from: 'user' });
-  return readDestination(command.args[0]!, command.opts());
+  return readDestination(command.args[0]!, '/run/a.qmp', command.opts());
 }
 
 test('a QEMU of this host has no far side', () => {
@@ -79,7 +79,9 @@ test('values out of range and options without their use are refused', () => {
     assert.throws(() => read(...args), { code: 'USAGE_VALUE' }, args.join(' '));
   }
   assert.throws(() => read(ssh, '--data-address', 'h:70000'), { code: 'USAGE_ENDPOINT' });
-  assert.throws(() => readDestination(ssh, { destinationAddress: 'h:1' }), { code: 'USAGE_VALUE' });
+  assert.throws(() => readDestination(ssh, '/run/a.qmp', { destinationAddress: 'h:1' }), {
+    code: 'USAGE_VALUE',
+  });
 });
 
 const at = (file: string) => fileURLToPath(new URL(`../../../test/certificates/${file}`, import.meta.url));

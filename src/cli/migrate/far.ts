@@ -52,7 +52,7 @@ export function declareFarOptions(command: Command): void {
 type Destination = Pick<MigrateOptions, 'destinationQmpPath' | 'far'>;
 
 /** Errors: USAGE_*. */
-export function readDestination(text: string, options: CommandOptions): Destination {
+export function readDestination(text: string, sourceQmpPath: string, options: CommandOptions): Destination {
   const scheme = /^(ssh|tls|tcp):/.exec(text)?.[1];
   if (scheme === undefined) {
     refuseStray(options, ['dataAddress', 'workers'], 'needs a destination on another host');
@@ -66,9 +66,15 @@ export function readDestination(text: string, options: CommandOptions): Destinat
     const stray = options['tlsName'] === undefined ? strayTls(options) : '--tls-name';
     if (stray !== null) throw usage(`${stray} needs a tls:// destination`, 'write tls://HOST:PORT');
   }
+  if (options['start'] === true && scheme !== undefined && scheme !== 'ssh') {
+    throw usage(
+      '--start needs ssh://HOST, or a qmp: destination of this host',
+      'a godwit receive starts no QEMU',
+    );
+  }
   switch (scheme) {
     case 'ssh':
-      return readSsh(text, options);
+      return readSsh(text, sourceQmpPath, options);
     case 'tls':
     case 'tcp':
       return readListener(text, scheme, options);
@@ -84,8 +90,10 @@ function refuseStray(options: CommandOptions, names: readonly string[], why: str
   throw usage(`${flag} ${why}`, 'write ssh://HOST/path/of/the/qmp.sock');
 }
 
-function readSsh(text: string, options: CommandOptions): Destination {
-  const { host, port, path } = parseSshEndpoint(text);
+/** The QMP socket of a QEMU that is to be started there is called as the source's, unless it has a name. */
+function readSsh(text: string, sourceQmpPath: string, options: CommandOptions): Destination {
+  const isWhole = options['start'] !== true || /^ssh:\/\/[^/]+\/./.test(text);
+  const { host, port, path } = parseSshEndpoint(isWhole ? text : text.replace(/\/$/, '') + sourceQmpPath);
   const rsh = splitWords('--rsh', String(options['rsh']));
   const command = [...rsh, ...(port === null ? [] : ['-p', port])];
   return { destinationQmpPath: path, far: readFar(options, { command, host }) };

@@ -17,6 +17,7 @@ import { stateDirectory } from '../../recovery/index.ts';
 import { readParameters, strategyByName } from '../../strategy/index.ts';
 import type { CommandOptions } from '../command.ts';
 import { declareFarOptions, readDestination } from './far.ts';
+import { readStart } from './start.ts';
 
 const DEFAULTS = MIGRATE_DEFAULTS;
 
@@ -28,7 +29,17 @@ export function declareOptions(command: Command): void {
     )
     .argument(
       '<destination>',
-      'the QEMU that waits for it (-incoming defer), written likewise or as ssh://[user@]HOST[:PORT]/path/of/its/qmp.sock; or tls://HOST:PORT (tcp:// with --insecure) of a godwit receive there; for a domain, the libvirt it goes to: qemu+ssh://[user@]HOST[:PORT]/system',
+      'the QEMU that waits for it (-incoming defer), or that --start starts, written likewise or as ssh://[user@]HOST[:PORT]/path/of/its/qmp.sock; or tls://HOST:PORT (tcp:// with --insecure) of a godwit receive there; for a domain, the libvirt it goes to: qemu+ssh://[user@]HOST[:PORT]/system',
+    )
+    .option(
+      '--start',
+      'start the destination QEMU there, as the source is now; its QMP socket is <destination>',
+    )
+    .option(
+      '--map <old=new>',
+      'with --start: a file, folder, port or host device has another name there; repeatable',
+      collect,
+      [],
     )
     .option('--strategy <name>', 'how to migrate (godwit strategies lists them)', DEFAULTS.strategy)
     .option('--param <name=value>', "one of the strategy's parameters; repeatable", collect, [])
@@ -96,10 +107,12 @@ export function readMigrateOptions(
       hint: 'the destination is a second QEMU, started like the first one with -incoming defer',
     });
   }
+  const sourceQmpPath = parseQmpEndpoint(source ?? '');
   return {
     ...readSharedOptions(options),
-    sourceQmpPath: parseQmpEndpoint(source ?? ''),
-    ...readDestination(destination ?? '', options),
+    sourceQmpPath,
+    start: readStart(options),
+    ...readDestination(destination ?? '', sourceQmpPath, options),
   };
 }
 

@@ -11,7 +11,8 @@ import type {
   PreflightFinding,
   SettingChange,
 } from '../../controller/index.ts';
-import { listenerName } from '../../remote/index.ts';
+import type { LaunchPlan } from '../../launch/index.ts';
+import { listenerName, shellQuote } from '../../remote/index.ts';
 import { type Paint, printable } from '../screen/output.ts';
 
 export const PREFLIGHT_SCHEMA = 'godwit.preflight/1';
@@ -64,6 +65,16 @@ export function planLines(preflight: Preflight, options: MigrateOptions, paint: 
       ? []
       : [['timeout', `${formatMs(limits.timeoutMs)}, then ${limits.onTimeout}`] as const]),
   ];
+  return facts.map(([name, text]) => `  ${paint('dim', name.padEnd(11))}${printable(text)}`);
+}
+
+/** The destination QEMU that `--start` starts, so that a shell could. */
+export function launchLines({ program, words, workingFolder }: LaunchPlan, paint: Paint): string[] {
+  const command = [program, ...words].map(shellQuote).join(' ');
+  const facts = [
+    ['starts', command],
+    ['in', workingFolder],
+  ] as const;
   return facts.map(([name, text]) => `  ${paint('dim', name.padEnd(11))}${printable(text)}`);
 }
 

@@ -4,20 +4,36 @@
  */
 
 import { GodwitError } from '../../base/index.ts';
+import type { LaunchPlan } from '../../launch/index.ts';
 import { COMMAND_TIMEOUT_MS, connectQmp, type QmpClient, refuseLibvirtSocket } from '../../qmp/index.ts';
 import type { Forward } from '../../remote/index.ts';
 import { forwardSocket, type ReachSpec } from '../../remote/index.ts';
 import type { MigrateOptions } from '../options.ts';
+import { launchFindings, Twin } from '../start/twin.ts';
 import { findFarFault } from './far.ts';
 import { checkEnds, own, type Preflight } from './preflight.ts';
 
+export interface OpenEnds {
+  readonly source: QmpClient;
+  readonly destination: QmpClient;
+  /** null: the destination QEMU was started by somebody else. */
+  readonly twin: Twin | null;
+}
+
+/** Told before anything is started. */
+export type OnPlan = (plan: LaunchPlan) => void;
+
 /**
- * What `migrate` would find, the far host included, without touching anything.
- * Errors: those of connecting.
+ * What `migrate` would find, the far host included, without touching anything. A destination QEMU that
+ * godwit is to start is started for the look, and ended with it. Errors: those of connecting and starting.
  */
-export async function preflight(options: MigrateOptions, signal: AbortSignal): Promise<Preflight> {
-  return withEnds(options, signal, async (source, destination) => {
-    const checked = await checkEnds({ force: [], ...options }, source, destination);
+export async function preflight(
+  options: MigrateOptions,
+  onPlan: OnPlan,
+  signal: AbortSignal,
+): Promise<Preflight> {
+  return withEnds(options, onPlan, signal, async (ends) => {
+    const checked = await checkOpenEnds(options, ends);
     const fault = await findFarFault(options, checked.destination.threadId, signal);
     return fault === null
       ? checked
@@ -25,24 +41,43 @@ export async function preflight(options: MigrateOptions, signal: AbortSignal): P
   });
 }
 
-/** Errors: those of connecting; QMP_LIBVIRT before that. */
+export async function checkOpenEnds(options: MigrateOptions, ends: OpenEnds): Promise<Preflight> {
+  const checked = await checkEnds({ force: [], ...options }, ends.source, ends.destination);
+  if (ends.twin === null) return checked;
+  return { ...checked, findings: [...checked.findings, ...launchFindings(ends.twin.plan)] };
+}
+
+/** Errors: those of connecting and of starting; QMP_LIBVIRT before that. */
 export async function withEnds<Result>(
-  { sourceQmpPath, destinationQmpPath, far }: MigrateOptions,
+  options: MigrateOptions,
+  onPlan: OnPlan,
   signal: AbortSignal,
-  use: (source: QmpClient, destination: QmpClient) => Promise<Result>,
+  use: (ends: OpenEnds) => Promise<Result>,
 ): Promise<Result> {
+  const { sourceQmpPath, destinationQmpPath, far } = options;
   for (const path of [sourceQmpPath, destinationQmpPath]) await refuseLibvirtSocket(path);
   await using ends = new AsyncDisposableStack();
   const source = ends.use(await connectQmp({ path: sourceQmpPath, signal }));
+  const twin = await Twin.start(options, source, onPlan, signal);
+  if (twin !== null) ends.use(twin);
+  const timeoutMs = twin === null ? {} : { timeoutMs: TWIN_TIMEOUT_MS };
   const forward = await forwardSocket(far?.reach ?? NEAR, destinationQmpPath, signal);
   ends.defer(() => forward.close());
   const destination = ends.use(
-    await connectQmp({ path: forward.path, signal, commandTimeoutMs: commandTimeoutMs(far) }).catch(
-      explain(forward, far),
-    ),
+    await connectQmp({
+      path: forward.path,
+      signal,
+      ...timeoutMs,
+      commandTimeoutMs: commandTimeoutMs(far),
+    }).catch(async (error: unknown) => {
+      throw explained((await twin?.explain(error)) ?? error, forward, far);
+    }),
   );
-  return await use(source, destination);
+  return await use({ source, destination, twin });
 }
+
+/** QEMU answers once the whole machine is made; memory that is touched at its start takes long. */
+const TWIN_TIMEOUT_MS = 120_000;
 
 const NEAR: ReachSpec = { command: [], host: null };
 
@@ -52,15 +87,14 @@ function commandTimeoutMs(far: MigrateOptions['far']): number {
 }
 
 /** ssh takes the connection here also where nobody listens there; then it says so. */
-function explain(forward: Forward, far: MigrateOptions['far']): (error: unknown) => never {
-  return (error) => {
-    if (forward.failure !== null) throw forward.failure;
-    const said = forward.said();
-    if (!(error instanceof GodwitError) || far?.reach.host == null || said === '') throw error;
-    throw new GodwitError('REACH_FAILED', `no QEMU answers on ${far.reach.host}: ${said}`, {
-      cause: error,
-      safe: 'nothing was touched',
-      hint: 'check the path of the QMP socket there, and that the ssh user may open it',
-    });
-  };
+function explained(error: unknown, forward: Forward, far: MigrateOptions['far']): unknown {
+  if (forward.failure !== null) return forward.failure;
+  const said = forward.said();
+  if (!(error instanceof GodwitError) || !error.code.startsWith('QMP_')) return error;
+  if (far?.reach.host == null || said === '') return error;
+  return new GodwitError('REACH_FAILED', `no QEMU answers on ${far.reach.host}: ${said}`, {
+    cause: error,
+    safe: 'nothing was touched',
+    hint: 'check the path of the QMP socket there, and that the ssh user may open it',
+  });
 }

@@ -32,6 +32,7 @@ export type PreflightCode =
   | 'RETURN_PATH'
   | 'SOCKET_FOLDER'
   | 'FAR_SIDE'
+  | 'COMMAND_LINE'
   | 'GATE';
 
 export interface PreflightFinding extends Omit<Finding, 'code'> {

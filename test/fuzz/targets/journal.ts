@@ -33,6 +33,7 @@ const LATER: readonly JournalEntry[] = [
   { step: 'destination-settings', capabilities: { events: false }, parameters: {} },
   { step: 'incoming', answer: 'asked' },
   { step: 'recognised', destinationIdentity: '5@6@x' },
+  { step: 'started' },
   { step: 'stop' },
   { step: 'prepared' },
   { step: 'torn' },

@@ -1,0 +1,2 @@
+export { planLaunch } from './plan.ts';
+export type { LaunchPlan } from './types.ts';
