@@ -4,14 +4,17 @@
  *   --strategy NAME   frs, mp, adaptive (default: each in turn)
  *   --workload NAME   uniform (default) or stress
  *   --raw N           so many moves without a libvirt beside them, for the extra downtime (default: all)
+ *   --faults N --seed S [--only KIND]   strikes moves instead: faults.ts
  *   --out FILE        the lines go there too                      --json                      only the object
  */
 
 import { appendFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { errorMessage, median, Prng } from '../../src/base/index.ts';
 import { makeRunFolder, openNetwork, removeRunFolder } from '../../src/lab/index.ts';
 import { libvirtMissing } from '../live/libvirt-rig.ts';
 import { findSshd, openSshHost } from '../live/ssh-rig.ts';
+import { drawFaults, type Fault, type FaultFigures, runFault, TWO } from './faults.ts';
 import { type MoveFigures, type MoveOptions, runMove } from './move.ts';
 import { runRawMove } from './raw.ts';
 
@@ -23,6 +26,9 @@ const STRATEGIES = ['frs', 'mp', 'adaptive'] as const;
 const { values } = parseArgs({
   options: {
     moves: { type: 'string', default: '3' },
+    faults: { type: 'string' },
+    seed: { type: 'string', default: '1' },
+    only: { type: 'string' },
     raw: { type: 'string' },
     strategy: { type: 'string' },
     workload: { type: 'string', default: 'uniform' },
@@ -49,9 +55,39 @@ function write(line: object): void {
   if (values.out !== undefined) appendFileSync(values.out, text);
 }
 
-function median(figures: readonly (number | null)[]): number | null {
-  const known = figures.filter((figure) => figure !== null).sort((one, other) => one - other);
-  return known.length === 0 ? null : known[Math.floor(known.length / 2)]!;
+/** Of those that are known. */
+function medianOf(figures: readonly (number | null)[]): number | null {
+  return median(figures.filter((figure) => figure !== null));
+}
+
+/** The machinery of the run, or a move that hangs: told like any other complaint. */
+function notRun({ kind, step }: Fault, error: unknown): FaultFigures {
+  const nothing = { outcome: null, text: null, source: null, destination: null };
+  const beats = { heartbeatsLost: 0, heartbeatsRepeated: 0 };
+  return { kind: kind.name, step, ...nothing, ...beats, complaints: [errorMessage(error)] };
+}
+
+async function strikeAll(): Promise<number> {
+  const random = new Prng(Number(values.seed));
+  const faults = drawFaults(Number(values.faults), () => random.unit(), values.only ?? null);
+  const told: FaultFigures[] = [];
+  for (const fault of faults) {
+    const figures = await during((t) => runFault(t, fault)).catch((error: unknown) => notRun(fault, error));
+    told.push(figures);
+    write(figures);
+  }
+  const count = (is: (figures: FaultFigures) => boolean) => told.filter(is).length;
+  const summary = {
+    ...{ faults: told.length, seed: Number(values.seed) },
+    held: count(({ complaints }) => complaints.length === 0),
+    doubled: count(
+      ({ heartbeatsRepeated, complaints }) => heartbeatsRepeated > 0 || complaints.includes(TWO),
+    ),
+    inDoubt: count(({ outcome }) => outcome === 'in-doubt'),
+    completed: count(({ outcome }) => outcome === 'completed'),
+  };
+  process.stdout.write(`${JSON.stringify(summary)}\n`);
+  return summary.held === summary.faults ? 0 : 1;
 }
 
 async function main(): Promise<number> {
@@ -60,6 +96,10 @@ async function main(): Promise<number> {
     process.stderr.write(`skipped: ${missing}\n`);
     return 1;
   }
+  return values.faults === undefined ? moveAll() : strikeAll();
+}
+
+async function moveAll(): Promise<number> {
   const network = await openNetwork({ linkBytesPerSecond: LINK_BYTES_PER_SECOND });
   const folder = makeRunFolder();
   const ssh = await openSshHost(network, folder);
@@ -71,15 +111,20 @@ async function main(): Promise<number> {
     ...{ ssh, linkBitsPerSecond: LINK_BITS_PER_SECOND },
   });
   try {
-    for (let index = 0; index < Number(values.moves); index++) {
-      const figures = await during((t) => runMove(t, optionsOf(index)));
-      moves.push(figures);
-      write(figures);
-    }
-    for (let index = 0; index < Number(values.raw ?? values.moves); index++) {
-      const downtimeMs = await during((t) => runRawMove(t, network, optionsOf(index)));
-      raw.push(downtimeMs);
-      write({ raw: true, strategy: optionsOf(index).strategy, downtimeMs });
+    const [moveCount, rawCount] = [Number(values.moves), Number(values.raw ?? values.moves)];
+    // In turns, so that whatever else the machine does meets both.
+    for (let index = 0; index < Math.max(moveCount, rawCount); index++) {
+      const options = optionsOf(index);
+      if (index < moveCount) {
+        const figures = await during((t) => runMove(t, options));
+        moves.push(figures);
+        write(figures);
+      }
+      if (index < rawCount) {
+        const downtimeMs = await during((t) => runRawMove(t, network, options));
+        raw.push(downtimeMs);
+        write({ raw: true, strategy: options.strategy, downtimeMs });
+      }
     }
   } finally {
     await ssh.close();
@@ -88,7 +133,7 @@ async function main(): Promise<number> {
   }
   const sum = (figure: (move: MoveFigures) => number | null) =>
     moves.reduce((total, move) => total + (figure(move) ?? 0), 0);
-  const [withLibvirt, without] = [median(moves.map(({ downtimeMs }) => downtimeMs)), median(raw)];
+  const [withLibvirt, without] = [medianOf(moves.map(({ downtimeMs }) => downtimeMs)), medianOf(raw)];
   const summary = {
     libvirtVersion: moves[0]?.libvirtVersion ?? null,
     moves: moves.length,
@@ -103,7 +148,7 @@ async function main(): Promise<number> {
     unjudged: sum(({ badPages, heartbeatsLost }) => (badPages === null || heartbeatsLost === null ? 1 : 0)),
     downtimeMsMedian: withLibvirt,
     downtimeMsMedianRaw: without,
-    totalMsMedian: median(moves.map(({ totalMs }) => totalMs)),
+    totalMsMedian: medianOf(moves.map(({ totalMs }) => totalMs)),
   };
   process.stdout.write(`${JSON.stringify(summary)}\n`);
   const { moves: all, succeeded, badPages, heartbeatsLost, doubled, leftBehind, unjudged } = summary;

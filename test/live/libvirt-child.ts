@@ -1,6 +1,6 @@
 /**
- * `godwit migrate libvirt:…` in a process of its own. At its moment it stands still (its whole event loop, in
- * a blocking read) until whoever started it has struck; then it goes on, if it still lives: `node
+ * `godwit migrate libvirt:…` in a process of its own. At its moment it stands still (its whole event loop,
+ * in a blocking read) until whoever started it has struck; then it goes on, if it still lives: `node
  * libvirt-child.ts '{"at": …}'`. The report is its last line.
  */
 
