@@ -3,8 +3,9 @@
  * gateway at its side (paired). Not responsible for what is sent.
  */
 
+import { lookup } from 'node:dns/promises';
 import os from 'node:os';
-import { defined, type GodwitError, systemClock } from '../base/index.ts';
+import { defined, errorCode, type GodwitError, systemClock } from '../base/index.ts';
 import {
   InThreadEncoding,
   LOAD_TIMEOUT_MS,
@@ -15,9 +16,9 @@ import {
   SingleOutput,
   WorkerEncoding,
 } from '../gateway/index.ts';
-import { FarSide } from '../remote/index.ts';
+import { FarSide, type Forward, forwardSocket, parseDataAddress, resolvedHost } from '../remote/index.ts';
 import { type LinkWatch, SILENCE_MS_MIN, silentMs, watchLink } from './handover/link-watch.ts';
-import { type MigrateOptions, storeBytesMax } from './options.ts';
+import { type FarOptions, farGateway, type MigrateOptions, storeBytesMax } from './options.ts';
 import type { Preflight } from './preflight/preflight.ts';
 import type { IncomingSocket } from './sockets.ts';
 
@@ -39,21 +40,57 @@ export interface WayOptions {
   readonly onNote: (text: string) => void;
   /** Has the destination QEMU listen at an address as it names it. */
   readonly listen: (uri: string) => Promise<void>;
+  /** Where it listens, as it says itself. */
+  readonly listeningAt: () => Promise<readonly string[]>;
+  /** Of a destination QEMU that speaks TLS itself; null: it does not. */
+  readonly key: Uint8Array | null;
 }
 
 /** Errors: DESTINATION_UNREACHABLE, REACH_FAILED, those of the link. */
 export async function openWay(way: WayOptions, signal: AbortSignal): Promise<Way> {
-  return way.options.far == null ? openSingle(way, signal) : openPaired(way, signal);
+  return farGateway(way.options.far) === null ? openSingle(way, signal) : openPaired(way, signal);
 }
 
 async function openSingle(way: WayOptions, signal: AbortSignal): Promise<Way> {
-  const remote = way.options.destinationAddress;
+  const { far, destinationAddress: remote } = way.options;
+  if (far != null) return openFarQemu(way, far, signal);
   const uri = remote ? `tcp:${remote.listen}` : defined(way.incoming, 'a place to meet').uri;
   await way.listen(uri);
   const address = remote ? `tcp:${remote.connect}` : defined(way.incoming, 'a place to meet').address;
+  return qemuWay(await connectSingle(way, address, signal));
+}
+
+/** QEMU takes one connection only, so nobody tries the address before. */
+async function openFarQemu(way: WayOptions, far: FarOptions, signal: AbortSignal): Promise<Way> {
+  const { reach, dataAddress } = far;
+  const asked = parseDataAddress(dataAddress);
+  const name = asked?.host ?? (await resolvedHost(reach));
+  // With both families and any port QEMU would listen on two ports. A name that only ssh knows is taken for
+  // one of the older family.
+  const { address: host, family } = await lookup(name).catch(() => ({ address: name, family: 4 }));
+  await way.listen(`tcp:${family === 6 ? '[::]' : '0.0.0.0'}:${asked?.port ?? 0}`);
+  const port = (await way.listeningAt()).map((text) => /^tcp:.*:(\d+)$/.exec(text)?.[1]).find(Boolean);
+  try {
+    return qemuWay(await connectSingle(way, `tcp:${host}:${port}`, signal));
+  } catch (error) {
+    const wasRefused = errorCode((error as Error).cause) === 'LINK_TLS';
+    if (wasRefused || signal.aborted || reach.host === null || dataAddress !== null) throw error;
+  }
+  way.onNote(`the data address ${host}:${port} cannot be reached: data goes through ssh, which is slower`);
+  const forward = await forwardSocket(reach, `${family === 6 ? '[::1]' : '127.0.0.1'}:${port}`, signal);
+  try {
+    return qemuWay(await connectSingle(way, `unix:${forward.path}`, signal), forward);
+  } catch (error) {
+    forward.close();
+    throw error;
+  }
+}
+
+async function connectSingle(way: WayOptions, address: string, signal: AbortSignal): Promise<SingleOutput> {
   const output = new SingleOutput(
     {
       address,
+      key: way.key,
       clock: systemClock,
       prepareTimeoutMs: LOAD_TIMEOUT_MS,
       keepsReferences: way.options.strategy.delta,
@@ -61,13 +98,22 @@ async function openSingle(way: WayOptions, signal: AbortSignal): Promise<Way> {
     way.events,
   );
   await output.connect(signal);
-  // Without a gateway there, the connection is QEMU's own. It cannot be opened again, so there is nothing to
-  // watch.
+  return output;
+}
+
+/**
+ * Without a gateway there, the connection is QEMU's own. It cannot be opened again, so there is nothing to
+ * watch.
+ */
+function qemuWay(output: SingleOutput, forward: Forward | null = null): Way {
   return {
     output,
     isSilent: () => false,
     watchStopped: () => ({ close: () => undefined }),
-    close: () => output.close(),
+    close() {
+      output.close();
+      forward?.close();
+    },
   };
 }
 
@@ -125,7 +171,7 @@ async function openPaired(way: WayOptions, signal: AbortSignal): Promise<Way> {
  * other host: then the start of the guardian needs the processor.
  */
 export function readyMemory(options: MigrateOptions, { memory }: Preflight): ReadyMemory | null {
-  return options.far == null ? null : new ReadyMemory(storeBytesMax(options), memory.guestBytes);
+  return farGateway(options.far) === null ? null : new ReadyMemory(storeBytesMax(options), memory.guestBytes);
 }
 
 /** How many threads encode unless the operator says: one core is left to the thread that parses. */

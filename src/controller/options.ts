@@ -10,9 +10,8 @@ export interface MigrateOptions {
   readonly sourceQmpPath: string;
   readonly destinationQmpPath: string;
   /**
-   * Where the destination QEMU listens for the stream: null for a unix socket in a private folder (both on
-   * one host); plain TCP to another host otherwise (single arrangement, --insecure). Both are `host:port`;
-   * they differ behind a relay.
+   * Where the destination QEMU listens for the stream, by TCP: null for a unix socket in a private folder
+   * (both on one host), or where `far` says. Both are `host:port`; they differ behind a relay.
    */
   readonly destinationAddress: { readonly listen: string; readonly connect: string } | null;
   /**
@@ -20,6 +19,8 @@ export interface MigrateOptions {
    * that host. null: single.
    */
   readonly far?: FarOptions | null;
+  /** Guest memory may cross a network in clear: a destination QEMU that listens itself needs no key. */
+  readonly insecure?: boolean;
   /** godwit starts the destination QEMU at `destinationQmpPath` itself; null: it waits there already. */
   readonly start?: StartOptions | null;
   readonly strategy: AnyStrategy;
@@ -53,6 +54,8 @@ export interface StartOptions {
 }
 
 export interface FarOptions {
+  /** Nothing of godwit runs there: QEMU itself takes the stream (single arrangement). Default false. */
+  readonly withoutGateway?: boolean;
   readonly reach: ReachSpec;
   /** How godwit is started there. */
   readonly remoteCommand: readonly string[];
@@ -99,13 +102,25 @@ const THREAD_BYTES = 120 * MIB;
 /** However small the cap is, this much of it holds pages. */
 const STORE_SHARE_MIN = 0.25;
 
+/** null: the destination QEMU itself takes the stream. */
+export function farGateway(far: MigrateOptions['far']): FarOptions | null {
+  return far == null || far.withoutGateway === true ? null : far;
+}
+
+/** The destination QEMU itself listens on a network, and what crosses it is to be secret. */
+export function needsKey({ destinationAddress, far, insecure }: MigrateOptions): boolean {
+  const isNetwork = destinationAddress !== null || far?.withoutGateway === true;
+  return isNetwork && insecure !== true;
+}
+
 /**
  * How much of --gateway-memory is for pages, references and bookkeeping. In the paired arrangement
  * connections and threads have buffers too, measured by `npm run bench -- --only resident-memory`.
  */
 export function storeBytesMax(options: Pick<MigrateOptions, 'far' | 'gatewayMemoryBytesMax'>): number {
-  const { far, gatewayMemoryBytesMax } = options;
-  if (far == null) return gatewayMemoryBytesMax;
+  const { gatewayMemoryBytesMax } = options;
+  const far = farGateway(options.far);
+  if (far === null) return gatewayMemoryBytesMax;
   const buffers = THREAD_BYTES + far.connections * LANE_BYTES + far.workers * WORKER_BYTES;
   return Math.floor(Math.max(gatewayMemoryBytesMax - buffers, gatewayMemoryBytesMax * STORE_SHARE_MIN));
 }

@@ -1,6 +1,6 @@
 /** Sets both QEMUs up and puts the gateway between them; the VM has not been touched when it is done. */
 
-import { systemClock } from '../base/index.ts';
+import { errorMessage, systemClock } from '../base/index.ts';
 import { type ReadyMemory, SourceGateway } from '../gateway/index.ts';
 import {
   isRefusal,
@@ -9,17 +9,19 @@ import {
   type PreviousSettings,
   type QmpClient,
   queryCpusFast,
+  queryMigrate,
   queryMigrateCapabilities,
   stop,
 } from '../qmp/index.ts';
-import { farProcessIdentity } from '../remote/index.ts';
+import { farProcessIdentity, NEAR } from '../remote/index.ts';
 import { openWay, type Way } from './arrangement.ts';
 import { openRecording, type Recording } from './assess/recording.ts';
 import type { Custody } from './custody.ts';
 import { asGodwitError } from './handover/failures.ts';
-import { type MigrateOptions, storeBytesMax } from './options.ts';
+import { type MigrateOptions, needsKey, storeBytesMax } from './options.ts';
 import type { Preflight } from './preflight/preflight.ts';
 import { sharedCapabilities, sourceSettings } from './preflight/settings.ts';
+import { QemuKey } from './qemu-key.ts';
 import type { Sockets } from './sockets.ts';
 import type { Twin } from './start/twin.ts';
 import type { MigrateStep } from './steps.ts';
@@ -75,13 +77,15 @@ export async function prepare(
   const { mechanism } = options.strategy;
   await setSource(stream, prepared, sourceSettings(features, ackGate, mechanism, bitmapBits));
   onStep('settings');
-  await setDestination(stream, prepared, sharedCapabilities(ackGate, options.strategy.mechanism));
+  const shared = sharedCapabilities(ackGate, options.strategy.mechanism);
+  const key = await setDestination(stream, prepared, shared, signal);
   const recognised = recogniseFar(prepared, signal);
   // Where the way fails first, nobody waits for it.
   recognised.catch(() => undefined);
   stream.way = await openWay(
     {
       options,
+      key: key?.key ?? null,
       threadId: preflight.destination.threadId,
       incoming: sockets.incoming,
       events: {
@@ -91,9 +95,10 @@ export async function prepare(
       },
       onNote,
       listen: (uri) => listenThere(stream, prepared, uri),
+      listeningAt: async () => (await queryMigrate(prepared.destination)).listeningAt,
     },
     signal,
-  );
+  ).finally(() => forgetKey(key, prepared));
   onStep('connected');
   await recognised;
   const enabled = [...(await queryMigrateCapabilities(source))].filter(([, on]) => on).map(([name]) => name);
@@ -153,9 +158,10 @@ async function setSource(
 
 async function setDestination(
   stream: Stream,
-  { destination, custody }: PrepareOptions,
+  { options, preflight, destination, custody }: PrepareOptions,
   capabilities: Readonly<Record<string, boolean>>,
-): Promise<void> {
+  signal: AbortSignal,
+): Promise<QemuKey | null> {
   const guard = new ParameterGuard(destination, {
     record: (previous) => {
       custody.journal.write({ step: 'destination-settings', ...previous });
@@ -163,6 +169,16 @@ async function setDestination(
     },
   });
   await guard.setCapabilities(capabilities);
+  if (!needsKey(options)) return null;
+  const reach = options.far?.reach ?? NEAR;
+  return QemuKey.offer({ destination, guard, reach, threadId: preflight.destination.threadId }, signal);
+}
+
+/** Best effort: where the way was not opened, the destination may be gone. */
+async function forgetKey(key: QemuKey | null, { onNote }: PrepareOptions): Promise<void> {
+  await key?.withdraw().catch((error: unknown) => {
+    onNote(`the destination keeps the credentials of this move: ${errorMessage(error)}`);
+  });
 }
 
 /**

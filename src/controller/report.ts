@@ -9,7 +9,7 @@ import type { Outcome as End } from '../handover/index.ts';
 import type { Arrangement, Decision } from '../vm/index.ts';
 import type { DriveEnd } from './drive.ts';
 import type { HandoverTimes } from './handover/handover.ts';
-import type { MigrateOptions } from './options.ts';
+import { farGateway, type MigrateOptions } from './options.ts';
 import type { Preflight } from './preflight/preflight.ts';
 import type { IterationReport, ReportLog } from './report-log.ts';
 
@@ -100,7 +100,7 @@ export function composeReport(facts: ReportFacts): MigrationReport {
     success,
     failure: success ? null : { code: why.code, text: failureText(why, recovery) },
     outcome: recovery.outcome,
-    arrangement: options.far == null ? 'single' : 'paired',
+    arrangement: farGateway(options.far) === null ? 'single' : 'paired',
     strategy: options.strategy.name,
     parameters: options.parameters,
     workload: null,

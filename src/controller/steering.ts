@@ -9,7 +9,7 @@ import type { SourceGateway } from '../gateway/index.ts';
 import { type Arrangement, type Limits, PAGE_SIZE_BYTES } from '../vm/index.ts';
 import type { ControlReply, ControlRequest, MigrationStatus } from './control/messages.ts';
 import type { Drive, ProgressView } from './drive.ts';
-import type { MigrateOptions } from './options.ts';
+import { farGateway, type MigrateOptions } from './options.ts';
 import type { MigrateStep } from './steps.ts';
 
 type Steered = Pick<Drive, 'switchNow' | 'setLimits'>;
@@ -135,7 +135,7 @@ export function qemuTexts(
   options: MigrateOptions,
 ): Pick<SteeringOptions, 'source' | 'destination' | 'arrangement'> {
   const { sourceQmpPath, destinationQmpPath, far } = options;
-  const arrangement = far == null ? 'single' : 'paired';
+  const arrangement = farGateway(far) === null ? 'single' : 'paired';
   const host = far?.reach.host;
   const near = host == null ? `qmp:${destinationQmpPath}` : `ssh://${host}${destinationQmpPath}`;
   const destination = far?.reach.listener != null ? destinationQmpPath : near;

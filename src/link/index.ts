@@ -28,5 +28,12 @@ export {
 export { type StreamTransport, streamTransport } from './transports/stream.ts';
 export { type Listener, type SocketAddress, type StreamDial, tcpDial, tcpListen } from './transports/tcp.ts';
 export { SocketThread } from './transports/threaded.ts';
-export { PSK_BYTES, type TlsCredentials, tlsDial, tlsListen } from './transports/tls.ts';
+export {
+  PSK_BYTES,
+  PSK_IDENTITY,
+  secureWithKey,
+  type TlsCredentials,
+  tlsDial,
+  tlsListen,
+} from './transports/tls.ts';
 export { WorkerPool } from './workers/pool.ts';

@@ -20,6 +20,9 @@ export interface ReachSpec {
   readonly listener?: ListenerReach | null | undefined;
 }
 
+/** This host. */
+export const NEAR: ReachSpec = { command: [], host: null };
+
 /** Long enough to type a password. */
 const FORWARD_TIMEOUT_MS = 60_000;
 const POLL_MS = 20;

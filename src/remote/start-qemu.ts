@@ -3,10 +3,10 @@
  * Not responsible for its command line (src/launch).
  */
 
-import type { ChildProcess } from 'node:child_process';
-import { GodwitError, sleep } from '../base/index.ts';
+import { GodwitError } from '../base/index.ts';
 import { identityIn } from './far-process.ts';
-import { collect, farCommand, type ReachSpec, startFar } from './reach.ts';
+import type { ReachSpec } from './reach.ts';
+import { Script } from './script.ts';
 import { START_SCRIPT } from './start-script.ts';
 
 export interface QemuToStart {
@@ -21,12 +21,8 @@ export interface QemuToStart {
   readonly user: string | null;
 }
 
-/** What QEMU says at its end, at most. */
-const TEXT_BYTES_MAX = 64 * 1024;
 /** The script waits a minute for the QMP socket, ssh as long as a password takes. */
 const START_TIMEOUT_MS = 150_000;
-/** QEMU is told to end, and killed after 5 s. */
-const END_TIMEOUT_MS = 15_000;
 const KEEP_TIMEOUT_MS = 30_000;
 
 export class StartedQemu {
@@ -44,9 +40,7 @@ export class StartedQemu {
   static async start(reach: ReachSpec, qemu: QemuToStart, signal: AbortSignal): Promise<StartedQemu> {
     const { program, words, workingFolder, qmpPath, machineType, makes, user } = qemu;
     const parameters = [workingFolder, user ?? '', qmpPath, machineType, makes.join('\n'), program, ...words];
-    const script = new Script(
-      startFar(farCommand(reach, ['sh', '-c', START_SCRIPT, 'sh', ...parameters]), 'pipe'),
-    );
+    const script = Script.run(reach, START_SCRIPT, parameters);
     const where = reach.host === null ? 'here' : `on ${reach.host}`;
     try {
       const said = await script.until(/^refused .*\n|^ended\n|^started\n.*\n.*\n/s, START_TIMEOUT_MS, signal);
@@ -73,73 +67,6 @@ export class StartedQemu {
   async close(): Promise<string | null> {
     this.#script.letGo();
     return this.#isKept ? null : this.#script.rest();
-  }
-}
-
-/** The running script: what it has said so far. */
-class Script {
-  readonly #child: ChildProcess;
-  readonly #errors: () => string;
-  readonly #ended: Promise<void>;
-  #text = '';
-  #hasEnded = false;
-  #onText: () => void = () => undefined;
-
-  constructor(child: ChildProcess) {
-    this.#child = child;
-    this.#errors = collect(child);
-    child.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
-      if (this.#text.length < TEXT_BYTES_MAX) this.#text += chunk;
-      this.#onText();
-    });
-    this.#ended = new Promise((resolve) => {
-      child.on('error', () => resolve()).on('close', () => resolve());
-    });
-    void this.#ended.then(() => {
-      this.#hasEnded = true;
-      this.#onText();
-    });
-  }
-
-  write(text: string): void {
-    this.#child.stdin?.write(text);
-  }
-
-  /** All it has said, once that matches or it has ended. Errors: REACH_FAILED, `signal`'s reason. */
-  async until(wanted: RegExp, timeoutMs: number, signal: AbortSignal): Promise<string> {
-    const late = AbortSignal.timeout(timeoutMs);
-    const woken = AbortSignal.any([signal, late]);
-    while (!wanted.test(this.#text) && !this.#hasEnded) {
-      if (woken.aborted) {
-        signal.throwIfAborted();
-        throw reachError(`it has not answered within ${timeoutMs / 1000} s`);
-      }
-      await new Promise<void>((resolve) => {
-        this.#onText = resolve;
-        woken.addEventListener('abort', () => resolve(), { once: true });
-      });
-    }
-    if (!wanted.test(this.#text))
-      throw reachError(this.#errors().trim() || 'the shell there ended without a word');
-    return this.#text;
-  }
-
-  get text(): string {
-    return this.#text;
-  }
-
-  /** The end of the leash: without `keep` it ends QEMU. */
-  letGo(): void {
-    this.#child.stdin?.end();
-  }
-
-  /** What QEMU had said, once the script has ended. */
-  async rest(): Promise<string> {
-    const late = new AbortController();
-    await Promise.race([this.#ended, sleep(END_TIMEOUT_MS, late.signal).catch(() => undefined)]);
-    late.abort();
-    if (!this.#hasEnded) this.#child.kill();
-    return /(?:^|\n)ended\n(.*)$/s.exec(this.#text)?.[1]?.trim() ?? '';
   }
 }
 
@@ -197,11 +124,4 @@ function startError(text: string, said: string | null, hint?: string): GodwitErr
 /** QEMU ended while it was set up, after its QMP socket was there. */
 export function startedBroken(said: string): GodwitError {
   return startError('the destination QEMU ended while it was started', said);
-}
-
-function reachError(text: string): GodwitError {
-  return new GodwitError('REACH_FAILED', `a QEMU could not be started there: ${text}`, {
-    safe: 'the source VM is as it was',
-    hint: 'try the ssh command by hand',
-  });
 }

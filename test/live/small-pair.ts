@@ -22,6 +22,7 @@ export async function endsOf(pair: LabPair, network: Network) {
   return {
     sourceQmpPath: pair.source.controlPath,
     destinationQmpPath: pair.destination.controlPath,
+    insecure: true,
     destinationAddress: {
       listen: `${listen.host}:${listen.port}`,
       connect: `${connect.host}:${connect.port}`,

@@ -16,7 +16,7 @@ import {
 } from '../../src/lab/index.ts';
 import { qemuMissing } from '../../src/lab/machine/qemu.testing.ts';
 import { openSerialPort, type SerialPort } from '../../src/lab/machine/serial.ts';
-import { connectQmp, queryStatus } from '../../src/qmp/index.ts';
+import { connectQmp, queryMigrateParameters, queryStatus } from '../../src/qmp/index.ts';
 import { openSmallPair } from './small-pair.ts';
 import { findSshd, GODWIT, openSshHost, type SshHost } from './ssh-rig.ts';
 
@@ -155,6 +155,20 @@ test('over ssh: sockets are mapped, and the VM moves', { skip }, async () => {
   assert.equal(code, 0, err + out);
   await assertMoved();
   assert.ok(existsSync(at('twin-own.sock')));
+});
+
+test('over ssh, with nothing of godwit there: QEMU speaks TLS itself', { skip }, async () => {
+  const maps = ['--map', `${at('source-qmp.sock')}=${at('twin-own.sock')}`];
+  const nothing = ['--no-far-gateway', '--remote-command', 'false'];
+  const { code, err, out } = await godwit(`ssh://far${at('twin.qmp')}`, ...maps, ...nothing, '--json').ended;
+  assert.equal(code, 0, err + out);
+  assert.equal((JSON.parse(out) as { arrangement: string }).arrangement, 'single');
+  await assertMoved();
+  const qmp = await connectQmp({ path: at('twin.qmp') });
+  // The key is gone, and the next move is free of it.
+  assert.equal((await queryMigrateParameters(qmp)).get('tls-creds'), '');
+  await assert.rejects(qmp.execute('qom-get', { path: '/objects/godwit-tls', property: 'type' }));
+  await qmp.close();
 });
 
 test('over ssh, what would take the place of something else is refused', { skip }, async () => {

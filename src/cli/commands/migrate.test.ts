@@ -33,7 +33,11 @@ for (const [why, args, code] of [
   ['no downtime at all', [...ENDS, '--downtime-limit', '0'], 'USAGE_VALUE'],
   ['a wrong word', [...ENDS, '--on-timeout', 'panic'], 'USAGE_VALUE'],
   ['too little memory', [...ENDS, '--gateway-memory', '1M'], 'USAGE_VALUE'],
-  ['memory in clear', [...ENDS, '--destination-address', 'host2:4444'], 'USAGE_INSECURE'],
+  ['memory in clear', ['qmp:/run/a.qmp', 'tcp://host2:4444'], 'USAGE_INSECURE'],
+  ['no far host', [...ENDS, '--no-far-gateway'], 'USAGE_VALUE'],
+  ['a map of nothing', [...ENDS, '--map', '/a=/b'], 'USAGE_VALUE'],
+  ['a map without a name', [...ENDS, '--start', '--map', '/a'], 'USAGE_VALUE'],
+  ['a QEMU that a listener should start', ['qmp:/run/a.qmp', 'tls://host2:4444', '--start'], 'USAGE_VALUE'],
   ['no port', [...ENDS, '--destination-address', 'host2', '--insecure'], 'USAGE_VALUE'],
   ['a refusal that stays', [...ENDS, '--force', 'MIGRATION_BLOCKED'], 'USAGE_FORCE'],
 ] as const) {

@@ -145,10 +145,11 @@ function preflightReport(
 }
 
 /** Where guest memory would go in clear; null: nowhere. */
-function insecureAddress({ destinationAddress, far }: MigrateOptions): string | null {
+function insecureAddress({ destinationAddress, far, insecure }: MigrateOptions): string | null {
   const listener = far?.reach.listener ?? null;
   if (listener?.tls === null) return listenerName(listener);
-  return destinationAddress?.connect ?? null;
+  if (insecure !== true) return null;
+  return destinationAddress?.connect ?? (far?.withoutGateway === true ? far.reach.host : null);
 }
 
 interface MoveOptions {

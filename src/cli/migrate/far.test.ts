@@ -17,6 +17,18 @@ test('a QEMU of this host has no far side', () => {
   assert.deepEqual(read('qmp:/run/b.qmp'), { destinationQmpPath: '/run/b.qmp', far: null });
 });
 
+test('a QEMU that is to be started there is called as the one here, unless it has a name', () => {
+  assert.equal(read('ssh://host2', '--start').destinationQmpPath, '/run/a.qmp');
+  assert.equal(read('ssh://me@host2:2222/', '--start').destinationQmpPath, '/run/a.qmp');
+  assert.equal(read('ssh://host2/run/b.qmp', '--start').destinationQmpPath, '/run/b.qmp');
+  assert.throws(() => read('ssh://host2'), { code: 'USAGE_ENDPOINT' });
+});
+
+test('nothing of godwit on the far host', () => {
+  assert.equal(read('ssh://host2/run/b.qmp', '--no-far-gateway').far?.withoutGateway, true);
+  assert.throws(() => read('qmp:/run/b.qmp', '--no-far-gateway'), { code: 'USAGE_VALUE' });
+});
+
 test('a QEMU of another host: user, port and defaults', () => {
   const { destinationQmpPath, far } = read('ssh://me@host2:2222/run/b.qmp', '--workers', '3');
   assert.equal(destinationQmpPath, '/run/b.qmp');

@@ -35,6 +35,10 @@ export function declareFarOptions(command: Command): void {
       '--data-address <host[:port]>',
       "the far host's address for data (default: the host that ssh resolves, any port)",
     )
+    .option(
+      '--no-far-gateway',
+      'ssh:// without godwit on the far host: the QEMU there takes the stream itself, over TLS',
+    )
     .option('--connections <count>', 'data connections to the far host', String(FAR_DEFAULTS.connections))
     .option(
       '--link-timeout <time>',
@@ -72,6 +76,9 @@ export function readDestination(text: string, sourceQmpPath: string, options: Co
       'a godwit receive starts no QEMU',
     );
   }
+  if (options['farGateway'] === false && scheme !== 'ssh') {
+    throw usage('--no-far-gateway needs a destination behind ssh', 'write ssh://HOST/path/of/the/qmp.sock');
+  }
   switch (scheme) {
     case 'ssh':
       return readSsh(text, sourceQmpPath, options);
@@ -96,7 +103,11 @@ function readSsh(text: string, sourceQmpPath: string, options: CommandOptions): 
   const { host, port, path } = parseSshEndpoint(isWhole ? text : text.replace(/\/$/, '') + sourceQmpPath);
   const rsh = splitWords('--rsh', String(options['rsh']));
   const command = [...rsh, ...(port === null ? [] : ['-p', port])];
-  return { destinationQmpPath: path, far: readFar(options, { command, host }) };
+  const far = readFar(options, { command, host });
+  return {
+    destinationQmpPath: path,
+    far: options['farGateway'] === false ? { ...far, withoutGateway: true } : far,
+  };
 }
 
 /** tls://host:port or tcp://host:port: a godwit receive that listens there. */

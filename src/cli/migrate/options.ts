@@ -60,7 +60,7 @@ export function declareOptions(command: Command): void {
     )
     .option(
       '--destination-address <host:port>',
-      'where the destination QEMU listens if it is on another host (plain TCP, needs --insecure)',
+      'where the destination QEMU listens if it is on another host (over TLS; its QMP socket has a path here)',
     )
     .option('--insecure', 'allow guest memory to cross a network in clear')
     .option(
@@ -124,6 +124,7 @@ export function readSharedOptions(
   const timeout = options['timeout'];
   return {
     destinationAddress: readAddress(options),
+    insecure: options['insecure'] === true,
     strategy,
     parameters: readParameters(strategy, options['param'] as string[]),
     limits: {
@@ -161,16 +162,6 @@ function readAddress(options: CommandOptions): MigrateOptions['destinationAddres
   const match = /^(?:\[[0-9a-fA-F:.]+\]|[^:[\]]+):(\d{1,5})$/.exec(String(address));
   if (!match || Number(match[1]) < 1 || Number(match[1]) > 65_535) {
     throw usage(`"${String(address)}" is no HOST:PORT`, 'write it like host2:4444 or [fd00::2]:4444');
-  }
-  if (options['insecure'] !== true) {
-    throw new GodwitError(
-      'USAGE_INSECURE',
-      "--destination-address sends the guest's memory over the network in clear",
-      {
-        safe: 'nothing was started or changed',
-        hint: 'QEMU itself listens there, without encryption and for whoever connects first: add --insecure if that network is trusted',
-      },
-    );
   }
   return { listen: String(address), connect: String(address) };
 }

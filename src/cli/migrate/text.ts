@@ -78,10 +78,12 @@ export function launchLines({ program, words, workingFolder }: LaunchPlan, paint
   return facts.map(([name, text]) => `  ${paint('dim', name.padEnd(11))}${printable(text)}`);
 }
 
-function streamText({ destinationAddress, far }: MigrateOptions): string {
-  if (destinationAddress !== null) return `plain TCP to ${destinationAddress.connect}, in clear`;
+function streamText({ destinationAddress, far, insecure }: MigrateOptions): string {
+  const how = insecure === true ? 'plain TCP, in clear,' : 'TLS 1.3';
+  if (destinationAddress !== null) return `${how} to the QEMU at ${destinationAddress.connect}`;
   if (far == null) return 'unix sockets in a private folder';
   const { connections, dataAddress, reach, remoteCommand } = far;
+  if (far.withoutGateway === true) return `${how} to the QEMU on ${reach.host}; nothing of godwit runs there`;
   if (reach.listener != null) {
     const how = reach.listener.tls === null ? 'plain TCP connections, in clear,' : 'TLS 1.3 connections';
     return `${connections} ${how} to ${listenerName(reach.listener)}`;

@@ -7,7 +7,7 @@ import { GodwitError } from '../../base/index.ts';
 import type { LaunchPlan } from '../../launch/index.ts';
 import { COMMAND_TIMEOUT_MS, connectQmp, type QmpClient, refuseLibvirtSocket } from '../../qmp/index.ts';
 import type { Forward } from '../../remote/index.ts';
-import { forwardSocket, type ReachSpec } from '../../remote/index.ts';
+import { forwardSocket, NEAR } from '../../remote/index.ts';
 import type { MigrateOptions } from '../options.ts';
 import { launchFindings, Twin } from '../start/twin.ts';
 import { findFarFault } from './far.ts';
@@ -78,8 +78,6 @@ export async function withEnds<Result>(
 
 /** QEMU answers once the whole machine is made; memory that is touched at its start takes long. */
 const TWIN_TIMEOUT_MS = 120_000;
-
-const NEAR: ReachSpec = { command: [], host: null };
 
 /** Over a broken link an answer takes as long as the link may be broken. */
 function commandTimeoutMs(far: MigrateOptions['far']): number {

@@ -13,7 +13,7 @@ export async function findFarFault(
   threadId: number | null,
   signal: AbortSignal,
 ): Promise<string | null> {
-  if (far == null || far.reach.listener != null) return null;
+  if (far == null || far.withoutGateway === true || far.reach.listener != null) return null;
   const nothing = () => undefined;
   try {
     const qemu = { qmpPath: destinationQmpPath, threadId };

@@ -20,7 +20,7 @@ import {
 } from '../../qmp/index.ts';
 import type { AnyStrategy } from '../../strategy/index.ts';
 import { type Mechanism, PAGE_SIZE_BYTES } from '../../vm/index.ts';
-import { type MigrateOptions, storeBytesMax } from '../options.ts';
+import { farGateway, type MigrateOptions, storeBytesMax } from '../options.ts';
 import { findSocketPlaces, type SocketPlaces, type SocketsAsked } from '../sockets.ts';
 import { mechanismCapabilities, type SettingChange, sharedCapabilities, sourceSettings } from './settings.ts';
 
@@ -240,8 +240,8 @@ function* strategyFindings(
     }
   }
   if (mechanism !== 'qemu-postcopy') return;
-  if (far != null) {
-    const text = `strategy ${name}: post-copy runs without a gateway at the far side (qmp: or --destination-address)`;
+  if (farGateway(far) !== null) {
+    const text = `strategy ${name}: post-copy runs without a gateway at the far side (qmp: or --no-far-gateway)`;
     yield own('refuse', 'STRATEGY_MECHANISM', text);
   }
   if (source.capabilities.get('dirty-bitmaps') === true) {

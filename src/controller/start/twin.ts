@@ -6,7 +6,7 @@
 import { GodwitError } from '../../base/index.ts';
 import type { LaunchPlan } from '../../launch/index.ts';
 import type { QmpClient } from '../../qmp/index.ts';
-import { type ReachSpec, StartedQemu, startedBroken } from '../../remote/index.ts';
+import { NEAR, StartedQemu, startedBroken } from '../../remote/index.ts';
 import type { MigrateOptions } from '../options.ts';
 import { own, type PreflightFinding, refuseUnready } from '../preflight/preflight.ts';
 import { planTwin, type TwinPlan } from './plan.ts';
@@ -57,8 +57,6 @@ export class Twin {
     return said === null || said === '' ? error : startedBroken(said);
   }
 }
-
-const NEAR: ReachSpec = { command: [], host: null };
 
 export function launchFindings({ notes }: LaunchPlan): readonly PreflightFinding[] {
   return notes.map(({ severity, text }) => own(severity, 'COMMAND_LINE', text));

@@ -7,6 +7,7 @@
 
 import net from 'node:net';
 import { type Clock, freeMemory } from '../../base/index.ts';
+import { secureWithKey } from '../../link/index.ts';
 import {
   encodePing,
   RAM_RECORD_BYTES_MAX,
@@ -43,6 +44,8 @@ const BUFFERS_KEPT_MAX = 2;
 export interface FeedOptions {
   /** `unix:/path` or `tcp:host:port`. */
   readonly address: string;
+  /** The destination QEMU speaks TLS 1.3 and has this key too; null: in clear. */
+  readonly key?: Uint8Array | null;
   readonly clock: Clock;
   readonly prepareTimeoutMs: number;
 }
@@ -73,29 +76,22 @@ export class QemuFeed {
   }
 
   /** Connects to the destination QEMU, which must be listening. Errors: DESTINATION_UNREACHABLE. */
-  connect(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const socket = net.connect(connectOptions(this.#options.address));
-      const abort = () => socket.destroy(signal.reason);
-      signal.addEventListener('abort', abort, { once: true });
-      const late = setTimeout(
-        () => socket.destroy(new Error(`no answer within ${CONNECT_TIMEOUT_MS} ms`)),
-        CONNECT_TIMEOUT_MS,
-      );
-      const refuse = (cause: unknown) => {
-        clearTimeout(late);
-        signal.removeEventListener('abort', abort);
-        reject(gatewayErrors.destinationUnreachable(this.#options.address, cause));
-      };
-      socket.once('error', refuse);
-      socket.once('connect', () => {
-        clearTimeout(late);
-        signal.removeEventListener('abort', abort);
-        socket.off('error', refuse);
-        this.#attach(socket);
-        resolve();
-      });
-    });
+  async connect(signal: AbortSignal): Promise<void> {
+    const { address, key } = this.#options;
+    const late = new AbortController();
+    const timer = setTimeout(
+      () => late.abort(new Error(`no answer within ${CONNECT_TIMEOUT_MS} ms`)),
+      CONNECT_TIMEOUT_MS,
+    );
+    const patience = AbortSignal.any([signal, late.signal]);
+    try {
+      const socket = await connected(address, patience);
+      this.#attach(key == null ? socket : await secureWithKey(socket, key, patience));
+    } catch (cause) {
+      throw gatewayErrors.destinationUnreachable(address, cause);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   #attach(socket: net.Socket): void {
@@ -243,6 +239,25 @@ export class QemuFeed {
     this.#awaited?.reject(error);
     this.#events.onError(error);
   }
+}
+
+function connected(address: string, signal: AbortSignal): Promise<net.Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = net.connect(connectOptions(address));
+    const abort = () => socket.destroy(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+    const settle = () => signal.removeEventListener('abort', abort);
+    const refuse = (cause: unknown) => {
+      settle();
+      reject(cause);
+    };
+    socket.once('error', refuse);
+    socket.once('connect', () => {
+      settle();
+      socket.off('error', refuse);
+      resolve(socket);
+    });
+  });
 }
 
 /** `unix:/path` | `tcp:host:port` -> what node:net connects to. */

@@ -4,7 +4,7 @@
  * or below TLS 1.3.
  */
 
-import { isIP } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import tls from 'node:tls';
 import { errorFrame } from '../connection.ts';
 import { linkError } from '../errors.ts';
@@ -33,7 +33,8 @@ export type TlsCredentials =
       readonly serverName?: string;
     };
 
-const PSK_IDENTITY = 'godwit';
+/** In a QEMU's file of keys: `godwit:HEX`. */
+export const PSK_IDENTITY = 'godwit';
 /** Node's TLS 1.3 external keys go with a SHA-256 suite only: with SHA-384 the handshake finds no key. */
 const PSK_CIPHERS = 'TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:PSK';
 
@@ -57,16 +58,25 @@ export function tlsDial(address: SocketAddress, credentials: TlsCredentials): St
   };
 }
 
+/** The client's end on a connection that is open. Errors: LINK_TLS. */
+export function secureWithKey(socket: Socket, key: Uint8Array, signal: AbortSignal): Promise<tls.TLSSocket> {
+  const credentials = { kind: 'psk', key } as const;
+  checkCredentials(credentials);
+  return handshake(tls.connect({ ...COMMON, ...keyOptions(credentials), socket }), signal);
+}
+
+function keyOptions(credentials: Extract<TlsCredentials, { kind: 'psk' }>): tls.ConnectionOptions {
+  return {
+    ciphers: PSK_CIPHERS,
+    pskCallback: () => ({ psk: credentials.key, identity: PSK_IDENTITY }),
+    // The key is the proof: there is no certificate to check, and a server that shows one did
+    // not prove the key.
+    checkServerIdentity: () => new Error('the other end showed a certificate instead of proving the key'),
+  };
+}
+
 function clientOptions(address: SocketAddress, credentials: TlsCredentials): tls.ConnectionOptions {
-  if (credentials.kind === 'psk') {
-    return {
-      ciphers: PSK_CIPHERS,
-      pskCallback: () => ({ psk: credentials.key, identity: PSK_IDENTITY }),
-      // The key is the proof: there is no certificate to check, and a server that shows one did
-      // not prove the key.
-      checkServerIdentity: () => new Error('the other end showed a certificate instead of proving the key'),
-    };
-  }
+  if (credentials.kind === 'psk') return keyOptions(credentials);
   const host = credentials.serverName ?? ('host' in address ? address.host : 'localhost');
   return {
     cert: credentials.cert,
