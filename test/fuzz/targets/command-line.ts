@@ -67,7 +67,18 @@ const VALUES = [
 ];
 const FLAGS = [
   ...['strategy', 'param', 'downtime-limit', 'timeout', 'on-timeout', 'bandwidth', 'link-rate', 'memory'],
-  ...['gateway-memory', 'source-after', 'destination-address', 'insecure', 'ack-gate', 'force', 'dry-run'],
+  ...[
+    'gateway-memory',
+    'source-after',
+    'destination-address',
+    'start',
+    'map',
+    'no-far-gateway',
+    'insecure',
+    'ack-gate',
+    'force',
+    'dry-run',
+  ],
   ...['json', 'rsh', 'data-address', 'workers', 'lanes', 'tls-cert', 'tls-key', 'tls-ca', 'tls-name', 'hot'],
   ...[
     'rate',
