@@ -1,11 +1,14 @@
 /** The contract of a machine, kept by the fake, and by QMP to a server that plays a QEMU. */
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type FakeHandler, FakeQmpServer, fakeError, fakeReturn } from '../qmp/fake.testing.ts';
+import { processIdentity } from '../qmp/index.ts';
 import type { JsonObject } from '../qmp/lines.ts';
 import { type InitialState, type MachineRig, testMachineContract } from './contract.testing.ts';
 import { FakeMachine, type FakeQemu, fakeQemu } from './fake.testing.ts';
@@ -58,8 +61,13 @@ async function fakeRig(_t: TestContext, initial: InitialState): Promise<MachineR
   };
 }
 
-/** Plays `qemu` at `path`; `thawed` resolves when it may answer. */
-function serve(path: string, qemu: FakeQemu, thawed: () => Promise<void>): Promise<FakeQmpServer> {
+/** Plays `qemu` at `path`; `thawed` resolves when it may answer. `quits`: its process ends. */
+function serve(
+  path: string,
+  qemu: FakeQemu,
+  thawed: () => Promise<void>,
+  quits = async () => undefined as void,
+): Promise<FakeQmpServer> {
   const machine = new FakeMachine(qemu);
   const answers: Record<string, FakeHandler> = {
     'query-status': () => fakeReturn({ status: qemu.runState, running: qemu.runState === 'running' }),
@@ -68,7 +76,7 @@ function serve(path: string, qemu: FakeQemu, thawed: () => Promise<void>): Promi
     stop: () => machine.stop().then(() => fakeReturn()),
     quit: async (_args, server) => {
       await machine.end();
-      setTimeout(() => void server.close());
+      setTimeout(() => void server.close().then(quits));
       return fakeReturn();
     },
     'query-migrate': () => fakeReturn(qemu.migration === 'none' ? {} : { status: qemu.migration }),
@@ -102,20 +110,40 @@ function refusalOf(error: unknown) {
   return fakeError(String(error));
 }
 
-async function qmpRig(t: TestContext, initial: InitialState): Promise<MachineRig> {
+/** Stands for the process of a QEMU that a server plays. */
+async function standIn(): Promise<{ identity: string; end: () => Promise<void> }> {
+  const child = spawn('sleep', ['1000'], { stdio: 'ignore' });
+  await once(child, 'spawn');
+  const ended = once(child, 'exit');
+  const end = async () => {
+    child.kill('SIGKILL');
+    await ended;
+  };
+  return { identity: (await processIdentity(child.pid!))!, end };
+}
+
+async function qmpRig(t: TestContext, initial: InitialState, isSeen = true): Promise<MachineRig> {
   const folder = mkdtempSync(join(tmpdir(), 'godwit-machines-'));
   const path = join(folder, 'qmp.sock');
   const qemu = fakeQemu(initial, { migration: 'none', claim: MIGRATION });
   let thawed = Promise.resolve();
-  const servers = [await serve(path, qemu, () => thawed)];
-  const endpoint = { qmpPath: path, identity: null, claim: MIGRATION, reach: null };
+  const owner = await standIn();
+  const servers = [await serve(path, qemu, () => thawed, owner.end)];
+  const endpoint = {
+    qmpPath: path,
+    identity: isSeen ? owner.identity : null,
+    claim: MIGRATION,
+    reach: null,
+  };
   const machine = new QmpMachine(endpoint);
   const kill = async () => {
     qemu.runState = null;
     await servers[0]!.close();
+    await owner.end();
   };
   t.after(async () => {
     await machine.close();
+    await owner.end();
     for (const server of servers) await server.close().catch(() => undefined);
     rmSync(folder, { recursive: true });
   });
@@ -137,6 +165,17 @@ async function qmpRig(t: TestContext, initial: InitialState): Promise<MachineRig
     },
   };
 }
+
+test('a QEMU whose process nobody sees is gone only once it has answered quit', async (t) => {
+  const killed = await qmpRig(t, 'paused', false);
+  assert.equal((await killed.machine.status(60_000)).state, 'answers');
+  await killed.kill();
+  assert.equal((await killed.machine.status(250)).state, 'silent');
+  assert.equal(await killed.machine.end(250), 'silent');
+  const ended = await qmpRig(t, 'paused', false);
+  assert.equal(await ended.machine.end(60_000), 'gone');
+  assert.equal((await ended.machine.status(250)).state, 'gone');
+});
 
 test('a far end whose host cannot be reached, or says nothing of its process, is silent', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'godwit-machines-'));

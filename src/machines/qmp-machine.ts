@@ -33,12 +33,6 @@ const REFUSAL_DELAY_MS = 100;
 const CANCEL_TIMEOUT_MS = 10_000;
 const MIGRATION_ENDED: ReadonlySet<string> = new Set(['none', 'completed', 'failed', 'cancelled']);
 
-/** Nobody listens on a socket of this host any more. */
-function isRefused(error: unknown): boolean {
-  const code = errorCode((error as { cause?: unknown }).cause);
-  return code === 'ECONNREFUSED' || code === 'ENOENT';
-}
-
 /** A time that is left over has fractions, which the platform refuses. */
 function timeoutSignal(ms: number): AbortSignal {
   return AbortSignal.timeout(Math.ceil(ms));
@@ -48,8 +42,10 @@ export class QmpMachine implements Machine, QmpExecutor {
   readonly #endpoint: QmpEndpoint;
   #client: QmpClient | null;
   #forward: Forward | null = null;
-  /** The end was asked to quit and said that it will. */
-  #quits = false;
+  /** It said over this connection that it will quit. */
+  #quitter: QmpClient | null = null;
+  /** It said so, and then that connection ended: it will never answer again. */
+  #hasQuit = false;
   #refusalsSeen = 0;
 
   constructor(endpoint: QmpEndpoint, existing: QmpClient | null = null) {
@@ -65,7 +61,7 @@ export class QmpMachine implements Machine, QmpExecutor {
         const reply = (await this.execute('query-status', {}, { timeoutMs: leftMs })) as { status: string };
         return { state: 'answers', runState: reply.status };
       } catch (error) {
-        if (await this.#isGone(error, deadlineMs)) return { state: 'gone', why: 'its process has ended' };
+        if (await this.#isGone(deadlineMs)) return { state: 'gone', why: 'its process has ended' };
         // Refused although its process lives: it is on its way out, or its socket is busy for a moment.
         if (systemClock.nowMs() >= deadlineMs) return { state: 'silent', why: errorMessage(error) };
         await sleep(POLL_MS);
@@ -88,9 +84,9 @@ export class QmpMachine implements Machine, QmpExecutor {
       try {
         await this.execute('quit', {}, { timeoutMs: Math.max(POLL_MS, deadlineMs - systemClock.nowMs()) });
         answered = true;
-        this.#quits = true;
+        this.#quitter = this.#client;
       } catch (error) {
-        if (await this.#isGone(error, deadlineMs)) return 'gone';
+        if (await this.#isGone(deadlineMs)) return 'gone';
       }
       if (systemClock.nowMs() >= deadlineMs) return answered ? 'stays' : 'silent';
       await sleep(POLL_MS);
@@ -131,7 +127,9 @@ export class QmpMachine implements Machine, QmpExecutor {
     try {
       return await qemu.execute(command, args, options);
     } catch (error) {
-      if (errorCode(error) !== 'QMP_COMMAND') await this.#drop();
+      const code = errorCode(error);
+      if (code === 'QMP_CLOSED' && qemu === this.#quitter) this.#hasQuit = await this.#isWayOpen();
+      if (code !== 'QMP_COMMAND') await this.#drop();
       throw error;
     }
   }
@@ -151,7 +149,7 @@ export class QmpMachine implements Machine, QmpExecutor {
     return reach?.host != null || reach?.listener != null;
   }
 
-  async #open(timeoutMs: number | null): Promise<QmpExecutor> {
+  async #open(timeoutMs: number | null): Promise<QmpClient> {
     if (this.#client) return this.#client;
     const { qmpPath, reach } = this.#endpoint;
     const waitMs = Math.min(FORWARD_TIMEOUT_MS, timeoutMs ?? FORWARD_TIMEOUT_MS);
@@ -193,20 +191,27 @@ export class QmpMachine implements Machine, QmpExecutor {
   }
 
   /**
-   * Only proof is proof. On this host the process decides, because a QEMU that is ending closes its socket
-   * before its disks. On another host its own system is asked: that nobody takes a connection there is
-   * silence, whoever says so.
+   * Only proof is proof. The end's own system is asked for its process, because a QEMU that is ending closes
+   * its socket before its disks. That nobody takes a connection is silence, whoever says so; of a process that
+   * nobody here can see, only an answered `quit` says more.
    */
-  async #isGone(error: unknown, deadlineMs: number): Promise<boolean> {
+  async #isGone(deadlineMs: number): Promise<boolean> {
     const { identity, reach } = this.#endpoint;
-    if (!this.#isFar) return identity === null ? isRefused(error) : !(await isAlive(identity));
-    // It had answered `quit`, and then its connection ended.
-    if (this.#quits && this.#forward?.alive === true && errorCode(error) === 'QMP_CLOSED') return true;
+    if (!this.#isFar && identity !== null) return !(await isAlive(identity));
+    if (this.#hasQuit) return true;
     if (reach?.listener != null) return this.#isRefusedThere();
     if (identity === null || reach === null || reach.host === null) return false;
     const leftMs = Math.min(PROOF_TIMEOUT_MS, deadlineMs - systemClock.nowMs());
     if (leftMs < PROOF_MS_MIN) return false;
     return (await isFarProcessAlive(reach, identity, timeoutSignal(leftMs))) === false;
+  }
+
+  /** Only where the way is open did the end itself close the connection. */
+  async #isWayOpen(): Promise<boolean> {
+    if (!this.#isFar) return true;
+    // What joins two hosts ends its connections before it says that it has ended.
+    await sleep(REFUSAL_DELAY_MS);
+    return this.#endpoint.reach?.listener == null && this.#forward?.alive === true;
   }
 
   /**

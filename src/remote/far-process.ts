@@ -27,10 +27,22 @@ export async function isFarProcessAlive(
   signal: AbortSignal,
 ): Promise<boolean | null> {
   const processId = Number.parseInt(identity, 10);
-  const script = `cat /proc/sys/kernel/random/boot_id; cat /proc/${processId}/stat 2>/dev/null || echo none`;
-  const text = await farText(reach, script, signal);
-  if (text === null || !/^[0-9a-f-]{36}\n/.test(text)) return null;
-  return identityIn(text) === identity;
+  const script = [
+    'export LC_ALL=C',
+    'cat /proc/sys/kernel/random/boot_id',
+    // /proc may hide it (hidepid); `kill -0` says whether anybody has its number.
+    `{ cat /proc/${processId}/stat 2>/dev/null || kill -0 ${processId} 2>&1 || :; }`,
+  ].join('; ');
+  return isAliveIn(await farText(reach, script, signal), identity);
+}
+
+/** `text`: the boot id, then what that host says of the process. null: it proves nothing. */
+export function isAliveIn(text: string | null, identity: string): boolean | null {
+  const match = /^([0-9a-f-]{36})\n(.*)/s.exec(text ?? '');
+  if (!match) return null;
+  if (!identity.endsWith(`@${match[1]}`)) return false;
+  if (/^\d+ \(/.test(match[2]!)) return identityIn(text) === identity;
+  return /no such process/i.test(match[2]!) ? false : null;
 }
 
 /** The two files one after the other; null for anything else. A zombie has let go of its files and locks. */
