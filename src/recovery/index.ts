@@ -18,6 +18,7 @@ export {
   listJournals,
   pruneJournals,
   stateDirectory,
+  stateFolderOf,
 } from './journals.ts';
 export { CONTROL_SOCKET, removeLeftovers, sweepLeftovers } from './leftovers.ts';
 export { type Lock, takeLock } from './lock.ts';

@@ -22,7 +22,14 @@ import { after, test } from 'node:test';
 import { crc32 } from 'node:zlib';
 import type { JournalEntry } from './entries.ts';
 import { Journal, readJournal } from './journal.ts';
-import { forgottenPathOf, journalPathOf, listJournals, pruneJournals, stateDirectory } from './journals.ts';
+import {
+  forgottenPathOf,
+  journalPathOf,
+  laterJournal,
+  listJournals,
+  pruneJournals,
+  stateDirectory,
+} from './journals.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'godwit-journal-test-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -162,6 +169,46 @@ test('folders of migrations that never began go in the end, what was put aside s
   assert.deepEqual(readdirSync(join(place, 'migrations')).sort(), ['aside', 'killed', 'open']);
   later(31);
   assert.deepEqual(readdirSync(join(place, 'migrations')).sort(), ['aside', 'open']);
+  rmSync(place, { recursive: true });
+});
+
+test('what makes an open journal void is kept for as long as that one is', () => {
+  const place = mkdtempSync(join(tmpdir(), 'godwit-prune-'));
+  const begun = (id: string, startedAtMs: number, vm: string, outcome: 'aborted' | 'in-doubt' | null) => {
+    const source = { ...begin.source, identity: `${id}@6@x` };
+    const journal = Journal.begin(journalPathOf(place, id), {
+      ...begin,
+      ...{ migrationId: id, startedAtMs, vm, source },
+    });
+    if (outcome !== null) journal.write({ step: 'end', outcome, text: 'x' });
+    journal.close();
+  };
+  begun('before', 1, 'vm', 'aborted');
+  begun('open', 2, 'vm', 'in-doubt');
+  begun('voids', 3, 'vm', 'aborted');
+  begun('other', 4, 'another', 'aborted');
+  const left = () => {
+    pruneJournals(place, Date.now());
+    return readdirSync(join(place, 'migrations')).sort();
+  };
+  assert.deepEqual(left(), ['open', 'voids']);
+  const all = listJournals(place);
+  const open = all.find(({ migrationId }) => migrationId === 'open');
+  assert.ok(open !== undefined && open.state !== null);
+  assert.equal(laterJournal(open, all)?.migrationId, 'voids');
+  const closed = Journal.continue(open.path);
+  closed.write({ step: 'end', outcome: 'forgotten', text: 'x' });
+  closed.close();
+  assert.deepEqual(left(), []);
+  // One that only a newer version can read may name any VM.
+  begun('newer', 5, 'vm', null);
+  begun('later', 6, 'another', 'aborted');
+  const text = JSON.stringify({ n: 1, step: 'from-the-future' });
+  const crc = crc32(text).toString(16).padStart(8, '0');
+  appendFileSync(journalPathOf(place, 'newer'), `${text.slice(0, -1)},"crc":"${crc}"}\n`);
+  assert.deepEqual(left(), ['later', 'newer']);
+  writeFileSync(journalPathOf(place, 'newer'), 'damaged\n');
+  assert.deepEqual(left(), ['newer']);
   rmSync(place, { recursive: true });
 });
 

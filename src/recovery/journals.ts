@@ -25,6 +25,11 @@ export function journalPathOf(stateFolder: string, migrationId: string): string 
   return path.join(stateFolder, 'migrations', migrationId, JOURNAL);
 }
 
+/** The state folder in which a journal lies. */
+export function stateFolderOf(journalPath: string): string {
+  return path.resolve(path.dirname(journalPath), '..', '..');
+}
+
 /** What an operator has closed although nobody can read it. */
 export function forgottenPathOf(journalPath: string): string {
   return `${journalPath}.forgotten`;
@@ -82,14 +87,30 @@ export function laterJournal(
 }
 
 /**
+ * An older journal without an end names the same VM: what makes it void must outlive it. One that cannot be
+ * read here may be read elsewhere (by its user, by a newer version), and is older than its file looks.
+ */
+function voidsOlder(state: JournalState, all: readonly FoundJournal[]): boolean {
+  const { startedAtMs } = state.begin;
+  return all.some((one) =>
+    one.state === null
+      ? one.error.code !== 'JOURNAL_DAMAGED'
+      : !hasEnded(one.state) && one.atMs <= startedAtMs && namesSameVm(state, one.state),
+  );
+}
+
+/**
  * Ended ones that nobody will look at again, and folders of migrations that were killed before they began.
  * `nowMs`: milliseconds since 1970. Best effort.
  */
 export function pruneJournals(stateFolder: string, nowMs: number): void {
-  const ended = listJournals(stateFolder).filter(({ state }) => state !== null && hasEnded(state));
+  const all = listJournals(stateFolder);
   const oldestMs = nowMs - ENDED_KEPT_DAYS * DAY_MS;
-  for (const [index, { path: journalPath, atMs }] of ended.entries()) {
-    if (ended.length - index <= ENDED_KEPT_MAX && atMs >= oldestMs) continue;
+  let endedLeft = all.filter(({ state }) => state !== null && hasEnded(state)).length;
+  for (const { path: journalPath, atMs, state } of all) {
+    if (state === null || !hasEnded(state)) continue;
+    const isRecent = endedLeft-- <= ENDED_KEPT_MAX && atMs >= oldestMs;
+    if (isRecent || voidsOlder(state, all)) continue;
     rmSync(path.dirname(journalPath), { recursive: true, force: true });
   }
   const folder = path.join(stateFolder, 'migrations');

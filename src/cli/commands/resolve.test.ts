@@ -60,9 +60,13 @@ function beginOf(id: string, controller: string | null = null) {
 }
 
 function journal(id: string, ...steps: JournalEntry[]): string {
-  const path = journalPathOf(folder, id);
+  return journalOf(beginOf(id), ...steps);
+}
+
+function journalOf(begin: Extract<JournalEntry, { step: 'begin' }>, ...steps: JournalEntry[]): string {
+  const path = journalPathOf(folder, begin.migrationId);
   rmSync(path, { force: true });
-  const file = Journal.begin(path, beginOf(id));
+  const file = Journal.begin(path, begin);
   for (const line of steps) file.write(line);
   file.close();
   return path;
@@ -113,11 +117,18 @@ test('after COMMIT the destination is started', async () => {
 });
 
 test('a destination that is gone after COMMIT is in doubt: exit code 3, nothing started', async () => {
-  journal('m', { step: 'stop' }, { step: 'prepared' }, { step: 'commit' });
+  const begin = beginOf('m');
+  const steps: JournalEntry[] = [{ step: 'stop' }, { step: 'prepared' }, { step: 'commit' }];
   await using source = await qemu('a', 'postmigrate');
-  const { code, out } = await run('m');
-  assert.equal(code, 3);
-  assert.match(out, /Boot the VM from its disk/);
+  for (const [identity, told] of [
+    [`${process.pid}@1@another-boot`, /Boot the VM from its disk/],
+    [null, /may run/],
+  ] as const) {
+    journalOf({ ...begin, destination: { ...begin.destination, identity } }, ...steps);
+    const { code, out } = await run('m');
+    assert.equal(code, 3);
+    assert.match(out, told);
+  }
   assert.equal(source.state(), 'postmigrate');
 });
 
@@ -218,6 +229,21 @@ test('what a killed controller left goes with any resolve, also where nothing is
     [dead, live].map((path) => existsSync(join(dirname(path), 'control.sock'))),
     [false, true],
   );
+});
+
+test('a later journal makes an older one void, also where that one lies in another state folder', async () => {
+  const elsewhere = join(folder, 'elsewhere');
+  const begin = { ...beginOf('older'), vm: 'vm' };
+  const older = journalPathOf(elsewhere, 'older');
+  Journal.begin(older, begin).close();
+  const later = { ...begin, migrationId: 'later', startedAtMs: 1 };
+  await using source = await qemu('a', 'paused');
+  Journal.begin(journalPathOf(elsewhere, 'later'), later).close();
+  assert.match((await run(older)).out, /migration later took this VM on later/);
+  rmSync(dirname(journalPathOf(elsewhere, 'later')), { recursive: true });
+  journalOf(later, { step: 'end', outcome: 'completed', text: 'x' });
+  assert.match((await run(older)).out, /migration later took this VM on later/);
+  assert.equal(source.state(), 'paused');
 });
 
 test('what is no journal is an error', async () => {

@@ -5,7 +5,7 @@
  */
 
 import { existsSync, renameSync } from 'node:fs';
-import { basename } from 'node:path';
+import { basename, resolve as resolvePath } from 'node:path';
 import { GodwitError } from '../../base/index.ts';
 import type { Outcome } from '../../handover/index.ts';
 import { endpointText } from '../../machines/index.ts';
@@ -25,6 +25,7 @@ import {
   releaseClaimsOf,
   removeLeftovers,
   stateDirectory,
+  stateFolderOf,
   sweepLeftovers,
   takeLock,
 } from '../../recovery/index.ts';
@@ -179,9 +180,10 @@ async function refuseUnderWay(state: JournalState): Promise<void> {
   });
 }
 
-/** What a later migration did to the VM is not this one's to undo. */
+/** What a later migration did to the VM is not this one's to undo, wherever this journal lies. */
 async function voidBy(path: string, state: JournalState): Promise<string | null> {
-  const all = listJournals(stateDirectory());
+  const folders = new Set([resolvePath(stateDirectory()), stateFolderOf(path)]);
+  const all = [...folders].flatMap(listJournals).sort((one, other) => one.atMs - other.atMs);
   const own = all.find((found) => found.path === path || found.migrationId === state.begin.migrationId);
   const later = own?.state == null ? null : laterJournal({ ...own, state: own.state }, all);
   if (later === null) return null;
