@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { beginHandover, beginRecovery, beginUndo } from './start.ts';
+import { step } from './step.ts';
 import {
   BEGIN,
   DONE,
@@ -18,6 +19,7 @@ import {
   UNTIL_LOOK,
   UNTIL_START,
 } from './told.testing.ts';
+import type { Fact } from './types.ts';
 
 const STOPPED = known({ stopIsOurs: true });
 const PREPARED = known({ stopIsOurs: true, prepared: true });
@@ -83,6 +85,22 @@ test('a source that continues beside a copy that is left behind says so on disk 
   assert.equal(told(begin, [...left, ends('stopped', 'running')]).at(-1), 'in-doubt');
   const late = [...left, ends('stopped', 'silent'), DONE, DONE, ends('running', 'running')];
   assert.equal(told(begin, late).at(-1), 'in-doubt');
+});
+
+test('a destination that is left behind beside a source that went away is told as what may be the only copy', () => {
+  const left = [BEGIN, ends('stopped', 'silent'), SILENT, DONE, DONE] as const;
+  const textAfter = (last: Fact) => {
+    const states = [...left, last].reduce((state, fact) => step(state, fact).state, beginUndo(PREPARED, 'x'));
+    return states.outcome!.text;
+  };
+  for (const source of ['gone', 'silent'] as const) {
+    for (const there of ['silent', 'loaded', 'empty', 'other'] as const) {
+      const text = textAfter(ends(source, there));
+      assert.match(text, /may hold the only copy, so end neither.*resolve --fenced source/);
+      assert.doesNotMatch(text, /never continue it|no copy is left/);
+    }
+  }
+  assert.match(textAfter(ends('gone', 'gone')), /no copy is left/);
 });
 
 test('a destination that its own controller ended after a refusal never ran', () => {

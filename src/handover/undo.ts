@@ -47,6 +47,7 @@ export function wayBack(state: HandoverState, fact: Fact): Step | null {
     case 'confirming-source':
       if (ends?.destination === 'running') return doubled(state);
       if (ends?.source === 'running') return end(state, 'aborted', `${reason(state)}; the source VM runs`);
+      if (ends?.source === 'gone') return endedOnceContinued(state);
       return notContinued(state, ends?.sourceText ?? failure ?? 'silent');
     default:
       return null;
@@ -153,12 +154,16 @@ function continueOrLeave(state: HandoverState, ends: Ends): Step {
     case 'guest-made':
       return end(state, 'aborted', `${why}; the source VM is as its guest left it (${ends.sourceText})`);
     case 'silent':
-      return inDoubt(state, `${why}; but the source does not answer (${ends.sourceText})`);
+      return inDoubt(
+        state,
+        mayBeOnlyCopy(state, ends) ?? `${why}; but the source does not answer (${ends.sourceText})`,
+      );
     case 'gone':
       return known.guestEnded === null
         ? inDoubt(
             state,
-            `${why}; but the source QEMU is gone too: no copy is left. Boot the VM from its disk`,
+            mayBeOnlyCopy(state, ends) ??
+              `${why}; but the source QEMU is gone too: no copy is left. Boot the VM from its disk`,
           )
         : end(state, 'aborted', `${known.guestEnded}; its QEMU has ended with it`);
     case 'stopped':
@@ -178,10 +183,26 @@ function continueOrLeave(state: HandoverState, ends: Ends): Step {
   }
 }
 
+/** What to do with a destination that was left behind beside a source that may not be there; null: it is gone. */
+function mayBeOnlyCopy(state: HandoverState, ends: Ends): string | null {
+  if (state.leftBehind === null || ends.destination === 'gone') return null;
+  const source =
+    ends.source === 'gone' ? 'the source QEMU is gone' : `the source does not answer (${ends.sourceText})`;
+  const first = ends.source === 'gone' ? '' : 'Once the source has surely ended: ';
+  return `${reason({ ...state, leftBehind: null })}; ${source}, and the destination (${ends.destinationText}) could not be ended: it may hold the only copy, so end neither. ${first}when the destination answers, "godwit resolve --fenced source" starts it if its copy is whole; if it is not, or that host is lost, boot the VM from its disk`;
+}
+
 function doubled(state: HandoverState): Step {
   return inDoubt(
     state,
     `${reason(state)}; the destination VM runs although godwit did not start it, and the source was continued: two copies may run. Decide which one lives and end the other`,
+  );
+}
+
+function endedOnceContinued(state: HandoverState): Step {
+  return inDoubt(
+    state,
+    `${reason(state)}; the source QEMU ended as it was continued. Boot the VM from its disk: a copy at the destination is an old one`,
   );
 }
 

@@ -196,10 +196,10 @@ async function run(
       onState?.(now);
     },
   });
-  if (state.leftBehind === null) return { outcome: state.outcome, error };
-  ending.onNote(state.leftBehind);
   // In doubt it may be the only copy: then nobody but the operator ends it.
-  if (state.outcome.outcome !== 'aborted') return { outcome: state.outcome, error };
+  if (state.leftBehind === null || state.outcome.outcome !== 'aborted')
+    return { outcome: state.outcome, error };
+  ending.onNote(state.leftBehind);
   const ended = await ending.destinationMachine.end(Math.min(ending.linkTimeoutMs, LATE_END_MS_MAX));
   const told = ended === 'gone' ? 'the destination answered later and was ended' : state.leftBehind;
   return { outcome: { ...state.outcome, text: state.outcome.text.replace(state.leftBehind, told) }, error };
