@@ -307,6 +307,11 @@ export class SourceGateway {
     return this.#intake.postCopy.hasBegun;
   }
 
+  /** Handed to the connection, QEMU's own bytes in post-copy too. */
+  get sentBytes(): number {
+    return this.#output.facts.sentBytes;
+  }
+
   /** Resolves when the source has sent its package, and RUN in it, and cannot run by itself any more. */
   get sourceIsPastPackage(): Promise<void> {
     return this.#intake.postCopy.sourceIsPast;
