@@ -123,8 +123,8 @@ export class Custody {
    * The far QEMU's process, as its host names it. Without this name nobody can be sure later that the process
    * has ended.
    */
-  recognise(destinationIdentity: string): void {
-    this.journal.write({ step: 'recognised', destinationIdentity });
+  async recognise(destinationIdentity: string): Promise<void> {
+    await this.journal.record({ step: 'recognised', destinationIdentity });
   }
 
   /**
@@ -132,7 +132,7 @@ export class Custody {
    * what failed. The claims in `ends` are removed, unless the outcome is in doubt.
    */
   async end(outcome: Outcome, ends: readonly Pick<Machine, 'releaseClaim'>[]): Promise<string[]> {
-    const unwritten = this.journal.tryWrite({ step: 'end', ...outcome });
+    const unwritten = await this.journal.tryRecord({ step: 'end', ...outcome });
     if (outcome.outcome !== 'in-doubt') {
       await Promise.all(ends.map((end) => end.releaseClaim().catch(() => undefined)));
     }

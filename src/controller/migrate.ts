@@ -253,7 +253,7 @@ class Migration {
       onReset: () => this.#note('the guest was reset; the migration goes on'),
       onGuestEnd: (text) => {
         const safe = 'the source VM is as it was left; the destination was removed';
-        if (this.#first.noteGuestEnd(text)) journal.tryWrite({ step: 'guest-ended', text });
+        if (this.#first.noteGuestEnd(text)) void journal.tryRecord({ step: 'guest-ended', text });
         this.#lose(new GodwitError('GUEST_ENDED', text, { safe }));
       },
     });

@@ -147,8 +147,8 @@ async function setSource(
   settings: ReturnType<typeof sourceSettings>,
 ): Promise<void> {
   const guard = new ParameterGuard(source, {
-    record: (previous) => {
-      custody.journal.write({ step: 'settings', ...previous });
+    record: async (previous) => {
+      await custody.journal.record({ step: 'settings', ...previous });
       stream.settings = previous;
     },
   });
@@ -163,8 +163,8 @@ async function setDestination(
   signal: AbortSignal,
 ): Promise<QemuKey | null> {
   const guard = new ParameterGuard(destination, {
-    record: (previous) => {
-      custody.journal.write({ step: 'destination-settings', ...previous });
+    record: async (previous) => {
+      await custody.journal.record({ step: 'destination-settings', ...previous });
       stream.destinationSettings = previous;
     },
   });
@@ -190,14 +190,14 @@ async function listenThere(
   { preflight, destination, twin, custody, onStep }: PrepareOptions,
   uri: string,
 ): Promise<void> {
-  custody.journal.write({ step: 'incoming', answer: 'asked' });
+  await custody.journal.record({ step: 'incoming', answer: 'asked' });
   stream.destinationIsOurs = true;
   try {
     await migrateIncoming(destination, uri, { exitOnError: !preflight.destinationTellsWhy });
   } catch (error) {
     if (isRefusal(error)) {
       stream.destinationIsOurs = twin !== null;
-      custody.journal.write({ step: 'incoming', answer: 'refused' });
+      await custody.journal.record({ step: 'incoming', answer: 'refused' });
     }
     throw error;
   }
@@ -217,5 +217,5 @@ async function recogniseFar(
   const threadId = (await queryCpusFast(destination))[0]?.threadId;
   if (threadId === undefined) return;
   const identity = await farProcessIdentity(reach, threadId, signal);
-  if (identity !== null) custody.recognise(identity);
+  if (identity !== null) await custody.recognise(identity);
 }

@@ -9,6 +9,7 @@ import { Link, type LinkEvent, type Transport } from '../link/index.ts';
 import { findSocketPlace, processOfThread, SocketFolder } from '../qmp/index.ts';
 import type { ReceiveEvent, ReceiveHello, ReceiveRequest } from '../remote/index.ts';
 import { linkTerms } from '../remote/index.ts';
+import { keepTidy } from './keeper.ts';
 
 const INCOMING = 'incoming.sock';
 
@@ -43,6 +44,7 @@ export class Receiver {
   readonly #aborter = new AbortController();
   #begun = false;
   #folder: SocketFolder | null = null;
+  #letKeeperGo = () => {};
   #listener: DataListener | null = null;
   #link: Link | null = null;
   #gateway: DestinationGateway | null = null;
@@ -77,6 +79,7 @@ export class Receiver {
     const { progress, say, version } = this.#options;
     const folder = await this.#makeFolder(hello.qemu);
     this.#folder = folder;
+    this.#letKeeperGo = keepTidy(folder.here(INCOMING));
     const gateway = new DestinationGateway(
       {
         clock: systemClock,
@@ -142,6 +145,7 @@ export class Receiver {
     await this.#link?.close().catch(() => undefined);
     await this.#listener?.close();
     this.#folder?.remove();
+    this.#letKeeperGo();
   }
 
   #onLinkClosed(error: GodwitError | null): void {

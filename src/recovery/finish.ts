@@ -70,7 +70,7 @@ async function finishLocked(
     const recovered = await recover(state, { source, destination, journal });
     const outcome = await withFound(recovered, state.begin, { source, destination });
     if (hasEnded(state)) return outcome;
-    journal?.tryWrite({ step: 'end', outcome: outcome.outcome, text: `${by}: ${outcome.text}` });
+    await journal?.tryRecord({ step: 'end', outcome: outcome.outcome, text: `${by}: ${outcome.text}` });
     await releaseClaims(outcome, state, source, destination);
     await announceEnd(state.begin.onEnd, state.begin.migrationId, outcome);
     await sayEnded(state.begin.destination.reach?.listener, outcome.outcome);

@@ -8,6 +8,7 @@ import {
   closeSync,
   mkdirSync,
   mkdtempSync,
+  open,
   openSync,
   readdirSync,
   readFileSync,
@@ -19,9 +20,10 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { promisify } from 'node:util';
 import { crc32 } from 'node:zlib';
 import type { JournalEntry } from './entries.ts';
-import { Journal, readJournal } from './journal.ts';
+import { Journal, readEntries, readJournal } from './journal.ts';
 import {
   forgottenPathOf,
   journalPathOf,
@@ -216,7 +218,47 @@ test('the state folder is where the environment says', () => {
   assert.equal(stateDirectory({ GODWIT_STATE_DIR: '/x' }), '/x');
 });
 
-test('a pipe is not waited for, another user’s file is not acted on, a closed journal writes nowhere', () => {
+/** Every thread that does the file work of this process waits for a pipe that nobody writes to. */
+function hangDisk(place: string): () => void {
+  const pipe = join(place, 'hangs');
+  execFileSync('mkfifo', [pipe]);
+  // As many as libuv has threads; each gets a descriptor once somebody writes.
+  const hanging = Array.from({ length: 4 }, () => promisify(open)(pipe, 'r'));
+  return () => {
+    const writer = openSync(pipe, 'r+');
+    void Promise.all(hanging).then((all) => {
+      for (const one of [...all, writer]) closeSync(one);
+    });
+  };
+}
+
+test('a disk that hangs ends the wait for a line; what was asked for comes later, in its order', async (t) => {
+  const place = mkdtempSync(join(tmpdir(), 'godwit-hang-'));
+  t.after(() => rmSync(place, { recursive: true }));
+  const path = journalPathOf(place, 'one');
+  const journal = Journal.begin(path, begin);
+  await journal.record({ step: 'stop' });
+  const thaw = hangDisk(place);
+  await assert.rejects(journal.record({ step: 'prepared' }, { withinMs: 20 }), { code: 'JOURNAL_WRITE' });
+  const cancelled = new AbortController();
+  const commit = journal.record({ step: 'commit' }, { signal: cancelled.signal });
+  cancelled.abort(new Error('the operator cancelled'));
+  await assert.rejects(commit, /the operator cancelled/);
+  assert.throws(() => journal.write({ step: 'running' }), { code: 'JOURNAL_WRITE' });
+  assert.equal(readJournal(path).prepared, false);
+  const ended = journal.tryRecord({ step: 'end', outcome: 'aborted', text: 'x' });
+  // It keeps its descriptor for as long as a line is under way.
+  journal.close();
+  thaw();
+  assert.equal(await ended, null);
+  assert.deepEqual(
+    readEntries(path).map(({ step }) => step),
+    ['begin', 'stop', 'prepared', 'commit', 'end'],
+  );
+  assert.match((await journal.tryRecord({ step: 'running' })) ?? '', /closed|journal/);
+});
+
+test('a pipe is not waited for, another user’s file is not acted on, a closed journal writes nowhere', async () => {
   const pipe = join(folder, 'pipe');
   execFileSync('mkfifo', [pipe]);
   assert.throws(() => readJournal(pipe), { code: 'JOURNAL_READ' });
@@ -232,7 +274,7 @@ test('a pipe is not waited for, another user’s file is not acted on, a closed 
   const other = join(folder, 'other');
   writeFileSync(other, 'not ours');
   const descriptor = openSync(other, 'r+');
-  assert.match(journal.tryWrite({ step: 'prepared' }) ?? '', /journal/);
+  assert.match((await journal.tryRecord({ step: 'prepared' })) ?? '', /journal/);
   closeSync(descriptor);
   assert.equal(readFileSync(other, 'utf8'), 'not ours');
   assert.equal(readJournal(path).prepared, false);

@@ -9,17 +9,21 @@ import {
   closeSync,
   constants,
   fstatSync,
+  fsync,
   fsyncSync,
+  ftruncate,
   ftruncateSync,
   openSync,
   readSync,
   renameSync,
   rmSync,
+  write,
   writeSync,
 } from 'node:fs';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import { crc32 } from 'node:zlib';
-import { errorMessage, GodwitError } from '../base/index.ts';
+import { errorMessage, GodwitError, sleep } from '../base/index.ts';
 import { entrySchema, foldJournal, type JournalEntry, type JournalState } from './entries.ts';
 import { makeFolder, syncFolder } from './folder.ts';
 
@@ -27,13 +31,28 @@ type Begin = Extract<JournalEntry, { step: 'begin' }>;
 
 /** A journal has a dozen lines; a file of this size is none. */
 const JOURNAL_BYTES_MAX = 1024 * 1024;
+/** A disk that has not written a line by then hangs: a preference, above what a busy disk takes. */
+const RECORD_MS = 10_000;
 /** `{"n":3,"step":"stop","crc":"0a1b2c3d"}`: the checksum is of the line without its own member. */
 const LINE = /^(\{"n":(\d+),.*),"crc":"([0-9a-f]{8})"\}$/s;
+
+const ftruncateSoon = promisify(ftruncate);
+const fsyncSoon = promisify(fsync);
+const writeSoon = promisify(write);
+
+export interface RecordOptions {
+  readonly signal?: AbortSignal;
+  readonly withinMs?: number;
+}
 
 export class Journal {
   readonly path: string;
   readonly #file: number;
+  #isClosing = false;
   #isClosed = false;
+  /** Lines that were asked for and are neither written nor failed. */
+  #underWay = 0;
+  #last: Promise<void> = Promise.resolve();
   #lines: number;
   /** What is whole on disk; a write that failed halfway is cut off before the next. */
   #bytes: number;
@@ -97,40 +116,97 @@ export class Journal {
     return this.#file;
   }
 
-  /** On disk when it returns. Errors: JOURNAL_WRITE (a full disk): the step must then not be taken. */
+  /**
+   * On disk when it returns; nothing else happens meanwhile, so it is for lines that no stopped VM waits for.
+   * Errors: JOURNAL_WRITE (a full disk): the step must then not be taken.
+   */
   write(entry: JournalEntry): void {
-    const text = JSON.stringify({ n: this.#lines, ...entry });
-    const line = Buffer.from(`${text.slice(0, -1)},"crc":"${checksum(text)}"}\n`);
-    if (this.#isClosed) throw writeError(this.path, new Error('it is closed'));
     try {
+      if (this.#underWay > 0) throw new Error('an earlier line is still being written');
+      const line = this.#lineOf(entry);
       // Also what another process, or a failed write, has left behind the last whole line.
       ftruncateSync(this.#file, this.#bytes);
       for (let done = 0; done < line.length; ) {
         done += writeSync(this.#file, line, done, line.length - done, this.#bytes + done);
       }
       fsyncSync(this.#file);
+      this.#count(line);
     } catch (cause) {
       throw writeError(this.path, cause);
     }
-    this.#bytes += line.length;
-    this.#lines++;
+  }
+
+  /**
+   * On disk when it resolves; other work goes on meanwhile. A disk that hangs is waited for until `signal`
+   * aborts, or for `withinMs`: the line may then be written at any later time, before all that follow it.
+   * Errors: JOURNAL_WRITE; the signal's reason.
+   */
+  async record(entry: JournalEntry, { signal, withinMs = RECORD_MS }: RecordOptions = {}): Promise<void> {
+    this.#underWay++;
+    const written = this.#last.then(() => this.#append(entry));
+    this.#last = written.then(
+      () => this.#ended(),
+      () => this.#ended(),
+    );
+    const over = new AbortController();
+    const late = sleep(withinMs, signal ? AbortSignal.any([signal, over.signal]) : over.signal);
+    try {
+      await Promise.race([written, late.then(() => Promise.reject(hungError(this.path, withinMs)))]);
+    } finally {
+      over.abort();
+      late.catch(() => undefined);
+    }
   }
 
   /**
    * For what is only told: the VM is where it is, whether that can be written or not. Returns
    * why it could not.
    */
-  tryWrite(entry: JournalEntry): string | null {
+  async tryRecord(entry: JournalEntry): Promise<string | null> {
+    return this.record(entry).then(() => null, errorMessage);
+  }
+
+  async #append(entry: JournalEntry): Promise<void> {
     try {
-      this.write(entry);
-      return null;
-    } catch (error) {
-      return errorMessage(error);
+      const line = this.#lineOf(entry);
+      await ftruncateSoon(this.#file, this.#bytes);
+      for (let done = 0; done < line.length; ) {
+        done += (await writeSoon(this.#file, line, done, line.length - done, this.#bytes + done))
+          .bytesWritten;
+      }
+      await fsyncSoon(this.#file);
+      this.#count(line);
+    } catch (cause) {
+      throw writeError(this.path, cause);
     }
   }
 
-  /** May be called again. What comes later must not be written into whatever has the descriptor then. */
+  #lineOf(entry: JournalEntry): Buffer {
+    if (this.#isClosed) throw new Error('it is closed');
+    const text = JSON.stringify({ n: this.#lines, ...entry });
+    return Buffer.from(`${text.slice(0, -1)},"crc":"${checksum(text)}"}\n`);
+  }
+
+  #count(line: Buffer): void {
+    this.#bytes += line.length;
+    this.#lines++;
+  }
+
+  #ended(): void {
+    this.#underWay--;
+    if (this.#isClosing && this.#underWay === 0) this.#close();
+  }
+
+  /**
+   * May be called again. What comes later must not be written into whatever has the descriptor then, so a line
+   * that is still being written keeps it.
+   */
   close(): void {
+    this.#isClosing = true;
+    if (this.#underWay === 0) this.#close();
+  }
+
+  #close(): void {
     if (!this.#isClosed) closeSync(this.#file);
     this.#isClosed = true;
   }
@@ -146,6 +222,10 @@ function writeError(journalPath: string, cause: unknown): GodwitError {
     safe: 'a step that cannot be written down is not taken',
     hint: 'free space on that file system or name another folder with GODWIT_STATE_DIR',
   });
+}
+
+function hungError(journalPath: string, withinMs: number): GodwitError {
+  return writeError(journalPath, new Error(`the disk has not written a line within ${withinMs} ms`));
 }
 
 /** Errors: JOURNAL_READ (no such file, no beginning), JOURNAL_DAMAGED, JOURNAL_NEWER. */

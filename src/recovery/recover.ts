@@ -55,7 +55,7 @@ export function endActs(options: EndActsOptions): Omit<Acts, 'hurry' | 'drain' |
   return {
     record: async ({ step }, signal) => {
       signal.throwIfAborted();
-      journal?.write({ step });
+      await journal?.record({ step }, { signal });
     },
     'stop-source': () => source.stop(),
     look: ({ patient }) =>
@@ -109,7 +109,7 @@ const CAUSES_MAX = 8;
 
 /**
  * Draining may take as long as bytes move: the operator may have waived the downtime limit. The act itself
- * ends when nothing moves (STREAM_STALLED).
+ * ends when nothing moves (STREAM_STALLED). A line has the journal's own time.
  */
 export function deadlineMsOf(effect: Effect, linkTimeoutMs: number): number | null {
   if (effect.do === 'record' || effect.do === 'drain') return null;

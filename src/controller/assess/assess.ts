@@ -119,7 +119,7 @@ class Measurement {
   async run(signal: AbortSignal): Promise<Assessment> {
     const custody = await this.#takeCustody();
     const guard = new ParameterGuard(this.#source, {
-      record: (previous) => custody.journal.write({ step: 'settings', ...previous }),
+      record: (previous) => custody.journal.record({ step: 'settings', ...previous }),
     });
     const file = openRecording(this.#options.recordPath);
     const onAbort = () => this.#over.reject(signal.reason);

@@ -185,7 +185,7 @@ async function run(
     guestEndOf: (cause) => {
       error ??= asGodwitError(cause);
       if (error.code !== 'GUEST_ENDED') return null;
-      ending.journal.tryWrite({ step: 'guest-ended', text: error.message });
+      void ending.journal.tryRecord({ step: 'guest-ended', text: error.message });
       return error.message;
     },
     deadlineMsOf: (effect) => deadlineMsOf(effect, ending.linkTimeoutMs),

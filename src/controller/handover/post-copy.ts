@@ -36,7 +36,7 @@ export async function postCopy(
   const { source, destination, gateway, journal, guestWasRunning, onStep } = options;
   const lost = options.lost.then(throwLoss);
   lost.catch(() => undefined);
-  journal.write({ step: 'post-copy' });
+  await journal.record({ step: 'post-copy' });
   onStep('stopping');
   await Promise.race([migrateStartPostcopy(source), lost]);
   gateway.invitePostCopy();
@@ -48,7 +48,7 @@ export async function postCopy(
   // The last moment at which a cancel is heeded.
   await Promise.race([lost, Promise.resolve()]);
   stage.committed = true;
-  journal.write({ step: 'commit' });
+  await journal.record({ step: 'commit' });
   onStep('commit');
   const mark = destination.eventMark();
   // While it is loading, `cont` only means: start by yourself when RUN comes (qmp_cont, autostart).
@@ -67,7 +67,7 @@ export async function postCopy(
     clock: systemClock,
     wait: sleep,
   });
-  journal.tryWrite({ step: 'running' });
+  await journal.tryRecord({ step: 'running' });
   onStep('running');
   const downtimeMs = guestWasRunning ? resumedMs - stoppedMs : null;
   return { endMs, downtimeMs, steps: { drainedMs, resumedMs: resumedMs - stoppedMs } };
