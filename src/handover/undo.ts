@@ -183,7 +183,7 @@ function continueOrLeave(state: HandoverState, ends: Ends): Step {
   }
 }
 
-/** What to do with a destination that was left behind beside a source that may not be there; null: it is gone. */
+/** What to do with a destination that was left behind while the source went away; null: it is gone too. */
 function mayBeOnlyCopy(state: HandoverState, ends: Ends): string | null {
   if (state.leftBehind === null || ends.destination === 'gone') return null;
   const source =

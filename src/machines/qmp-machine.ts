@@ -191,9 +191,9 @@ export class QmpMachine implements Machine, QmpExecutor {
   }
 
   /**
-   * Only proof is proof. The end's own system is asked for its process, because a QEMU that is ending closes
-   * its socket before its disks. That nobody takes a connection is silence, whoever says so; of a process that
-   * nobody here can see, only an answered `quit` says more.
+   * Only proof is proof. The end's own system is asked for its process, because a QEMU that is ending
+   * closes its socket before its disks. That nobody takes a connection is silence, whoever says so; of a
+   * process that nobody here can see, only an answered `quit` says more.
    */
   async #isGone(deadlineMs: number): Promise<boolean> {
     const { identity, reach } = this.#endpoint;

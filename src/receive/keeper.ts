@@ -1,6 +1,6 @@
 /**
- * Takes the far gateway's socket folder away once its process has ended, however it ended: nobody else on that
- * host knows of it. A shell in a session of its own that waits for the end of a pipe. Best effort.
+ * Takes the far gateway's socket folder away once its process has ended, however it ended: nobody else on
+ * that host knows of it. A shell in a session of its own that waits for the end of a pipe. Best effort.
  */
 
 import { spawn } from 'node:child_process';

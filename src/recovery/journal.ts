@@ -198,8 +198,8 @@ export class Journal {
   }
 
   /**
-   * May be called again. What comes later must not be written into whatever has the descriptor then, so a line
-   * that is still being written keeps it.
+   * May be called again. What comes later must not be written into whatever has the descriptor then, so a
+   * line that is still being written keeps it.
    */
   close(): void {
     this.#isClosing = true;
