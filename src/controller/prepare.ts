@@ -136,7 +136,7 @@ async function keepTwin(
   signal: AbortSignal,
 ): Promise<void> {
   if (twin === null) return;
-  custody.journal.write({ step: 'started' });
+  await custody.journal.record({ step: 'started' });
   stream.destinationIsOurs = true;
   await twin.keep(signal);
 }

@@ -123,7 +123,7 @@ async function run(
     guestEndOf: (cause) => {
       error ??= asGodwitError(cause);
       if (error.code !== 'GUEST_ENDED') return null;
-      options.journal.tryWrite({ step: 'guest-ended', text: error.message });
+      void options.journal.tryRecord({ step: 'guest-ended', text: error.message });
       return error.message;
     },
     deadlineMsOf: (effect) => deadlineMsOf(effect, 0),

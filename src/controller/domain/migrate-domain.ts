@@ -190,7 +190,7 @@ class DomainMigration {
     await this.#watch.begin(this.#ends);
     await this.#migration.begin();
     this.#step('settings');
-    journal.write({ step: 'incoming', answer: 'asked' });
+    await journal.record({ step: 'incoming', answer: 'asked' });
     await this.#migration.prepare(`unix://${incoming}`);
     this.#step('incoming');
     await this.#stream.connect(this.#options, incoming, onError);
