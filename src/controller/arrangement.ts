@@ -16,7 +16,14 @@ import {
   SingleOutput,
   WorkerEncoding,
 } from '../gateway/index.ts';
-import { FarSide, type Forward, forwardSocket, parseDataAddress, resolvedHost } from '../remote/index.ts';
+import {
+  FarSide,
+  type FarSideOptions,
+  type Forward,
+  forwardSocket,
+  parseDataAddress,
+  resolvedHost,
+} from '../remote/index.ts';
 import { type LinkWatch, SILENCE_MS_MIN, silentMs, watchLink } from './handover/link-watch.ts';
 import { type FarOptions, farGateway, type MigrateOptions, storeBytesMax } from './options.ts';
 import type { Preflight } from './preflight/preflight.ts';
@@ -48,7 +55,11 @@ export interface WayOptions {
 
 /** Errors: DESTINATION_UNREACHABLE, REACH_FAILED, those of the link. */
 export async function openWay(way: WayOptions, signal: AbortSignal): Promise<Way> {
-  return farGateway(way.options.far) === null ? openSingle(way, signal) : openPaired(way, signal);
+  const far = farGateway(way.options.far);
+  if (far === null) return openSingle(way, signal);
+  const { destinationQmpPath: qmpPath, strategy } = way.options;
+  const qemu = { qmpPath, threadId: way.threadId };
+  return openPaired({ ...way, far, qemu, incoming: null, keepsReferences: strategy.delta }, signal);
 }
 
 async function openSingle(way: WayOptions, signal: AbortSignal): Promise<Way> {
@@ -117,12 +128,21 @@ function qemuWay(output: SingleOutput, forward: Forward | null = null): Way {
   };
 }
 
-async function openPaired(way: WayOptions, signal: AbortSignal): Promise<Way> {
-  const far = way.options.far!;
+export interface PairedOptions extends Pick<WayOptions, 'events' | 'onNote' | 'listen'> {
+  readonly far: FarOptions;
+  /** As FarSideOptions have them. */
+  readonly qemu: FarSideOptions['qemu'];
+  readonly incoming: FarSideOptions['incoming'];
+  readonly keepsReferences: boolean;
+}
+
+/** Errors: REACH_FAILED, those of the link. */
+export async function openPaired(way: PairedOptions, signal: AbortSignal): Promise<Way> {
+  const { far } = way;
   const side = await FarSide.start(
     {
       ...far,
-      qemu: { qmpPath: way.options.destinationQmpPath, threadId: way.threadId },
+      ...{ qemu: way.qemu, incoming: way.incoming },
       onNote: way.onNote,
       onEvent: (event) => {
         if (event.kind === 'disconnected')
@@ -147,7 +167,7 @@ async function openPaired(way: WayOptions, signal: AbortSignal): Promise<Way> {
       clock: systemClock,
       // The far gateway keeps the time; its answer may be held up by the link.
       prepareTimeoutMs: LOAD_TIMEOUT_MS + far.linkTimeoutMs,
-      keepsReferences: way.options.strategy.delta,
+      keepsReferences: way.keepsReferences,
     },
     way.events,
   );

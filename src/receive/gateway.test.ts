@@ -16,6 +16,7 @@ const HELLO: Omit<ReceiveHello, 'qemu'> = {
   key: null,
   lanes: 1,
   linkTimeoutMs: 1000,
+  incoming: null,
   listen: { host: null, port: 0 },
 };
 const STRANGER = 61_234;
@@ -80,4 +81,20 @@ test('the destination QEMU listens in a private folder that is its own user and 
     await receiver.close();
     assert.ok(!existsSync(place));
   }
+});
+
+test('a QEMU whose place libvirt names is met there, and no folder is made', async () => {
+  const said: ReceiveEvent[] = [];
+  const receiver = new Receiver({
+    ...{ qmpPath: null, version: '0.0.0', say: (event: ReceiveEvent) => void said.push(event) },
+    progress: { onState: () => undefined },
+    listen: async () => ({ port: 1, close: async () => undefined }),
+  });
+  const incoming = '/var/lib/libvirt/qemu/godwit-1.sock';
+  await receiver.begin({ ...HELLO, qemu: null, incoming });
+  const [listening] = said;
+  assert.equal(listening?.event === 'listening' && listening.incoming, `unix:${incoming}`);
+  receiver.ended.catch(() => undefined);
+  receiver.fail(new Error('enough'));
+  await receiver.close();
 });

@@ -77,14 +77,12 @@ export class Receiver {
   async begin(hello: ReceiveHello): Promise<void> {
     this.#begun = true;
     const { progress, say, version } = this.#options;
-    const folder = await this.#makeFolder(hello.qemu);
-    this.#folder = folder;
-    this.#letKeeperGo = keepTidy(folder.here(INCOMING));
+    const incoming = await this.#findIncoming(hello);
     const gateway = new DestinationGateway(
       {
         clock: systemClock,
         prepareTimeoutMs: LOAD_TIMEOUT_MS,
-        address: `unix:${folder.here(INCOMING)}`,
+        address: `unix:${incoming.here}`,
       },
       (error) => this.fail(error),
     );
@@ -108,8 +106,17 @@ export class Receiver {
       event: 'listening',
       version,
       port: this.#listener.port,
-      incoming: `unix:${folder.there(INCOMING)}`,
+      incoming: `unix:${incoming.there}`,
     });
+  }
+
+  /** As this side and as its QEMU names it. Errors: SOCKET_FOLDER. */
+  async #findIncoming({ incoming, qemu }: ReceiveHello): Promise<{ here: string; there: string }> {
+    if (incoming !== null) return { here: incoming, there: incoming };
+    this.#folder = await this.#makeFolder(qemu);
+    // libvirt tidies its own folder.
+    this.#letKeeperGo = keepTidy(this.#folder.here(INCOMING));
+    return { here: this.#folder.here(INCOMING), there: this.#folder.there(INCOMING) };
   }
 
   /** Errors: SOCKET_FOLDER. */

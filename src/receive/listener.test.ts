@@ -109,7 +109,7 @@ function beginAt(listener: ListenerReach): Promise<FarSide> {
       dataAddress: null,
       connections: 3,
       linkTimeoutMs: 5000,
-      qemu: null,
+      ...{ qemu: null, incoming: null },
       onEvent: () => undefined,
       onNote: () => undefined,
     },

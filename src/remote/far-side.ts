@@ -33,6 +33,8 @@ export interface FarSideOptions {
   readonly linkTimeoutMs: number;
   /** The destination QEMU, as its own host names it. */
   readonly qemu: ReceiveHello['qemu'];
+  /** Where it will listen; null: the far side says where. */
+  readonly incoming: string | null;
   readonly onEvent: (event: LinkEvent) => void;
   readonly onNote: (text: string) => void;
 }
@@ -99,6 +101,7 @@ export class FarSide {
       undo.push(() => link.abort(new GodwitError('ABORTED', 'the source gave the migration up')));
       link.dial(impatient(dial));
       const { incoming } = listening;
+      if (options.incoming !== null && incoming !== `unix:${options.incoming}`) throw olderFarSide();
       const far = new FarSide({ link, incoming, channel, key, events, forward, receiver });
       await Promise.race([link.connected(signal), events.failed]);
       return far;
@@ -157,6 +160,18 @@ function listenerDataPath(
   return { dial: listenerDial(listener), forward: null };
 }
 
+/** It does not know the word, and has made a folder of its own. */
+function olderFarSide(): GodwitError {
+  return new GodwitError(
+    'RECEIVE_PROTOCOL',
+    'godwit on the far host is older and moves no domains of libvirt',
+    {
+      safe: 'nothing was touched',
+      hint: 'install the same version there, or move without it (--no-far-gateway)',
+    },
+  );
+}
+
 function helloOf(options: FarSideOptions, migrationId: Buffer, key: Buffer | null): ReceiveHello {
   return {
     godwit: 1,
@@ -165,6 +180,7 @@ function helloOf(options: FarSideOptions, migrationId: Buffer, key: Buffer | nul
     lanes: options.connections,
     linkTimeoutMs: options.linkTimeoutMs,
     qemu: options.qemu,
+    incoming: options.incoming,
     listen: { host: null, port: parseDataAddress(options.dataAddress)?.port ?? 0 },
   };
 }

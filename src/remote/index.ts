@@ -1,5 +1,5 @@
 export { farProcessIdentity, isFarProcessAlive } from './far-process.ts';
-export { FarSide, parseDataAddress } from './far-side.ts';
+export { FarSide, type FarSideOptions, parseDataAddress } from './far-side.ts';
 export type { Forward } from './forward.ts';
 export { KeyFile } from './key-file.ts';
 export { joinSocket, LineStream, NoLine } from './line-stream.ts';

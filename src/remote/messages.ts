@@ -8,6 +8,9 @@ import { z } from 'zod';
 import { GodwitError } from '../base/index.ts';
 import { LANES_MAX, PSK_BYTES } from '../link/index.ts';
 
+/** A unix socket's path has at most 107 bytes. */
+const INCOMING_CHARACTERS_MAX = 107;
+
 const hex = (bytes: number) => z.string().regex(new RegExp(`^[0-9a-f]{${bytes * 2}}$`));
 
 /** How a migration begins: the first line over standard input, or part of a `control` connection's. */
@@ -22,6 +25,11 @@ export const receiveHello = z.object({
    * The destination QEMU there: by its QMP socket and a thread of it the far side finds where it can meet it.
    */
   qemu: z.object({ qmpPath: z.string(), threadId: z.int().nullable() }).nullable().default(null),
+  /**
+   * Where the destination QEMU listens, where whoever controls it says so (libvirt); null: in a folder that
+   * the far side makes.
+   */
+  incoming: z.string().startsWith('/').max(INCOMING_CHARACTERS_MAX).nullable().default(null),
   /** Where to listen for data; null: every address, any port. */
   listen: z.object({ host: z.string().nullable(), port: z.int().min(0).max(65535) }),
 });

@@ -3,6 +3,7 @@
  * JSON line a move, then one object of what they come to.
  *   --strategy NAME   frs, mp, adaptive (default: each in turn)
  *   --workload NAME   uniform (default) or stress
+ *   --paired          with a godwit on the far host (default: single)
  *   --raw N           so many moves without a libvirt beside them, for the extra downtime (default: all)
  *   --faults N --seed S [--only KIND]   strikes moves instead: faults.ts
  *   --out FILE        the lines go there too                      --json                      only the object
@@ -32,6 +33,7 @@ const { values } = parseArgs({
     raw: { type: 'string' },
     strategy: { type: 'string' },
     workload: { type: 'string', default: 'uniform' },
+    paired: { type: 'boolean', default: false },
     out: { type: 'string' },
     json: { type: 'boolean', default: false },
   },
@@ -108,7 +110,7 @@ async function moveAll(): Promise<number> {
   const optionsOf = (index: number): MoveOptions => ({
     strategy: values.strategy ?? STRATEGIES[index % STRATEGIES.length]!,
     workload: values.workload === 'stress' ? 'stress' : 'uniform',
-    ...{ ssh, linkBitsPerSecond: LINK_BITS_PER_SECOND },
+    ...{ ssh, paired: values.paired, linkBitsPerSecond: LINK_BITS_PER_SECOND },
   });
   try {
     const [moveCount, rawCount] = [Number(values.moves), Number(values.raw ?? values.moves)];

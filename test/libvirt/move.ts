@@ -25,6 +25,8 @@ export interface MoveOptions {
   readonly strategy: string;
   readonly workload: 'uniform' | 'stress';
   readonly ssh: SshHost;
+  /** With a gateway on the far host. */
+  readonly paired: boolean;
   /** The gateway's cap, and what the rules are told. */
   readonly linkBitsPerSecond: number;
 }
@@ -96,7 +98,7 @@ const environmentOf = (rig: Rig) => ({
   GODWIT_STATE_DIR: path.join(rig.folder, 'state'),
 });
 
-async function migrateOverSsh(rig: Rig, { strategy, ssh, linkBitsPerSecond }: MoveOptions) {
+async function migrateOverSsh(rig: Rig, { strategy, ssh, linkBitsPerSecond, paired }: MoveOptions) {
   const [a, b] = rig.hosts;
   mkdirSync(environmentOf(rig).TMPDIR);
   const socket = path.join(b.runFolder, 'libvirt-sock');
@@ -105,6 +107,9 @@ async function migrateOverSsh(rig: Rig, { strategy, ssh, linkBitsPerSecond }: Mo
     [
       ...['migrate', `libvirt:///guest?uri=${a.uri}`, `qemu+ssh://${ssh.name}/system?socket=${socket}`],
       ...['--rsh', ssh.rsh.join(' '), '--incoming-folder', rig.folder, '--unsafe'],
+      ...(paired
+        ? ['--remote-command', ssh.remoteCommand.join(' '), '--data-address', ssh.address]
+        : ['--no-far-gateway']),
       ...['--strategy', strategy, '--link-rate', rate, '--bandwidth', rate, '--timeout', '60s'],
     ],
     environmentOf(rig),

@@ -33,7 +33,7 @@ try {
   const report = await migrateDomain(
     {
       ...{ sourceUri, domain: 'guest', unsafe: false, stateDirectory, strategy },
-      destination: { text: uri, uri, reach: null, incomingFolder },
+      destination: { text: uri, uri, reach: null, far: null, incomingFolder },
       parameters: readParameters(strategy, []),
       limits: { downtimeMsMax: 300, timeoutMs: 8_000, onTimeout: 'switch' },
       bandwidthBytesPerSecondMax: options.bandwidthBytesPerSecondMax,

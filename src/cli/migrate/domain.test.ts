@@ -4,7 +4,10 @@ import { parseDomain, readDomainOptions } from './domain.ts';
 
 const shared = {} as never;
 const destinationOf = (text: string, options = {}) =>
-  readDomainOptions(['libvirt:vm', text], shared, { rsh: 'ssh -q', ...options }).destination;
+  readDomainOptions(['libvirt:vm', text], shared, {
+    ...{ rsh: 'ssh -q', remoteCommand: 'godwit', connections: '2', linkTimeout: '60s' },
+    ...options,
+  }).destination;
 
 describe('a libvirt domain on the command line', () => {
   it('is a name, a UUID or an id, on the system daemon or another', () => {
@@ -17,12 +20,15 @@ describe('a libvirt domain on the command line', () => {
   });
 
   it('goes to a host behind ssh, or to another daemon of this one', () => {
-    assert.deepEqual(destinationOf('qemu+ssh://root@host2:2222/system'), {
+    assert.deepEqual(destinationOf('qemu+ssh://root@host2:2222/system', { farGateway: false }), {
       text: 'qemu+ssh://root@host2:2222/system',
       uri: 'qemu:///system',
       reach: { command: ['ssh', '-q', '-p', '2222'], host: 'root@host2' },
+      far: null,
       incomingFolder: '/var/lib/libvirt/qemu',
     });
+    const paired = destinationOf('qemu+ssh://host2/system', { workers: '1' });
+    assert.deepEqual([paired.far?.reach, paired.far?.workers], [paired.reach, 1]);
     assert.equal(destinationOf('libvirt+ssh://host2/').uri, 'qemu:///system');
     assert.equal(
       destinationOf('qemu+ssh://host2/system?socket=/run/b.sock').uri,
@@ -32,6 +38,7 @@ describe('a libvirt domain on the command line', () => {
       text: 'qemu+unix:///system?socket=/run/b.sock',
       uri: 'qemu+unix:///system?socket=/run/b.sock',
       reach: null,
+      far: null,
       incomingFolder: '/run/in',
     });
   });
@@ -48,6 +55,8 @@ describe('a libvirt domain on the command line', () => {
     ]) {
       assert.throws(() => destinationOf(text), { code: 'USAGE_ENDPOINT' }, text);
     }
-    assert.throws(() => destinationOf('qemu+ssh://h/system', { workers: '1' }), { code: 'USAGE_VALUE' });
+    for (const stray of [{ destinationAddress: 'x' }, { farGateway: false, workers: '1' }]) {
+      assert.throws(() => destinationOf('qemu+ssh://h/system', stray), { code: 'USAGE_VALUE' });
+    }
   });
 });

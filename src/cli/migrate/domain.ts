@@ -7,6 +7,7 @@ import { GodwitError } from '../../base/index.ts';
 import { INCOMING_FOLDER, type MigrateDomainOptions, type MigrateOptions } from '../../controller/index.ts';
 import type { CommandOptions } from '../command.ts';
 import { splitWords } from '../screen/words.ts';
+import { readFar } from './far.ts';
 
 const URI_DEFAULT = 'qemu:///system';
 
@@ -17,8 +18,6 @@ export function isDomain(source: string | undefined): boolean {
 /** What has no meaning, or none yet, where libvirt owns both VMs. */
 const STRAY: readonly (readonly [string, string, string])[] = [
   ['destinationAddress', '--destination-address', 'libvirt says where its QEMU listens'],
-  ['dataAddress', '--data-address', 'there is no far gateway yet'],
-  ['workers', '--workers', 'there is no far gateway yet'],
   ['start', '--start', 'libvirt starts its QEMU itself'],
 ];
 
@@ -59,7 +58,10 @@ export function parseDomain(text: string): { sourceUri: string; domain: string }
  */
 function readDomainDestination(text: string, options: CommandOptions): MigrateDomainOptions['destination'] {
   const incomingFolder = String(options['incomingFolder'] ?? INCOMING_FOLDER);
-  if (/^qemu(\+unix)?:\/\/\//.test(text)) return { text, uri: text, reach: null, incomingFolder };
+  if (/^qemu(\+unix)?:\/\/\//.test(text)) {
+    refuseFar(options);
+    return { text, uri: text, reach: null, far: null, incomingFolder };
+  }
   if (/^(qemu|libvirt)\+tls:/.test(text)) {
     throw endpoint(text, "libvirt's TLS is not spoken yet: write qemu+ssh://HOST/system");
   }
@@ -70,12 +72,30 @@ function readDomainDestination(text: string, options: CommandOptions): MigrateDo
   if (ssh === null) throw endpoint(text, 'write qemu+ssh://[user@]HOST[:PORT]/system');
   const [, host = '', port, path = '/system', socket = ''] = ssh;
   const rsh = splitWords('--rsh', String(options['rsh']));
+  const reach = { command: [...rsh, ...(port === undefined ? [] : ['-p', port])], host };
+  const single = options['farGateway'] === false;
+  if (single) refuseFar(options);
   return {
     text,
     uri: `qemu://${path === '/' ? '/system' : path}${socket}`,
-    reach: { command: [...rsh, ...(port === undefined ? [] : ['-p', port])], host },
+    reach,
+    far: single ? null : readFar(options, reach),
     incomingFolder,
   };
+}
+
+/** Errors: USAGE_VALUE. */
+function refuseFar(options: CommandOptions): void {
+  for (const [name, flag] of [
+    ['dataAddress', '--data-address'],
+    ['workers', '--workers'],
+  ] as const) {
+    if (options[name] === undefined) continue;
+    throw new GodwitError('USAGE_VALUE', `${flag} needs a gateway on the far host`, {
+      safe: NOTHING,
+      hint: 'write qemu+ssh://HOST/system, without --no-far-gateway',
+    });
+  }
 }
 
 function decoded(text: string): string {

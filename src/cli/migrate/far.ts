@@ -136,7 +136,8 @@ function readListener(text: string, scheme: 'tls' | 'tcp', options: CommandOptio
   return { destinationQmpPath: listenerName(listener), far: readFar(options, reach) };
 }
 
-function readFar(options: CommandOptions, reach: ReachSpec): FarOptions {
+/** The far gateway behind `reach`. */
+export function readFar(options: CommandOptions, reach: ReachSpec): FarOptions {
   const dataAddress = options['dataAddress'] === undefined ? null : String(options['dataAddress']);
   parseDataAddress(dataAddress);
   const linkTimeoutMs = parseDurationMs(String(options['linkTimeout']));

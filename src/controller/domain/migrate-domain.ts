@@ -86,7 +86,7 @@ class DomainMigration {
       ...options,
       source: `libvirt:${domain.name}`,
       destination: options.destination.text,
-      arrangement: 'single',
+      arrangement: options.destination.far === null ? 'single' : 'paired',
     });
     this.#migration = new LibvirtMigration(source, destination, {
       domain,
@@ -121,7 +121,7 @@ class DomainMigration {
     try {
       this.#step('begin');
       control = await this.#openControl(custody);
-      const { end, ending } = await this.#attempt(custody, folder);
+      const { end, ending } = await this.#attempt(custody, folder, signal);
       this.#step('end');
       return this.#report(end, ending);
     } finally {
@@ -156,16 +156,20 @@ class DomainMigration {
   }
 
   /** The migration, and whatever happens its end: never rejects, since something may have been changed. */
-  async #attempt(custody: Custody, folder: string): Promise<{ end: DomainEnd; ending: DriveEnd | null }> {
+  async #attempt(
+    custody: Custody,
+    folder: string,
+    signal: AbortSignal,
+  ): Promise<{ end: DomainEnd; ending: DriveEnd | null }> {
     let ending: DriveEnd | null = null;
     let end: DomainEnd;
     try {
-      const gateway = await this.#begin(custody, folder);
+      const gateway = await this.#begin(custody, folder, signal);
       ending = await this.#decide(gateway);
       if (ending.kind === 'abort') throw ending.error;
       this.#step('decision');
       this.#note(`${ending.kind}: ${ending.decision.text}`);
-      end = await handOverDomain(this.#handover(custody));
+      end = await this.#handOver(custody);
     } catch (error) {
       end = await this.#undo(asGodwitError(error), custody);
     }
@@ -180,7 +184,7 @@ class DomainMigration {
   }
 
   /** Begin, Prepare, the gateway between, Perform. */
-  async #begin({ journal, guardian }: Custody, folder: string): Promise<SourceGateway> {
+  async #begin({ journal, guardian }: Custody, folder: string, signal: AbortSignal): Promise<SourceGateway> {
     const incoming = path.join(
       this.#options.destination.incomingFolder,
       `godwit-${this.#id.slice(0, 8)}.sock`,
@@ -190,10 +194,13 @@ class DomainMigration {
     await this.#watch.begin(this.#ends);
     await this.#migration.begin();
     this.#step('settings');
-    await journal.record({ step: 'incoming', answer: 'asked' });
-    await this.#migration.prepare(`unix://${incoming}`);
-    this.#step('incoming');
-    await this.#stream.connect(this.#options, incoming, onError);
+    const listen = async () => {
+      await journal.record({ step: 'incoming', answer: 'asked' });
+      await this.#migration.prepare(`unix://${incoming}`);
+      this.#step('incoming');
+    };
+    const onNote = (text: string) => this.#note(text);
+    await this.#stream.connect(this.#options, { incoming, listen, onError, onNote }, signal);
     this.#step('connected');
     const { ackGate } = this.#ends;
     const gateway = await this.#stream.listen(
@@ -235,7 +242,7 @@ class DomainMigration {
         fixedDowntimeMs: FIXED_DOWNTIME_MS,
         ackGate: this.#ends.ackGate,
       }),
-      isLinkSilent: () => false,
+      isLinkSilent: () => this.#stream.way?.isSilent() ?? false,
       onProgress: (view) => {
         this.#steering.see(view);
         this.#hooks.onProgress(view);
@@ -264,6 +271,22 @@ class DomainMigration {
       onStep: (step) => this.#step(step),
       onState: (state) => this.#time(state),
     };
+  }
+
+  async #handOver(custody: Custody): Promise<DomainEnd> {
+    const { downtimeMsMax } = this.#steering.limits;
+    const silence = this.#stream.way!.watchStopped(downtimeMsMax, (error) => this.#lose(error));
+    try {
+      return await handOverDomain({
+        ...this.#handover(custody),
+        onStep: (step) => {
+          if (step === 'loaded') silence.close();
+          this.#step(step);
+        },
+      });
+    } finally {
+      silence.close();
+    }
   }
 
   async #undo(error: GodwitError, custody: Custody): Promise<DomainEnd> {
@@ -304,13 +327,13 @@ class DomainMigration {
       times: outcome.outcome === 'completed' ? this.#times() : null,
       error: this.#first.error ?? error,
       migrationId: this.#id,
-      options: { ...this.#options, far: null },
+      options: { ...this.#options, far: this.#options.destination.far },
       preflight: {
         features: { version: this.#ends.qemuVersion },
         source: { accelerator: this.#ends.accelerator },
         memory: { guestBytes: this.#ends.memoryBytes },
       },
-      output: this.#stream.output?.facts ?? null,
+      output: this.#stream.way?.output.facts ?? null,
       startMs: this.#startMs,
       log: this.#log,
     });

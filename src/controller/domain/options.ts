@@ -1,7 +1,7 @@
 /** What the move of a libvirt domain is told. */
 
 import type { ReachSpec } from '../../remote/index.ts';
-import type { MigrateOptions } from '../options.ts';
+import type { FarOptions, MigrateOptions } from '../options.ts';
 
 /**
  * Where libvirt's own QEMU may make its sockets, whoever it runs as (qemu.conf, AppArmor's and SELinux's
@@ -38,6 +38,8 @@ export interface DomainDestination {
   readonly uri: string;
   /** How to reach that host; null: it is this one. */
   readonly reach: ReachSpec | null;
+  /** A gateway on that host (paired), reached likewise; null: single. */
+  readonly far: FarOptions | null;
   /** Where the destination's QEMU makes the socket that it listens on. */
   readonly incomingFolder: string;
 }

@@ -17,7 +17,10 @@ export async function findFarFault(
   const nothing = () => undefined;
   try {
     const qemu = { qmpPath: destinationQmpPath, threadId };
-    const side = await FarSide.start({ ...far, qemu, onEvent: nothing, onNote: nothing }, signal);
+    const side = await FarSide.start(
+      { ...far, qemu, incoming: null, onEvent: nothing, onNote: nothing },
+      signal,
+    );
     side.link.abort(new GodwitError('ABORTED', 'it was only a look'));
     side.close();
     return null;
