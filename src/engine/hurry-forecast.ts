@@ -1,76 +1,80 @@
 /**
  * What the hurried passes before a stop (hurry.ts) will do to the pages that wait, so that the prediction
- * counts only what is left of them. Pure; not responsible for the prediction itself (predict.ts).
+ * counts only what is left of them. The hurry is played through, and the judge that ends the live one ends
+ * this one too. Pure; not responsible for the prediction itself (predict.ts).
  */
 
-import { dirtiedMost, dirtiedWithin } from '../strategy/index.ts';
-import type { IterationStats, Snapshot } from '../vm/index.ts';
-import { amountInHurry, HURRY_MS_MAX, heldOutlastsHurry, LOOK_EVERY_MS, SHORT_PASS_MS } from './hurry.ts';
+import { HurriedPasses } from './hurry.ts';
 
-/**
- * Of `pages` that are dirty when the hurry begins, how many are when it ends. Each pass holds what the guest
- * dirtied while the one before was read. Where pages are read faster than the guest writes, few are left;
- * where not, the VM is stopped in the midst of a pass.
- */
-export function pagesAfterHurry(pages: number, last: IterationStats, pagesPerSecond: number): number {
-  let left = pages;
-  let passSeconds = left / pagesPerSecond;
-  for (
-    let spentSeconds = passSeconds;
-    spentSeconds < HURRY_MS_MAX / 1000 && passSeconds > SHORT_PASS_MS / 1000;
-    spentSeconds += passSeconds
-  ) {
-    left = dirtiedWithin(last, passSeconds);
-    passSeconds = left / pagesPerSecond;
-  }
-  return left;
-}
-
-export interface HurrySends {
-  /** Of the pages outside the hold, those that leave for good. */
-  readonly restPages: number;
-  /** Of the held set, the share that leaves for good. */
-  readonly heldShare: number;
+/** Pages that the destination lacks. */
+export interface Waiting {
+  /** Dirty inside QEMU: found by its last sync and not handed over yet, or written since. */
+  readonly dirtyPages: number;
+  /** Queued at the gateway and not zero. */
+  readonly queuedPages: number;
+  readonly zeroPages: number;
+  readonly heldPages: number;
 }
 
 export interface HurryQuestion {
-  readonly snapshot: Snapshot;
-  readonly history: readonly IterationStats[];
-  /** Pages outside the hold that can leave: known ones, under way or queued. */
-  readonly restPages: number;
-  /** What the link and both ends carry. */
-  readonly pagesPerSecond: number;
-  /** Of the pages that the guest keeps writing, the share that does not wait already. */
+  readonly waiting: Waiting;
+  readonly handOverPagesPerSecond: number;
+  /** Pages that are not zero: what the link carries, and what both ends do. */
+  readonly linkPagesPerSecond: number;
+  readonly endsPagesPerSecond: number;
+  readonly zeroPagesPerSecond: number;
+  /** Distinct pages that the guest writes within so many seconds. */
+  readonly writtenWithin: (seconds: number) => number;
+  /** Of the written pages, the share that does not wait already, and of these the share outside the hold. */
   readonly newShare: number;
+  readonly outsideShare: number;
+  /** Held pages go while the link has nothing else; of what goes, this share is written again by the stop. */
+  readonly heldGoes: boolean;
+  readonly heldAgainShare: number;
+  /** The hurry ends by then. */
+  readonly msMax: number;
 }
 
-/** What a hurry that begins now surely sends for good. */
-export function hurrySends(question: HurryQuestion): HurrySends {
-  const { snapshot, history, pagesPerSecond, newShare } = question;
-  // What begins to wait meanwhile takes its share of the link.
-  const capacityPages = amountInHurry(pagesPerSecond - comingPagesPerSecond(history, newShare));
-  const restPages = Math.min(question.restPages, capacityPages);
-  const idlePages = snapshot.gateHeld && heldOutlastsHurry(snapshot) ? capacityPages - restPages : 0;
-  return { restPages, heldShare: heldShareSent(idlePages, snapshot.backlog.heldPages, history) };
+/** A pass that finds next to nothing takes this long: QEMU has the sync and a turn of ours (measured). */
+const PASS_MS_MIN = 10;
+
+/** What is left of `question.waiting` when the hurry ends. */
+export function afterHurry(question: HurryQuestion): Waiting {
+  const judge = new HurriedPasses();
+  let left = question.waiting;
+  let nowMs = 0;
+  do {
+    const passMs = Math.max(PASS_MS_MIN, (left.dirtyPages * 1000) / question.handOverPagesPerSecond);
+    left = afterPass(question, left, Math.min(passMs, question.msMax - nowMs) / 1000);
+    nowMs += passMs;
+  } while (nowMs < question.msMax && !judge.begin(nowMs, restPages(question, left)));
+  return left;
 }
 
-/** Pages outside the hold that begin to wait, a second. */
-function comingPagesPerSecond(history: readonly IterationStats[], newShare: number): number {
-  const last = history.at(-1);
-  if (last === undefined || last.index === 0 || last.dirtyPages === 0) return 0;
-  const outsideShare = last.dirtyOutsideHoldPages / last.dirtyPages;
-  const seconds = LOOK_EVERY_MS / 1000;
-  return (dirtiedWithin(last, seconds) / seconds) * outsideShare * newShare;
+/** While held pages go, so many are on their way: the live hurry counts those too. */
+const UNDER_WAY_PAGES = 256;
+
+function restPages({ heldGoes }: HurryQuestion, { queuedPages, zeroPages, heldPages }: Waiting): number {
+  return queuedPages + zeroPages + (heldGoes ? Math.min(heldPages, UNDER_WAY_PAGES) : 0);
 }
 
-/**
- * `idlePages` of the held set are sent once the rest has left; some of them the guest writes again before the
- * stop.
- */
-function heldShareSent(idlePages: number, heldPages: number, history: readonly IterationStats[]): number {
-  const last = history.at(-1);
-  const writtenPages = dirtiedMost(history);
-  if (idlePages <= 0 || last === undefined || writtenPages === 0) return 0;
-  const againShare = Math.min(1, dirtiedWithin(last, LOOK_EVERY_MS / 1000) / writtenPages);
-  return Math.min(1, idlePages / heldPages) * (1 - againShare);
+/** QEMU hands over what was dirty, the guest writes on, and what waits is sent. */
+function afterPass(question: HurryQuestion, before: Waiting, seconds: number): Waiting {
+  const { endsPagesPerSecond, newShare, outsideShare } = question;
+  const arrived = Math.min(before.dirtyPages, seconds * question.handOverPagesPerSecond);
+  const queued = before.queuedPages + arrived * newShare * outsideShare;
+  const held = before.heldPages + arrived * newShare * (1 - outsideShare);
+  const room = seconds * Math.min(question.linkPagesPerSecond, endsPagesPerSecond);
+  const sent = Math.min(queued, room);
+  // Up to half of each batch are zero pages; once nothing else is queued, the ends have all their time for them.
+  const zeroRoom =
+    sent < queued ? sent : sent + (seconds - sent / endsPagesPerSecond) * question.zeroPagesPerSecond;
+  const zeroSent = Math.min(before.zeroPages, zeroRoom);
+  const heldSent = question.heldGoes ? Math.min(held, room - sent) * (1 - question.heldAgainShare) : 0;
+  return {
+    dirtyPages: before.dirtyPages - arrived + question.writtenWithin(seconds),
+    queuedPages: queued - sent,
+    zeroPages: before.zeroPages - zeroSent,
+    heldPages: held - heldSent,
+  };
 }

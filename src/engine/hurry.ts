@@ -69,15 +69,32 @@ export function amountInHurry(perSecond: number): number {
 }
 
 /**
- * Does the held set take the link longer than the hurry? Then its coldest pages are sent meanwhile: the link
- * would have nothing to do once the rest is sent. Not where deltas make the held set a matter of
- * milliseconds: a page that changes again then costs the far end more time than it saves the link.
+ * Does the held set take longer than what surely leaves during a hurry? Then its coldest pages are sent
+ * meanwhile: the link would have nothing to do once the rest is sent. Not where deltas make the held set a
+ * matter of milliseconds: a page that changes again then costs the far end more time than it saves the link.
  */
-export function heldOutlastsHurry({
-  backlog,
-  bandwidthBytesPerSecond,
-}: Pick<Snapshot, 'backlog' | 'bandwidthBytesPerSecond'>): boolean {
-  return backlog.heldBytes > amountInHurry(bandwidthBytesPerSecond ?? Number.POSITIVE_INFINITY);
+export function heldOutlastsHurry(
+  snapshot: Pick<
+    Snapshot,
+    'backlog' | 'bandwidthBytesPerSecond' | 'slowerEndPagesPerSecond' | 'lastPass' | 'passPages'
+  >,
+): boolean {
+  const { backlog, bandwidthBytesPerSecond, slowerEndPagesPerSecond } = snapshot;
+  if (backlog.heldBytes > amountInHurry(bandwidthBytesPerSecond ?? Number.POSITIVE_INFINITY)) return true;
+  return slowerEndPagesPerSecond != null && outlastsAtEnds(snapshot, slowerEndPagesPerSecond);
+}
+
+/**
+ * The same by pages: what QEMU has found dirty and not handed over may be held too. The ends keep up only
+ * with a guest that writes fewer pages than they carry.
+ */
+function outlastsAtEnds(
+  { backlog, lastPass, passPages = 0 }: Pick<Snapshot, 'backlog' | 'lastPass' | 'passPages'>,
+  pagesPerSecond: number,
+): boolean {
+  if (lastPass == null || lastPass.pages * 1000 >= pagesPerSecond * lastPass.durationMs) return false;
+  const comingPages = Math.max(0, lastPass.pages - passPages);
+  return backlog.heldPages + comingPages > amountInHurry(pagesPerSecond);
 }
 
 export class HurriedPasses {

@@ -3,11 +3,11 @@
  * enough.
  */
 
-import { backlogBytes, bytesPerPage, dirtiedMost, pagesAtSource } from '../strategy/index.ts';
+import { backlogBytes, bytesPerPage, dirtiedMost, dirtiedWithin, pagesAtSource } from '../strategy/index.ts';
 import type { IterationStats, Snapshot } from '../vm/index.ts';
-import { hurryMsMax } from './hurry.ts';
-import { hurrySends } from './hurry-forecast.ts';
-import { newShareOf, type PassesSeen, uncountedPages } from './uncounted.ts';
+import { heldOutlastsHurry, hurryMsMax, LOOK_EVERY_MS } from './hurry.ts';
+import { afterHurry, type Waiting } from './hurry-forecast.ts';
+import { insidePages, newShareOf, type PassesSeen, uncountedPages } from './uncounted.ts';
 
 export interface Prediction {
   /** null while the link rate is unknown. */
@@ -26,8 +26,6 @@ export interface Prediction {
  * answered, events at once).
  */
 const STOP_LATENCY_MS = 10;
-/** A hurried pass that finds next to nothing dirty takes this long. */
-const HURRIED_PASS_MS = 10;
 
 export function predict(
   snapshot: Snapshot,
@@ -39,96 +37,138 @@ export function predict(
 ): Prediction {
   const pageBytes = bytesPerPage(snapshot);
   const newShare = newShareOf(snapshot, history, pageCount);
-  const uncountedWithin = (ms: number) => uncountedPages(snapshot, history, passes, ms / 1000);
-  const uncountedPagesNow = uncountedWithin((snapshot.sinceSyncMs ?? 0) + STOP_LATENCY_MS);
+  const writtenWithin = (seconds: number) => uncountedPages(snapshot, history, passes, seconds);
+  const uncountedPagesNow = writtenWithin(((snapshot.sinceSyncMs ?? 0) + STOP_LATENCY_MS) / 1000);
   const burstPages = pagesAtSource(snapshot, pageCount, history) + uncountedPagesNow * newShare;
   const burstBytes = burstPages * pageBytes;
   const bytes = backlogBytes(snapshot) + (snapshot.underWayBytes ?? 0) + burstBytes;
   if (linkBytesPerSecond === null || linkBytesPerSecond <= 0) return { downtimeMs: null, bytes, burstBytes };
-  const { queuedPages, heldPages, heldBytes } = snapshot.backlog;
-  const endsPagesPerSecond = snapshot.slowerEndPagesPerSecond ?? Number.POSITIVE_INFINITY;
-  const linkPagesPerSecond = linkBytesPerSecond / pageBytes;
-  const restPages = (bytes - heldBytes) / pageBytes;
-  // Without the gate QEMU stops the VM by itself, and nothing is hurried before.
-  const hurries = snapshot.gateHeld && hurryMsMax(snapshot) > 0;
-  const lastPassPages = uncountedWithin(HURRIED_PASS_MS + STOP_LATENCY_MS) * newShare;
-  const question = { snapshot, history, newShare, restPages, burstPages, lastPassPages };
-  const left = hurries ? afterHurry({ ...question, linkPagesPerSecond, endsPagesPerSecond }) : NOTHING_SENT;
-  const known = { snapshot, history, uncountedPagesNow };
-  const inVainPages = hurries ? 0 : sentInVain(known, linkPagesPerSecond);
-  const leftBytes = left.heldShare * heldBytes + left.restShare * (bytes - heldBytes);
-  const linkMs = (leftBytes * 1000) / linkBytesPerSecond + (inVainPages * 1000) / linkPagesPerSecond;
-  // Deltas of a few bytes cross any link at once: encoding, applying and loading so many pages takes the time
-  // then. Zero pages have a rate of their own.
-  const zeroPages = Math.min(queuedPages, snapshot.backlog.zeroPages ?? 0);
-  const writtenPages = left.heldShare * heldPages + left.restShare * (queuedPages - zeroPages + burstPages);
-  const zeroPagesPerSecond = snapshot.zeroPagesPerSecond ?? endsPagesPerSecond;
-  const endsMs = (writtenPages * 1000) / endsPagesPerSecond + (zeroPages * 1000) / zeroPagesPerSecond;
-  const insideMs = hurries ? 0 : (insidePages(known) * 1000) / handOverRate(snapshot);
-  return { downtimeMs: Math.max(linkMs, endsMs, insideMs) + fixedDowntimeMs, bytes, burstBytes };
+  const stop: Stop = {
+    ...{ snapshot, history, newShare, linkBytesPerSecond, uncountedPagesNow, writtenWithin },
+    prices: pricesOf(snapshot),
+    insidePages: insidePages(snapshot, passes),
+    handOverPagesPerSecond: snapshot.handOverPagesPerSecond ?? Number.POSITIVE_INFINITY,
+    endsPagesPerSecond: snapshot.slowerEndPagesPerSecond ?? Number.POSITIVE_INFINITY,
+    zeroPagesPerSecond:
+      snapshot.zeroPagesPerSecond ?? snapshot.slowerEndPagesPerSecond ?? Number.POSITIVE_INFINITY,
+  };
+  return { downtimeMs: stoppedMs(stop) + fixedDowntimeMs, bytes, burstBytes };
 }
 
-interface Left {
-  /** Of what is held, and of the rest, so much is left when the VM is stopped. */
-  readonly heldShare: number;
-  readonly restShare: number;
-}
-
-const NOTHING_SENT: Left = { heldShare: 1, restShare: 1 };
-
-interface HurriedStop {
+/** A stop that begins now, and all that tells how long it takes. */
+interface Stop {
   readonly snapshot: Snapshot;
   readonly history: readonly IterationStats[];
-  readonly newShare: number;
-  readonly restPages: number;
-  readonly burstPages: number;
-  /** Dirtied while the last hurried pass is read. */
-  readonly lastPassPages: number;
-  readonly linkPagesPerSecond: number;
+  readonly prices: Prices;
+  readonly linkBytesPerSecond: number;
+  readonly handOverPagesPerSecond: number;
   readonly endsPagesPerSecond: number;
+  readonly zeroPagesPerSecond: number;
+  /** Of the pages that the guest keeps writing, the share that does not wait already. */
+  readonly newShare: number;
+  /** Found dirty by the last sync and still inside QEMU. */
+  readonly insidePages: number;
+  /** Dirtied since, or before the stop is answered. */
+  readonly uncountedPagesNow: number;
+  readonly writtenWithin: (seconds: number) => number;
 }
 
-function afterHurry(stop: HurriedStop): Left {
-  const { snapshot, history, newShare, restPages, burstPages, endsPagesPerSecond } = stop;
-  // Where both ends tell their rate, `uncountedPages` has said already how much of the burst a hurry leaves.
-  const isRateKnown = Number.isFinite(endsPagesPerSecond);
-  const sends = hurrySends({
-    snapshot,
-    history,
-    restPages: isRateKnown ? restPages - burstPages : restPages,
-    pagesPerSecond: Math.min(stop.linkPagesPerSecond, endsPagesPerSecond),
-    newShare,
-  });
-  const leftPages = restPages - sends.restPages + (isRateKnown ? 0 : stop.lastPassPages);
+/** Bytes on the link of one page. */
+interface Prices {
+  readonly queued: number;
+  readonly held: number;
+  /** Of one that is dirty inside QEMU. */
+  readonly fresh: number;
+}
+
+/** The record of a page of zeros: an address, and a byte that says so. */
+const ZERO_PAGE_BYTES = 9;
+
+function pricesOf(snapshot: Snapshot): Prices {
+  const { queuedPages, queuedBytes, heldPages, heldBytes } = snapshot.backlog;
+  const zeroPages = zeroPagesOf(snapshot);
+  const writtenPages = queuedPages - zeroPages;
+  const fresh = bytesPerPage(snapshot);
   return {
-    heldShare: 1 - sends.heldShare,
-    restShare: restPages > 0 ? Math.min(1, leftPages / restPages) : 1,
+    queued: writtenPages > 0 ? Math.max(0, queuedBytes - zeroPages * ZERO_PAGE_BYTES) / writtenPages : fresh,
+    held: heldPages > 0 ? heldBytes / heldPages : fresh,
+    fresh,
   };
 }
 
-interface PlainStop {
-  readonly snapshot: Snapshot;
-  readonly history: readonly IterationStats[];
-  readonly uncountedPagesNow: number;
+function zeroPagesOf({ backlog }: Snapshot): number {
+  return Math.min(backlog.queuedPages, backlog.zeroPages ?? 0);
 }
 
-function handOverRate(snapshot: Snapshot): number {
-  return snapshot.handOverPagesPerSecond ?? Number.POSITIVE_INFINITY;
+/** From the stop until the last page is loaded: the slowest of the stages through which all that is left goes. */
+function stoppedMs(stop: Stop): number {
+  const { snapshot, prices, newShare, linkBytesPerSecond } = stop;
+  const { queuedPages, heldPages } = snapshot.backlog;
+  const zeroPages = zeroPagesOf(snapshot);
+  const underWayPages = (snapshot.underWayBytes ?? 0) / Math.max(1, prices.queued);
+  const waiting: Waiting = {
+    dirtyPages: stop.insidePages + stop.uncountedPagesNow,
+    queuedPages: queuedPages - zeroPages + underWayPages,
+    zeroPages,
+    heldPages,
+  };
+  // Without the gate QEMU stops the VM by itself, and nothing is hurried before.
+  const hurries = snapshot.gateHeld && hurryMsMax(snapshot) > 0;
+  const left = hurries ? hurried(stop, waiting) : waiting;
+  const newPages = left.dirtyPages * newShare;
+  const leftBytes =
+    bytesOf(left.queuedPages, waiting.queuedPages, prices.queued, prices.fresh) +
+    bytesOf(left.heldPages, waiting.heldPages, prices.held, prices.fresh) +
+    left.zeroPages * ZERO_PAGE_BYTES +
+    newPages * prices.fresh;
+  const inVainBytes = hurries ? 0 : sentInVain(stop) * prices.fresh;
+  const linkMs = ((leftBytes + inVainBytes) * 1000) / linkBytesPerSecond;
+  // Deltas of a few bytes cross any link at once: encoding, applying and loading so many pages takes the time
+  // then. Zero pages have a rate of their own.
+  const writtenPages = left.queuedPages + left.heldPages + newPages;
+  const endsMs =
+    (writtenPages * 1000) / stop.endsPagesPerSecond + (left.zeroPages * 1000) / stop.zeroPagesPerSecond;
+  // QEMU hands over all that is dirty, whether an older copy of it waits already or not.
+  const insideMs = (left.dirtyPages * 1000) / stop.handOverPagesPerSecond;
+  return Math.max(linkMs, endsMs, insideMs);
 }
 
-/** QEMU hands over all that is dirty, whether an older copy of it waits already or not. */
-function insidePages({ snapshot, uncountedPagesNow }: PlainStop): number {
-  return (snapshot.sourceRemainingPages ?? 0) + uncountedPagesNow;
+/** Those that came to wait meanwhile cost what a fresh page does. */
+function bytesOf(pages: number, pagesBefore: number, price: number, freshPrice: number): number {
+  return Math.min(pages, pagesBefore) * price + Math.max(0, pages - pagesBefore) * freshPrice;
+}
+
+function hurried(stop: Stop, waiting: Waiting): Waiting {
+  const { snapshot, history, prices, linkBytesPerSecond, writtenWithin } = stop;
+  const last = history.at(-1);
+  const most = dirtiedMost(history);
+  const left = afterHurry({
+    waiting,
+    handOverPagesPerSecond: stop.handOverPagesPerSecond,
+    linkPagesPerSecond: linkBytesPerSecond / Math.max(1, prices.queued),
+    endsPagesPerSecond: stop.endsPagesPerSecond,
+    zeroPagesPerSecond: stop.zeroPagesPerSecond,
+    writtenWithin,
+    newShare: stop.newShare,
+    outsideShare:
+      last === undefined || last.dirtyPages === 0 ? 1 : last.dirtyOutsideHoldPages / last.dirtyPages,
+    heldGoes: heldOutlastsHurry(snapshot),
+    heldAgainShare:
+      last === undefined || most === 0 ? 0 : Math.min(1, dirtiedWithin(last, LOOK_EVERY_MS / 1000) / most),
+    msMax: hurryMsMax(snapshot),
+  });
+  return { ...left, dirtyPages: left.dirtyPages + writtenWithin(STOP_LATENCY_MS / 1000) };
 }
 
 /**
  * The rest of the running pass is read and sent before the last sync finds part of it dirty again. What of it
  * waits still is replaced, and what has crossed was sent in vain.
  */
-function sentInVain({ snapshot, history, uncountedPagesNow }: PlainStop, linkPagesPerSecond: number): number {
-  const restPages = snapshot.sourceRemainingPages ?? 0;
-  const writtenPages = dirtiedMost(history);
+function sentInVain(stop: Stop): number {
+  const restPages = stop.snapshot.sourceRemainingPages ?? 0;
+  const writtenPages = dirtiedMost(stop.history);
   if (restPages === 0 || writtenPages === 0) return 0;
-  const sentPages = restPages * Math.min(1, linkPagesPerSecond / handOverRate(snapshot));
-  return sentPages * Math.min(1, uncountedPagesNow / writtenPages);
+  const linkPagesPerSecond = stop.linkBytesPerSecond / stop.prices.fresh;
+  const sentPages = restPages * Math.min(1, linkPagesPerSecond / stop.handOverPagesPerSecond);
+  return sentPages * Math.min(1, stop.uncountedPagesNow / writtenPages);
 }

@@ -6,8 +6,6 @@
 
 import { dirtiedMost, dirtiedWithin } from '../strategy/index.ts';
 import type { IterationStats, Snapshot } from '../vm/index.ts';
-import { hurryMsMax } from './hurry.ts';
-import { pagesAfterHurry } from './hurry-forecast.ts';
 import type { PassArrivals } from './state.ts';
 
 export interface PassesSeen {
@@ -33,13 +31,7 @@ export function uncountedPages(
   const hadPass = snapshot.passes > passes.atIterationStart;
   const pagesMax = hadPass ? snapshot.dirtyPages : Math.max(last.dirtyPages, snapshot.dirtyPages);
   const byRates = dirtiedWithin(last, seconds);
-  const fresh = Math.min(byRates, dirtiedAsInPasses(snapshot, passes.arrivals, seconds));
-  const pagesPerSecond = snapshot.slowerEndPagesPerSecond ?? null;
-  const pages =
-    pagesPerSecond === null || hurryMsMax(snapshot) === 0
-      ? fresh
-      : pagesAfterHurry(notHandedOver(snapshot, passes.arrivals) + fresh, last, pagesPerSecond);
-  return Math.min(pages, pagesMax);
+  return Math.min(byRates, dirtiedAsInPasses(snapshot, passes.arrivals, seconds), pagesMax);
 }
 
 /**
@@ -55,11 +47,12 @@ function dirtiedAsInPasses(snapshot: Snapshot, arrivals: PassArrivals | null, se
 }
 
 /**
- * Pages that QEMU found dirty at its last sync and has not handed over, if it found as many as at the sync
- * before.
+ * Pages that QEMU found dirty at its last sync and has not handed over. Where QEMU does not say, it found as
+ * many as at the sync before.
  */
-function notHandedOver(snapshot: Snapshot, arrivals: PassArrivals | null): number {
-  if (!arrivals?.last || snapshot.sourceRemainingPages === 0) return 0;
+export function insidePages(snapshot: Snapshot, { arrivals }: PassesSeen): number {
+  if (snapshot.sourceRemainingPages != null) return snapshot.sourceRemainingPages;
+  if (!arrivals?.last) return 0;
   return Math.max(0, arrivals.last.pages - arrivedSinceSync(snapshot, arrivals));
 }
 

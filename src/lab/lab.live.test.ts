@@ -148,7 +148,7 @@ const byHand: Migrator = async (request) => {
   await cont(destination);
   await Promise.all([source.close(), destination.close()]);
   const nothing = { arrangement: null, downtimeLimitMs: null, iterations: [], decision: null };
-  const rest = { ...nothing, notes: [], setupMs: null };
+  const rest = { ...nothing, notes: [], setupMs: null, stopAndCopy: {} };
   return { outcome: 'completed', reason: null, downtimePredictedMs: 2700, ...rest };
 };
 

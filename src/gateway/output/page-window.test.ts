@@ -26,6 +26,15 @@ test('what a far side can apply follows from the most it was seen to, and is nev
   assert.equal(Math.round(window.appliedPagesPerSecondMax!), 400_000);
 });
 
+test('while all waits for the far side, what it applies is what it can, however little that is', () => {
+  const window = new PageWindow();
+  for (let nowMs = 0; nowMs <= 1000; nowMs += 10) {
+    window.noteApplied(nowMs, nowMs * 50);
+    assert.equal(window.roomPages(nowMs, nowMs * 50 + 20_000, 0), 0);
+  }
+  assert.equal(Math.round(window.appliedPagesPerSecondMax!), 50_000);
+});
+
 test('what is handed over and not loaded is known once the far side tells', () => {
   const window = new PageWindow();
   assert.equal(window.unloadedPages(500), undefined);

@@ -22,6 +22,8 @@ const SILENCE_MS = 1000;
  * QEMU less than a zero page.
  */
 const PAGES_PER_SECOND_ASSUMED = 200_000;
+/** With less room than this nothing was sent for want of it: the far side is what limits. */
+const ROOM_PAGES_FEW = 32;
 
 export class PageWindow {
   #appliedPages: number | null = null;
@@ -30,6 +32,10 @@ export class PageWindow {
   #mostPerMs = 0;
   #sampleMs = 0;
   #samplePages = 0;
+  /** Somewhere in the running sample it was the far side that all waited for. */
+  #limits = false;
+  /** What it applied while it was; null: it has not been. */
+  #limitPerMs: number | null = null;
 
   /**
    * The far side has applied, and its QEMU loaded, `totalPages` since the beginning. A figure that goes back
@@ -45,13 +51,19 @@ export class PageWindow {
     const pagesPerMs = (totalPages - this.#samplePages) / spanMs;
     this.#pagesPerMs = smoothed(this.#pagesPerMs, pagesPerMs, WEIGHT);
     this.#mostPerMs = Math.max(this.#mostPerMs, pagesPerMs);
+    if (this.#limits) this.#limitPerMs = smoothed(this.#limitPerMs, pagesPerMs, WEIGHT);
+    this.#limits = false;
     this.#sampleMs = nowMs;
     this.#samplePages = totalPages;
   }
 
-  /** Deltas of a few bytes that the far side can apply, as far as can be told; null where it says nothing. */
+  /**
+   * Deltas of a few bytes that the far side can apply: as seen while it was what limits, else as far as can be
+   * told; null where it says nothing.
+   */
   get appliedPagesPerSecondMax(): number | null {
     if (this.#appliedPages === null) return null;
+    if (this.#limitPerMs !== null) return this.#limitPerMs * 1000;
     return Math.max(PAGES_PER_SECOND_ASSUMED, this.#mostPerMs * 1000);
   }
 
@@ -66,6 +78,8 @@ export class PageWindow {
     if (underWay === undefined) return Number.POSITIVE_INFINITY;
     if (underWay > 0 && nowMs - this.#heardMs > SILENCE_MS) return Number.POSITIVE_INFINITY;
     const window = Math.max(PAGES_MIN, this.#pagesPerMs * (WINDOW_MS + (roundTripMs ?? 0)));
-    return Math.max(0, Math.floor(window - underWay));
+    const room = Math.max(0, Math.floor(window - underWay));
+    if (room < ROOM_PAGES_FEW) this.#limits = true;
+    return room;
   }
 }

@@ -69,6 +69,8 @@ export interface RunRecord extends Provenance {
   readonly downtimeLimitMs: number | null;
   /** From the contestant being asked to QMP `migrate`; absent in older results, null for plain QEMU. */
   readonly setupMs?: number | null;
+  /** Milliseconds since the source stopped, step by step; absent in older results, empty for plain QEMU. */
+  readonly stopAndCopy?: Readonly<Record<string, number>>;
   readonly transferredBytes: number;
   readonly returnedBytes: number;
   /**

@@ -101,6 +101,7 @@ export async function runCell(options: CellOptions): Promise<RunRecord> {
       notes: report.notes,
       guestSpeedShare: speedShare(rate, before, after),
       setupMs: report.setupMs,
+      stopAndCopy: report.stopAndCopy,
       ...(felt === null ? {} : { clients: felt }),
       success: report.outcome === 'completed' && checked.holds && ram.every(({ holds }) => holds),
       checks: [...checked.results, ...ram],
@@ -152,6 +153,7 @@ async function moveByQemu(pair: CellPair, options: CellOptions, oracle: RamOracl
       decision: null,
       notes,
       setupMs: null,
+      stopAndCopy: {},
     },
     measure: report,
   };
@@ -227,6 +229,7 @@ function failedReport(outcome: Outcome, reason: string): MigratorReport {
     decision: null,
     notes: [],
     setupMs: null,
+    stopAndCopy: {},
   };
 }
 

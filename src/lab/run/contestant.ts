@@ -58,6 +58,8 @@ export interface MigratorReport {
   readonly notes: readonly string[];
   /** From being asked to QMP `migrate`; null where nobody says. */
   readonly setupMs: number | null;
+  /** Milliseconds since the source stopped, step by step; empty where nobody says. */
+  readonly stopAndCopy: Readonly<Record<string, number>>;
 }
 
 /**

@@ -138,7 +138,7 @@ function parametersOf(strategy: AnyStrategy, given: Readonly<Record<string, numb
 }
 
 function accountOf(report: MigrationReport, signal: AbortSignal): MigratorReport {
-  const { downtimePredictedMs, downtimeLimitMs, iterations, decision, notes, failure, setupMs } = report;
+  const { downtimePredictedMs, downtimeLimitMs, iterations, decision, notes, failure } = report;
   return {
     outcome: report.success ? 'completed' : outcomeOf(signal),
     arrangement: report.arrangement,
@@ -148,7 +148,8 @@ function accountOf(report: MigrationReport, signal: AbortSignal): MigratorReport
     iterations,
     decision,
     notes,
-    setupMs,
+    setupMs: report.setupMs,
+    stopAndCopy: report.stopAndCopy,
   };
 }
 

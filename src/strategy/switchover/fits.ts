@@ -11,6 +11,7 @@ import {
   measured,
   rateText,
   remainingBytes,
+  zeroPagesMs,
 } from '../measures.ts';
 
 /**
@@ -36,6 +37,13 @@ export function fitsLimit(outlook: Outlook): Decision | null {
   if (predicted === null || !isKnown(outlook)) return null;
   if (predicted > outlook.limits.downtimeMsMax) return null;
   const text = `${formatBytes(remainingBytes(outlook))} remain: ${formatMs(predicted)} down, within the limit of ${formatMs(outlook.limits.downtimeMsMax)}`;
+  const zeroMs = zeroPagesMs(outlook);
+  if (zeroMs > ZERO_MS_MAX) {
+    return goOn(
+      'fits-zero',
+      `${text}; ${outlook.snapshot.backlog.zeroPages} zero pages go first, in ${formatMs(zeroMs)}`,
+    );
+  }
   const uncountedMs = uncountedMsMax(outlook);
   const mayBeMore = uncountedMs > UNCOUNTED_SHARE * predicted && !isCounted(outlook);
   // Where handing over takes longer than counts as fresh, no sync ever tells; what fits all the same
@@ -55,10 +63,23 @@ function isKnown(outlook: Outlook): boolean {
   return isLongToHandOver(outlook) && (snapshot.sinceSyncMs ?? FRESH_MS) < FRESH_MS;
 }
 
-function isLongToHandOver({ snapshot, passes, pipeline }: Outlook): boolean {
-  const pages = Math.max(snapshot.sourceRemainingPages ?? 0, passes.at(-1)?.pages ?? 0);
-  return (pages * 1000) / pipeline.handOverPagesPerSecond > LONG_MS;
+function isLongToHandOver(outlook: Outlook): boolean {
+  const pages = Math.max(insideMax(outlook), outlook.passes.at(-1)?.pages ?? 0);
+  return (pages * 1000) / outlook.pipeline.handOverPagesPerSecond > LONG_MS;
 }
+
+/** Found by the last sync and not handed over; where QEMU does not say, as many as the sync before it found. */
+function insideMax({ snapshot, passes }: Outlook): number {
+  if (snapshot.sourceRemainingPages != null) return snapshot.sourceRemainingPages;
+  const [before, running] = passes.slice(-2);
+  return running === undefined ? 0 : Math.max(0, before!.pages - running.pages);
+}
+
+/**
+ * Zero pages that take longer are sent before the stop, while passes are apart as ever: during a hurry the
+ * guest would pay for them.
+ */
+const ZERO_MS_MAX = 75;
 
 /**
  * A prediction is kept up to 1.5 x. When more than this share of it is uncounted, a guest that has woken up
@@ -73,19 +94,19 @@ const BUSIEST_OF = 8;
 
 /**
  * What the guest has written since the last sync if it is at its busiest, or what that sync found if that is
- * more, as time on the link. Part of either may replace copies that wait.
+ * more, as time on the link or of both ends. Part of either may replace copies that wait.
  */
 function uncountedMsMax(outlook: Outlook): number {
-  const { snapshot, history, linkBytesPerSecond: link } = outlook;
+  const { snapshot, history, linkBytesPerSecond: link, pipeline } = outlook;
   if (link === null || snapshot.sinceSyncMs === null) return 0;
   const seconds = snapshot.sinceSyncMs / 1000;
   const pages = measured(history)
     .slice(-BUSIEST_OF)
-    .reduce(
-      (most, stats) => Math.max(most, dirtiedWithin(stats, seconds)),
-      snapshot.sourceRemainingPages ?? 0,
-    );
-  return (pages * bytesPerPage(snapshot) * 1000) / link;
+    .reduce((most, stats) => Math.max(most, dirtiedWithin(stats, seconds)), insideMax(outlook));
+  return Math.max(
+    (pages * bytesPerPage(snapshot) * 1000) / link,
+    (pages * 1000) / pipeline.endsPagesPerSecond,
+  );
 }
 
 /** So soon after a sync nearly all that is dirty is counted, if QEMU has handed over what the sync found. */
@@ -101,11 +122,15 @@ const LONG_MS = 25;
 const LATE_MS = 400;
 const MEMORY_FULL = 0.98;
 
-function isCounted({ snapshot }: Outlook): boolean {
+function isCounted(outlook: Outlook): boolean {
+  const { snapshot } = outlook;
   const sinceMs = snapshot.sinceSyncMs ?? 0;
-  const isKnown = snapshot.sourceRemainingPages !== undefined && snapshot.sourceRemainingPages !== null;
   // A QEMU that is kept waiting for memory hands nothing over.
-  if (sinceMs > LATE_MS || snapshot.memoryBytes >= MEMORY_FULL * snapshot.memoryBytesMax) return true;
-  if (isKnown) return sinceMs <= FRESH_MS && snapshot.sourceRemainingPages === 0;
-  return sinceMs >= HANDED_OVER_MS[0] && sinceMs <= HANDED_OVER_MS[1];
+  if (snapshot.memoryBytes >= MEMORY_FULL * snapshot.memoryBytesMax) return true;
+  if (snapshot.sourceRemainingPages != null) {
+    return sinceMs > LATE_MS || (sinceMs <= FRESH_MS && snapshot.sourceRemainingPages === 0);
+  }
+  // A long pass is still handing over what its sync found.
+  if (isLongToHandOver(outlook)) return false;
+  return sinceMs > LATE_MS || (sinceMs >= HANDED_OVER_MS[0] && sinceMs <= HANDED_OVER_MS[1]);
 }
