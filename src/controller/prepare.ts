@@ -20,7 +20,7 @@ import type { Custody } from './custody.ts';
 import { asGodwitError } from './handover/failures.ts';
 import { type MigrateOptions, needsKey, storeBytesMax } from './options.ts';
 import type { Preflight } from './preflight/preflight.ts';
-import { sharedCapabilities, sourceSettings } from './preflight/settings.ts';
+import { mechanismOf, sharedCapabilities, sourceSettings } from './preflight/settings.ts';
 import { QemuKey } from './qemu-key.ts';
 import type { Sockets } from './sockets.ts';
 import type { Twin } from './start/twin.ts';
@@ -74,10 +74,10 @@ export async function prepare(
   const ackGate = gate.kind === 'ack';
   if (!ackGate) onNote(`without switchover-ack QEMU may stop the VM by itself once that fits: ${gate.why}`);
   const { bitmapBits } = preflight.source;
-  const { mechanism } = options.strategy;
+  const mechanism = mechanismOf(options);
   await setSource(stream, prepared, sourceSettings(features, ackGate, mechanism, bitmapBits));
   onStep('settings');
-  const shared = sharedCapabilities(ackGate, options.strategy.mechanism);
+  const shared = sharedCapabilities(ackGate, mechanism);
   const key = await setDestination(stream, prepared, shared, signal);
   const recognised = recogniseFar(prepared, signal);
   // Where the way fails first, nobody waits for it.

@@ -93,6 +93,7 @@ export function composeReport(facts: ReportFacts): MigrationReport {
   const { features, source, memory } = facts.preflight;
   const { major, minor, micro } = features.version;
   const success = recovery.outcome === 'completed';
+  const promised = options.strategy.promisesDowntimeLimit || options.limits.downtimeMsBound === 'limit';
   const why = facts.error ?? new GodwitError('ABORTED', recovery.text);
   return Object.freeze({
     schema: REPORT_SCHEMA,
@@ -114,7 +115,7 @@ export function composeReport(facts: ReportFacts): MigrationReport {
     totalMigrationTimeMs: times && facts.startMs !== null ? times.endMs - facts.startMs : null,
     downtimeMs: times?.downtimeMs ?? null,
     downtimePredictedMs: ending?.kind === 'stop-and-copy' ? ending.downtimePredictedMs : null,
-    downtimeLimitMs: options.strategy.promisesDowntimeLimit ? options.limits.downtimeMsMax : null,
+    downtimeLimitMs: promised ? options.limits.downtimeMsMax : null,
     transferredBytes: output?.sentBytes ?? 0,
     link: output?.link ?? null,
     iterations: facts.log.iterations,

@@ -94,7 +94,8 @@ export class Steering {
     }
   }
 
-  #set({ bandwidthBytesPerSecondMax, downtimeMsMax }: Extract<ControlRequest, { do: 'set' }>): void {
+  #set(asked: Extract<ControlRequest, { do: 'set' }>): void {
+    const { bandwidthBytesPerSecondMax } = asked;
     this.#refuseLate('the VM is being moved: limits no longer matter');
     if (this.#drive === null || this.#gateway === null) {
       throw refusal('CONTROL_TOO_EARLY', 'the migration is still being prepared');
@@ -103,10 +104,9 @@ export class Steering {
       this.#bandwidthBytesPerSecondMax = bandwidthBytesPerSecondMax;
       this.#gateway.setBandwidthMax(bandwidthBytesPerSecondMax);
     }
-    if (downtimeMsMax !== undefined) {
-      this.#limits = { ...this.#limits, downtimeMsMax };
-      this.#drive.setLimits(this.#limits);
-    }
+    const limits = changedLimits(this.#limits, asked);
+    if (limits !== this.#limits) this.#drive.setLimits(limits);
+    this.#limits = limits;
   }
 
   #refuseLate(why: string): void {
@@ -128,6 +128,21 @@ export class Steering {
       bandwidthBytesPerSecondMax: this.#bandwidthBytesPerSecondMax,
     };
   }
+}
+
+/** Those given, unless something else is asked for. */
+function changedLimits(
+  before: Limits,
+  { downtimeMsMax, downtimeMsBound }: Extract<ControlRequest, { do: 'set' }>,
+): Limits {
+  if (downtimeMsMax === undefined && downtimeMsBound === undefined) return before;
+  const { downtimeMsBound: boundBefore, ...limits } = before;
+  const bound = downtimeMsBound === undefined ? (boundBefore ?? null) : downtimeMsBound;
+  return {
+    ...limits,
+    ...(downtimeMsMax === undefined ? {} : { downtimeMsMax }),
+    ...(bound === null ? {} : { downtimeMsBound: bound }),
+  };
 }
 
 /** Both QEMUs as they were given. */

@@ -4,7 +4,7 @@
 
 import { assert, Bitmap, formatBytes, formatMs, unreachable } from '../base/index.ts';
 import { backlogBytes } from '../strategy/index.ts';
-import type { Decision, Hold, Order, Verdict } from '../vm/index.ts';
+import { type Decision, downtimeMsBoundOf, type Hold, type Order, type Verdict } from '../vm/index.ts';
 import { hurryMsMax } from './hurry.ts';
 import { DECISIONS_KEPT, type EnginePhase } from './state.ts';
 import { linkOf, predictionOf, type Turn } from './turn.ts';
@@ -95,29 +95,64 @@ export function carryOut(
  */
 const ITERATIONS_REFUSED_MAX = 3;
 
-function stopAndCopy(turn: Turn, decision: Decision, waivesLimit: boolean): void {
-  const refusal = waivesLimit || isBurstForetold(turn) ? null : memoryRefusal(turn);
+function stopAndCopy(turn: Turn, wanted: Decision, waivesLimit: boolean): void {
+  const tooLong = waivesLimit ? null : boundRefusal(turn);
+  if (tooLong !== null) {
+    refuse(turn, wanted, 'downtime-bound', tooLong);
+    return;
+  }
+  const noRoom = waivesLimit || isBurstForetold(turn) ? null : memoryRefusal(turn);
   const refusedSince = turn.state.refusedSince ?? turn.state.iterationsTotal;
-  const waits =
-    turn.state.options.strategy.promisesDowntimeLimit ||
-    turn.state.iterationsTotal - refusedSince < ITERATIONS_REFUSED_MAX;
-  if (refusal !== null && waits) {
+  const waits = promisesLimit(turn) || turn.state.iterationsTotal - refusedSince < ITERATIONS_REFUSED_MAX;
+  if (noRoom !== null && waits) {
     turn.state = { ...turn.state, refusedSince };
-    if (turn.state.explained?.isRefusal !== true) record(turn, decision, refusal, turn.state.phase);
-    explain(turn, { action: 'continue', rule: 'memory', text: refusal }, true);
+    refuse(turn, wanted, 'memory', noRoom);
     return;
   }
   const downtimePredictedMs = predictionOf(turn.state)?.downtimeMs ?? null;
+  const decision = announced(turn, wanted, downtimePredictedMs);
   record(turn, decision, null, 'stopping');
   turn.commands.push({ kind: 'stop-and-copy', decision, downtimePredictedMs });
+}
+
+function refuse(turn: Turn, wanted: Decision, rule: string, text: string): void {
+  if (turn.state.explained?.isRefusal !== true) record(turn, wanted, text, turn.state.phase);
+  explain(turn, { action: 'continue', rule, text }, true);
+}
+
+function promisesLimit({ state }: Turn): boolean {
+  return state.options.strategy.promisesDowntimeLimit || state.limits.downtimeMsBound === 'limit';
+}
+
+/** Why a stop would be too long for the operator; null: it is not, or nobody bounds it. */
+function boundRefusal({ state }: Turn): string | null {
+  const boundMs = downtimeMsBoundOf(state.limits);
+  if (boundMs === Number.POSITIVE_INFINITY) return null;
+  const predictedMs = predictionOf(state)?.downtimeMs ?? null;
+  const asked = state.limits.downtimeMsBound === 'limit' ? '--strict' : '--max-downtime';
+  const bound = `${asked} allows ${formatMs(boundMs)}`;
+  if (predictedMs === null) return `nobody knows how long a stop would take, and ${bound}`;
+  return predictedMs <= boundMs ? null : `a stop now: ${formatMs(predictedMs)} down, and ${bound}`;
+}
+
+/** A stop so many times as long as the limit is said to be. */
+const LONG_STOP_LIMITS = 10;
+
+function announced({ state }: Turn, decision: Decision, predictedMs: number | null): Decision {
+  const { downtimeMsMax } = state.limits;
+  if (predictedMs === null || predictedMs <= LONG_STOP_LIMITS * downtimeMsMax) return decision;
+  const times = `${Math.round(predictedMs / downtimeMsMax)} x the limit of ${formatMs(downtimeMsMax)}`;
+  const text = `the VM is going to stand still for ${formatMs(predictedMs)}, ${times} (--max-downtime bounds it)`;
+  return { ...decision, text: `${text}; ${decision.text}` };
 }
 
 /**
  * Where QEMU takes long to hand over what is dirty, another pass brings the same burst again, and its time is
  * in the prediction that the strategy promises.
  */
-function isBurstForetold({ state: { snapshot, options } }: Turn): boolean {
-  return snapshot !== null && !options.strategy.promisesDowntimeLimit && hurryMsMax(snapshot) === 0;
+function isBurstForetold(turn: Turn): boolean {
+  const { snapshot } = turn.state;
+  return snapshot !== null && !promisesLimit(turn) && hurryMsMax(snapshot) === 0;
 }
 
 /**
@@ -136,7 +171,7 @@ function memoryRefusal(turn: Turn): string | null {
   const burst = `the last burst (${formatBytes(prediction.burstBytes)}) does not fit the ${formatBytes(Math.max(0, freeBytes))} of gateway memory left`;
   if (link === null) return `${burst}, and the link rate is unknown`;
   const waitingMs = (backlogBytes(state.snapshot) * 1000) / link;
-  const limitMs = state.options.strategy.promisesDowntimeLimit
+  const limitMs = promisesLimit(turn)
     ? state.limits.downtimeMsMax
     : Math.max(state.limits.downtimeMsMax, waitingMs);
   const drainMs = (prediction.burstBytes * 1000) / link;

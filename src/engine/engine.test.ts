@@ -107,6 +107,52 @@ test('on-timeout switch stops instead', () => {
   assert.equal(engineReport(result.state).final!.decision.rule, 'timeout');
 });
 
+test('a bound is kept by every rule that wants to stop: it waits, and ends as the operator says', () => {
+  for (const strategy of [frs, mp, strategyByName('adaptive')]) {
+    const free = new ToyWorld({ strategy, write: BUSY, seed: 7 }).run();
+    assert.ok(
+      free.downtimePredictedMs! > 1000,
+      `${strategy.name} stops for ${free.downtimePredictedMs} ms unasked`,
+    );
+    for (const downtimeMsBound of ['limit', 1000] as const) {
+      const bounded = new ToyWorld({ strategy, write: BUSY, seed: 7, limits: { downtimeMsBound } }).run();
+      assert.ok(bounded.end.kind === 'abort', `${strategy.name} ${downtimeMsBound}: ${bounded.end.kind}`);
+      assert.ok(['TIMEOUT', 'ITERATIONS_EXHAUSTED'].includes(bounded.end.code));
+      const asked = downtimeMsBound === 'limit' ? /--strict allows 300 ms/ : /--max-downtime allows 1\.00 s/;
+      assert.match(bounded.end.decision.text, asked, 'the last word says what was in the way');
+    }
+  }
+});
+
+test('a bound is no bar to a stop that is short enough, to a guest that falls quiet, or to the operator', () => {
+  const limits = { downtimeMsBound: 'limit' } as const;
+  const quiet = new ToyWorld({ strategy: frs, write: uniformWrites(40, 40), limits }).run();
+  assert.equal(quiet.end.kind, 'stop-and-copy');
+  const rests: ToyOptions['write'] = function* ({ prng, nowMs }) {
+    for (let write = 0; write < (nowMs < 20_000 ? 100 : 1); write++) yield prng.below(2000);
+  };
+  const later = new ToyWorld({ strategy: mp, write: rests, limits }).run();
+  assert.ok(later.end.kind === 'stop-and-copy' && later.downtimeMs <= 300 * 1.5, `${later.downtimeMs} ms`);
+  assert.ok(later.decidedAtMs! > 20_000);
+  const operator = [{ atMs: 15_000, fact: { kind: 'operator-switch' } as const }];
+  assert.equal(new ToyWorld({ strategy: mp, write: BUSY, limits, operator }).run().decidedAtMs, 15_000);
+  const switches = { ...limits, timeoutMs: 15_000, onTimeout: 'switch' } as const;
+  assert.equal(new ToyWorld({ strategy: mp, write: BUSY, limits: switches }).run().end.kind, 'stop-and-copy');
+  const postCopy = { ...limits, timeoutMs: 15_000, onTimeout: 'post-copy' } as const;
+  assert.equal(new ToyWorld({ strategy: mp, write: BUSY, limits: postCopy }).run().end.kind, 'post-copy');
+});
+
+test('a stop far beyond the limit is announced with its seconds', () => {
+  const limits = { downtimeMsMax: 100 };
+  const { state } = new ToyWorld({ strategy: mp, write: BUSY, seed: 7, limits }).run();
+  assert.match(
+    engineReport(state).final!.decision.text,
+    /^the VM is going to stand still for \d\.\d+ s, \d\d x the limit of 100 ms \(--max-downtime bounds it\); /,
+  );
+  const near = new ToyWorld({ strategy: mp, write: BUSY, seed: 7 }).run();
+  assert.doesNotMatch(engineReport(near.state).final!.decision.text, /going to stand still/);
+});
+
 test('an idle guest is switched within the limit as soon as its memory is there', () => {
   const result = new ToyWorld({ strategy: mp, write: uniformWrites(40, 40) }).run();
   assert.equal(engineReport(result.state).final!.decision.rule, 'fits-limit');

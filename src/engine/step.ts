@@ -225,10 +225,12 @@ function atDeadlines(turn: Turn): boolean {
   return false;
 }
 
+const AT_TIMEOUT = { switch: 'stop-and-copy', 'post-copy': 'post-copy', cancel: 'abort' } as const;
+
 function followOnTimeout(turn: Turn, rule: string, code: string, text: string): boolean {
   const last = turn.state.explained === null ? '' : `; last: ${turn.state.explained.text}`;
-  const switching = turn.state.limits.onTimeout === 'switch';
-  const decision: Decision = { action: switching ? 'stop-and-copy' : 'abort', rule, text: `${text}${last}` };
+  const action = AT_TIMEOUT[turn.state.limits.onTimeout];
+  const decision: Decision = { action, rule, text: `${text}${last}` };
   carryOut(turn, decision, { code, waivesLimit: true });
   return true;
 }

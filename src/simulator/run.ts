@@ -112,7 +112,7 @@ function brokenPromise(
   }
   // QEMU aims at its limit but promises nothing.
   if (strategy.mechanism !== 'gateway') return null;
-  if (strategy.promisesDowntimeLimit) {
+  if (strategy.promisesDowntimeLimit || limits.downtimeMsBound === 'limit') {
     if (times.downtimeMs <= limits.downtimeMsMax) return null;
     return `down for ${Math.round(times.downtimeMs)} ms, promised ${limits.downtimeMsMax} ms`;
   }

@@ -36,6 +36,8 @@ export interface SimulationTask {
   readonly linkBytesPerSecond: number;
   readonly roundTripMs: number;
   readonly downtimeLimitMs: number;
+  /** See Limits. Absent: none. */
+  readonly downtimeMsBound?: number | 'limit';
   readonly timeLimitMs: number | null;
   readonly gatewayMemoryBytesMax: number;
   readonly arrangement: Arrangement;
@@ -122,7 +124,7 @@ function optionsOf(
         : loadTrace(task.trace),
     linkBytesPerSecond: task.linkBytesPerSecond,
     roundTripMs: task.roundTripMs,
-    limits: { ...SIMULATION_DEFAULTS.limits, downtimeMsMax: task.downtimeLimitMs },
+    limits: limitsOf(task),
     timeLimitMs: task.timeLimitMs,
     gatewayMemoryBytesMax: task.gatewayMemoryBytesMax,
     arrangement: task.arrangement,
@@ -130,6 +132,12 @@ function optionsOf(
     grain,
     regret: task.regret,
   };
+}
+
+/** As `godwit migrate` reads them. */
+function limitsOf({ downtimeLimitMs, downtimeMsBound }: SimulationTask): SimulationOptions['limits'] {
+  const limits = { ...SIMULATION_DEFAULTS.limits, downtimeMsMax: downtimeLimitMs };
+  return downtimeMsBound === undefined ? limits : { ...limits, downtimeMsBound, onTimeout: 'cancel' };
 }
 
 const CALIBRATION_RUNS = 5;
@@ -205,6 +213,8 @@ export function replayCommand(task: SimulationTask): string {
     `--gateway-memory ${bytesWord(task.gatewayMemoryBytesMax)}`,
     `--arrangement ${task.arrangement}`,
   );
+  if (task.downtimeMsBound === 'limit') words.push('--strict');
+  else if (task.downtimeMsBound !== undefined) words.push(`--max-downtime ${task.downtimeMsBound}ms`);
   if (task.timeLimitMs !== null) words.push(`--time-limit ${task.timeLimitMs}ms`);
   if (task.profile !== undefined) words.push(`--profile ${shellWord(task.profile.name)}`);
   if (task.grain !== undefined) words.push(`--grain ${task.grain}`);

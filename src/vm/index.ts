@@ -7,7 +7,15 @@ export {
   type RamLayout,
 } from './ram.ts';
 export { regionPagesOf } from './regions.ts';
-export type { Decision, DecisionAction, Hold, Limits, Order } from './rules.ts';
+export {
+  type Decision,
+  type DecisionAction,
+  downtimeMsBoundOf,
+  type Hold,
+  type Limits,
+  type OnTimeout,
+  type Order,
+} from './rules.ts';
 export {
   type Backlog,
   type IterationStats,

@@ -45,12 +45,24 @@ export interface Decision {
   readonly throttle?: number;
 }
 
-export type OnTimeout = 'cancel' | 'switch';
+/** `post-copy`: the VM moves at once and its memory follows; a failure in that phase loses it. */
+export type OnTimeout = 'cancel' | 'switch' | 'post-copy';
 
 /** What the operator wants. */
 export interface Limits {
+  /** What rules aim at. */
   readonly downtimeMsMax: number;
+  /**
+   * No rule stops the VM while more than this is foretold; `limit`: than downtimeMsMax. Absent: a stop takes
+   * what it takes, so that every migration ends.
+   */
+  readonly downtimeMsBound?: number | 'limit';
   /** From `migrate` to the decision; null: no limit. */
   readonly timeoutMs: number | null;
   readonly onTimeout: OnTimeout;
+}
+
+/** Infinity: no bound. */
+export function downtimeMsBoundOf({ downtimeMsMax, downtimeMsBound }: Limits): number {
+  return downtimeMsBound === 'limit' ? downtimeMsMax : (downtimeMsBound ?? Number.POSITIVE_INFINITY);
 }

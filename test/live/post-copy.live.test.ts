@@ -13,6 +13,7 @@ import { MIGRATE_DEFAULTS, type MigrationReport, migrate } from '../../src/contr
 import { openNetwork, openPair, runChecks } from '../../src/lab/index.ts';
 import { qemuMissing } from '../../src/lab/machine/qemu.testing.ts';
 import { type AnyStrategy, readParameters, strategyByName } from '../../src/strategy/index.ts';
+import type { Limits } from '../../src/vm/index.ts';
 import { endsOf } from './small-pair.ts';
 
 const skip = qemuMissing();
@@ -46,7 +47,10 @@ function holdingPostCopy(): AnyStrategy {
   };
 }
 
-async function moveUniform(strategy: AnyStrategy): Promise<MigrationReport> {
+async function moveUniform(
+  strategy: AnyStrategy,
+  limits: Limits = { downtimeMsMax: 300, timeoutMs: 30_000, onTimeout: 'cancel' },
+): Promise<MigrationReport> {
   const network = await openNetwork({ linkBytesPerSecond: 25e6 });
   const stateDirectory = mkdtempSync(join(tmpdir(), 'godwit-post-copy-'));
   const guest = { workload: 'uniform', hotBytes: 16 * MIB, rateBytesPerSecond: 40 * MIB, seed: 7 } as const;
@@ -58,7 +62,7 @@ async function moveUniform(strategy: AnyStrategy): Promise<MigrationReport> {
         ...(await endsOf(pair, network)),
         strategy,
         parameters: readParameters(strategy, []),
-        limits: { downtimeMsMax: 300, timeoutMs: 30_000, onTimeout: 'cancel' },
+        limits,
         bandwidthBytesPerSecondMax: null,
         linkBytesPerSecond: null,
         ackGate: 'auto',
@@ -104,6 +108,15 @@ test('a large hold set goes before post-copy begins, and every page is right', {
 test('post-copy after one pass', { skip }, async () => {
   const report = await moveUniform(strategyByName('postcopy'));
   assert.equal(report.decision?.action, 'post-copy');
+});
+
+test('a stop that would be too long is not made, and the timeout goes on in post-copy', {
+  skip,
+}, async () => {
+  const strict = { downtimeMsBound: 'limit', timeoutMs: 6000, onTimeout: 'post-copy' } as const;
+  const report = await moveUniform(strategyByName('frs'), { downtimeMsMax: 100, ...strict });
+  assert.deepEqual([report.decision?.action, report.decision?.rule], ['post-copy', 'timeout']);
+  assert.match(report.decision?.text ?? '', /--strict allows 100 ms/);
 });
 
 test('auto-converge: QEMU slows the guest, the gateway decides when it fits', { skip }, async () => {

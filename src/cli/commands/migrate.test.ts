@@ -5,9 +5,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { Command } from 'commander';
 import type { MigrationReport } from '../../controller/index.ts';
 import { FakeQmpServer } from '../../qmp/fake.testing.ts';
 import { main } from '../main.ts';
+import { declareOptions, readSharedOptions } from '../migrate/options.ts';
 import { findingLines, summaryLines } from '../migrate/text.ts';
 import { painter } from '../screen/output.ts';
 
@@ -32,6 +34,9 @@ for (const [why, args, code] of [
   ['a wrong time', [...ENDS, '--downtime-limit', 'soon'], 'USAGE_VALUE'],
   ['no downtime at all', [...ENDS, '--downtime-limit', '0'], 'USAGE_VALUE'],
   ['a wrong word', [...ENDS, '--on-timeout', 'panic'], 'USAGE_VALUE'],
+  ['two bounds', [...ENDS, '--strict', '--max-downtime', '2s'], 'USAGE_VALUE'],
+  ['a bound below the limit', [...ENDS, '--max-downtime', '200ms'], 'USAGE_VALUE'],
+  ['post-copy by libvirt', ['libvirt:vm', 'qemu:///session', '--on-timeout', 'post-copy'], 'USAGE_VALUE'],
   ['too little memory', [...ENDS, '--gateway-memory', '1M'], 'USAGE_VALUE'],
   ['memory in clear', ['qmp:/run/a.qmp', 'tcp://host2:4444'], 'USAGE_INSECURE'],
   ['no far host', [...ENDS, '--no-far-gateway'], 'USAGE_VALUE'],
@@ -47,6 +52,21 @@ for (const [why, args, code] of [
     assert.equal(JSON.parse(result.out).error.code, code);
   });
 }
+
+test('a bound changes what a timeout leads to, unless that is said too', () => {
+  const limits = (...args: string[]) => {
+    const command = new Command();
+    declareOptions(command);
+    command.parse(['a', 'b', ...args], { from: 'user' });
+    return readSharedOptions(command.opts()).limits;
+  };
+  const plain = { downtimeMsMax: 300, timeoutMs: null, onTimeout: 'switch' };
+  assert.deepEqual(limits(), plain);
+  assert.deepEqual(limits('--max-downtime', '2s'), { ...plain, downtimeMsBound: 2000, onTimeout: 'cancel' });
+  assert.deepEqual(limits('--strict'), { ...plain, downtimeMsBound: 'limit', onTimeout: 'cancel' });
+  const switches = { ...plain, downtimeMsBound: 'limit' };
+  assert.deepEqual(limits('--strict', '--on-timeout', 'switch'), switches);
+});
 
 test('an end that nobody listens on is an error, and with --dry-run a finding', async () => {
   const moved = await run(...ENDS, '--json');

@@ -15,6 +15,7 @@ import {
 } from '../../controller/index.ts';
 import { stateDirectory } from '../../recovery/index.ts';
 import { readParameters, strategyByName } from '../../strategy/index.ts';
+import type { Limits } from '../../vm/index.ts';
 import type { CommandOptions } from '../command.ts';
 import { declareFarOptions, readDestination } from './far.ts';
 import { readStart } from './start.ts';
@@ -45,7 +46,12 @@ export function declareOptions(command: Command): void {
     .option('--param <name=value>', "one of the strategy's parameters; repeatable", collect, [])
     .option('--downtime-limit <time>', 'how long the VM may stand still', `${DEFAULTS.downtimeMsMax}ms`)
     .option('--timeout <time>', 'how long the decision may take (default: no limit)')
-    .option('--on-timeout <cancel|switch>', 'what happens then', DEFAULTS.onTimeout)
+    .option('--strict', 'a stop that is foretold to last longer than that is not made: see --on-timeout')
+    .option('--max-downtime <time>', 'the same with a bound of its own (default: a stop takes what it takes)')
+    .option(
+      '--on-timeout <cancel|switch|post-copy>',
+      `what happens then (default: ${DEFAULTS.onTimeout}; cancel with --strict or --max-downtime)`,
+    )
     .option('--bandwidth <rate>', 'cap on the link until the VM is stopped (default: what it carries)')
     .option('--link-rate <rate>', 'what the link carries, until it has been measured')
     .option(
@@ -121,23 +127,12 @@ export function readSharedOptions(
   options: CommandOptions,
 ): Omit<MigrateOptions, 'sourceQmpPath' | 'destinationQmpPath' | 'far'> {
   const strategy = strategyByName(text(options, 'strategy'));
-  const timeout = options['timeout'];
   return {
     destinationAddress: readAddress(options),
     insecure: options['insecure'] === true,
     strategy,
     parameters: readParameters(strategy, options['param'] as string[]),
-    limits: {
-      downtimeMsMax: inRange(
-        '--downtime-limit',
-        parseDurationMs(text(options, 'downtimeLimit')),
-        1,
-        DOWNTIME_MS_MAX,
-        'from 1ms to 10m',
-      ),
-      timeoutMs: timeout === undefined ? null : parseDurationMs(String(timeout)),
-      onTimeout: oneOf('--on-timeout', text(options, 'onTimeout'), ['cancel', 'switch']),
-    },
+    limits: readLimits(options),
     bandwidthBytesPerSecondMax: readRate('--bandwidth', options['bandwidth']),
     linkBytesPerSecond: readRate('--link-rate', options['linkRate']),
     gatewayMemoryBytesMax: inRange(
@@ -154,6 +149,34 @@ export function readSharedOptions(
     onEnd: (options['onEnd'] as string | undefined) ?? null,
     recordPath: options['record'] === undefined ? null : String(options['record']),
   };
+}
+
+function readLimits(options: CommandOptions): Limits {
+  const { timeout, strict, maxDowntime, onTimeout } = options;
+  const downtimeMsMax = readDowntime('--downtime-limit', text(options, 'downtimeLimit'));
+  if (strict === true && maxDowntime !== undefined) {
+    throw usage(
+      '--strict and --max-downtime exclude each other',
+      '--strict bounds a stop by --downtime-limit',
+    );
+  }
+  const boundMs = maxDowntime === undefined ? null : readDowntime('--max-downtime', String(maxDowntime));
+  if (boundMs !== null && boundMs < downtimeMsMax) {
+    throw usage('--max-downtime is below --downtime-limit', 'give --downtime-limit too, or use --strict');
+  }
+  const bound = strict === true ? 'limit' : boundMs;
+  // Whoever bounds a stop would rather have no move than a longer one.
+  const byDefault = bound === null ? DEFAULTS.onTimeout : 'cancel';
+  return {
+    downtimeMsMax,
+    ...(bound === null ? {} : { downtimeMsBound: bound }),
+    timeoutMs: timeout === undefined ? null : parseDurationMs(String(timeout)),
+    onTimeout: oneOf('--on-timeout', String(onTimeout ?? byDefault), ['cancel', 'switch', 'post-copy']),
+  };
+}
+
+function readDowntime(name: string, value: string): number {
+  return inRange(name, parseDurationMs(value), 1, DOWNTIME_MS_MAX, 'from 1ms to 10m');
 }
 
 function readAddress(options: CommandOptions): MigrateOptions['destinationAddress'] {

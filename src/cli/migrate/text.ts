@@ -13,6 +13,7 @@ import type {
 } from '../../controller/index.ts';
 import type { LaunchPlan } from '../../launch/index.ts';
 import { listenerName, shellQuote } from '../../remote/index.ts';
+import { downtimeMsBoundOf } from '../../vm/index.ts';
 import { type Paint, printable } from '../screen/output.ts';
 
 export const PREFLIGHT_SCHEMA = 'godwit.preflight/1';
@@ -100,11 +101,21 @@ function machineText({ source }: Preflight): string {
 
 function limitsText({ strategy, limits, bandwidthBytesPerSecondMax }: MigrateOptions): string {
   const down = `downtime ${formatMs(limits.downtimeMsMax)}`;
-  const promise = strategy.promisesDowntimeLimit
-    ? 'promised'
-    : 'an aim; the strategy promises its own prediction';
+  const promise = promiseText(strategy, limits);
   const cap = bandwidthBytesPerSecondMax;
   return `${down} (${promise}); link ${cap === null ? 'not limited' : `at most ${formatRate(cap)}`}`;
+}
+
+function promiseText(
+  { promisesDowntimeLimit }: MigrateOptions['strategy'],
+  limits: MigrateOptions['limits'],
+): string {
+  if (promisesDowntimeLimit) return 'promised';
+  if (limits.downtimeMsBound === 'limit') return '--strict: a longer stop is not made';
+  const boundMs = downtimeMsBoundOf(limits);
+  return boundMs === Number.POSITIVE_INFINITY
+    ? 'an aim; the strategy promises its own prediction'
+    : `an aim; a stop beyond ${formatMs(boundMs)} is not made`;
 }
 
 function settingText({ end, name, now, wanted }: SettingChange): string {

@@ -59,6 +59,8 @@ export function declareSimulationOptions(command: Command): void {
     .option('--link <rate>', 'what the link carries', '1Gbit')
     .option('--latency <time>', 'round trip of the link', '0.2ms')
     .option('--downtime-limit <time>', 'how long the VM may stand still', '300ms')
+    .option('--strict', 'no rule makes a stop that is foretold to last longer; without a decision: cancelled')
+    .option('--max-downtime <time>', 'the same with a bound of its own')
     .option(
       '--time-limit <time>',
       'a run that takes longer has failed (default: max(60 s, 5 x memory / link))',
@@ -135,8 +137,14 @@ function sharedOf(
     linkBytesPerSecond,
     ...grainOption(options, parseSize(String(options['memory'])), linkBytesPerSecond),
     downtimeLimitMs: parseDurationMs(String(options['downtimeLimit'])),
+    ...boundOf(options),
     timeLimitMs: timeLimit === null ? null : parseDurationMs(timeLimit),
   };
+}
+
+function boundOf({ strict, maxDowntime }: CommandOptions): Pick<SimulationTask, 'downtimeMsBound'> {
+  if (strict === true) return { downtimeMsBound: 'limit' };
+  return maxDowntime === undefined ? {} : { downtimeMsBound: parseDurationMs(String(maxDowntime)) };
 }
 
 /** What a plan leaves open: how the gateway is set up, and what is derived. */

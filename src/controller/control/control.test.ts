@@ -76,6 +76,11 @@ test('status, set, switch and cancel reach the migration; the socket is its owne
   });
   assert.deepEqual([after.bandwidthBytesPerSecondMax, after.downtimeMsMax], [1000, 50]);
   assert.deepEqual(asked, [1000, { downtimeMsMax: 50, timeoutMs: null, onTimeout: 'switch' }]);
+  const limits = { downtimeMsMax: 50, timeoutMs: null, onTimeout: 'switch' };
+  await askMigration(state, ID, { do: 'set', downtimeMsBound: 2000 });
+  assert.deepEqual(asked.at(-1), { ...limits, downtimeMsBound: 2000 });
+  await askMigration(state, ID, { do: 'set', downtimeMsBound: null });
+  assert.deepEqual(asked.at(-1), limits);
   await askMigration(state, ID, { do: 'switch' });
   assert.equal(asked.at(-1), 'switch');
   assert.equal(steered.cancelled.aborted, false);

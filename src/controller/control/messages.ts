@@ -16,6 +16,8 @@ export const controlRequest = z.discriminatedUnion('do', [
     /** null takes the cap away; absent leaves it. */
     bandwidthBytesPerSecondMax: z.number().min(1).max(Number.MAX_SAFE_INTEGER).nullable().optional(),
     downtimeMsMax: z.number().min(1).max(600_000).optional(),
+    /** null takes the bound away; absent leaves it. */
+    downtimeMsBound: z.number().min(1).max(600_000).nullable().optional(),
   }),
   z.strictObject({ do: z.literal('switch') }),
   z.strictObject({ do: z.literal('cancel') }),

@@ -19,10 +19,16 @@ import {
   queryQmpSchema,
 } from '../../qmp/index.ts';
 import type { AnyStrategy } from '../../strategy/index.ts';
-import { type Mechanism, PAGE_SIZE_BYTES } from '../../vm/index.ts';
+import { type Limits, type Mechanism, PAGE_SIZE_BYTES } from '../../vm/index.ts';
 import { farGateway, type MigrateOptions, storeBytesMax } from '../options.ts';
 import { findSocketPlaces, type SocketPlaces, type SocketsAsked } from '../sockets.ts';
-import { mechanismCapabilities, type SettingChange, sharedCapabilities, sourceSettings } from './settings.ts';
+import {
+  mechanismCapabilities,
+  mechanismOf,
+  type SettingChange,
+  sharedCapabilities,
+  sourceSettings,
+} from './settings.ts';
 
 export type PreflightCode =
   | FindingCode
@@ -61,6 +67,7 @@ export const FORCEABLE: ReadonlySet<PreflightCode> = new Set([
 
 export interface PreflightOptions {
   readonly strategy: AnyStrategy;
+  readonly limits?: Pick<Limits, 'onTimeout'>;
   readonly gatewayMemoryBytesMax: number;
   readonly ackGate: 'auto' | 'off';
   readonly force: readonly string[];
@@ -132,7 +139,7 @@ export function judgeEnds(options: PreflightOptions, ends: Ends): Preflight {
   const memory = gatewayMemory(source, storeBytesMax({ ...options, far: options.far ?? null }));
   const findings = [
     ...compareMachines(source, destination, {
-      handledCapabilities: mechanismCapabilities(options.strategy.mechanism),
+      handledCapabilities: mechanismCapabilities(mechanismOf(options)),
     }).map((one) => ({ ...one, forced: isForced(one, options.force) })),
     ...strategyFindings(options, source, destination),
     ...returnPathFindings(source, destination),
@@ -148,7 +155,7 @@ export function judgeEnds(options: PreflightOptions, ends: Ends): Preflight {
     destination,
     features,
     gate,
-    settings: settingChanges(source, destination, features, gate, options.strategy.mechanism),
+    settings: settingChanges(source, destination, features, gate, mechanismOf(options)),
     memory,
     destinationTellsWhy,
     sockets,
@@ -226,32 +233,48 @@ function gatewayMemory(source: MachineDescription, allowedBytes: number): Gatewa
 }
 
 function* strategyFindings(
-  { strategy: { name, mechanism, simulatorOnly }, far }: PreflightOptions,
+  options: PreflightOptions,
   source: MachineDescription,
   destination: MachineDescription,
 ): Generator<PreflightFinding> {
+  const { name, simulatorOnly } = options.strategy;
   if (simulatorOnly !== null) {
     yield own('refuse', 'STRATEGY_MECHANISM', `strategy ${name} is for the simulator only: ${simulatorOnly}`);
   }
+  const mechanism = mechanismOf(options);
+  const who = mechanism === options.strategy.mechanism ? `strategy ${name}` : '--on-timeout post-copy';
   for (const [end, machine] of Object.entries({ source, destination })) {
     for (const capability of mechanismCapabilities(mechanism)) {
       if (machine.capabilities.has(capability)) continue;
-      yield own('refuse', 'STRATEGY_MECHANISM', `strategy ${name}: the ${end} QEMU has no ${capability}`);
+      yield own('refuse', 'STRATEGY_MECHANISM', `${who}: the ${end} QEMU has no ${capability}`);
     }
   }
   if (mechanism !== 'qemu-postcopy') return;
+  yield* postCopyFindings(who, options, source, destination);
+}
+
+function* postCopyFindings(
+  who: string,
+  { strategy, far }: PreflightOptions,
+  source: MachineDescription,
+  destination: MachineDescription,
+): Generator<PreflightFinding> {
+  if (strategy.mechanism === 'qemu-auto-converge') {
+    const text = `${who}: not with strategy ${strategy.name}, which has QEMU slow the guest instead`;
+    yield own('refuse', 'STRATEGY_MECHANISM', text);
+  }
   if (farGateway(far) !== null) {
-    const text = `strategy ${name}: post-copy runs without a gateway at the far side (qmp: or --no-far-gateway)`;
+    const text = `${who}: post-copy runs without a gateway at the far side (qmp: or --no-far-gateway)`;
     yield own('refuse', 'STRATEGY_MECHANISM', text);
   }
   if (source.capabilities.get('dirty-bitmaps') === true) {
-    const text = `strategy ${name}: in post-copy dirty bitmaps follow the VM, and only pre-copy carries them here`;
+    const text = `${who}: in post-copy dirty bitmaps follow the VM, and only pre-copy carries them here`;
     yield own('refuse', 'STRATEGY_MECHANISM', text);
   }
   for (const block of source.ramBlocks ?? []) {
     const twin = destination.ramBlocks?.find(({ id }) => id === block.id);
     if (twin === undefined || twin.pageSize === block.pageSize) continue;
-    const text = `strategy ${name}: post-copy places whole pages, and those of RAM block ${block.id} have ${block.pageSize} here and ${twin.pageSize} there`;
+    const text = `${who}: post-copy places whole pages, and those of RAM block ${block.id} have ${block.pageSize} here and ${twin.pageSize} there`;
     yield own('refuse', 'STRATEGY_MECHANISM', text);
   }
   const text =

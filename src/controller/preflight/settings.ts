@@ -11,7 +11,8 @@ import {
   type QemuFeatures,
   type QmpExecutor,
 } from '../../qmp/index.ts';
-import type { Mechanism } from '../../vm/index.ts';
+import type { AnyStrategy } from '../../strategy/index.ts';
+import type { Limits, Mechanism } from '../../vm/index.ts';
 
 /**
  * With unlimited drain a held QEMU spins and slows its guest by 13-37 %; at this rate no
@@ -20,6 +21,17 @@ import type { Mechanism } from '../../vm/index.ts';
 const DRAIN_BYTES_PER_SECOND = 1024 * MIB;
 /** While the VM is stopped nothing must limit the rest. */
 export const DRAIN_STOPPED_BYTES_PER_SECOND = 64 * 1024 * MIB;
+
+/** What QEMU may have to do: the strategy's part, or post-copy once the time is over. */
+export function mechanismOf({
+  strategy,
+  limits,
+}: {
+  readonly strategy: Pick<AnyStrategy, 'mechanism'>;
+  readonly limits?: Pick<Limits, 'onTimeout'>;
+}): Mechanism {
+  return limits?.onTimeout === 'post-copy' ? 'qemu-postcopy' : strategy.mechanism;
+}
 
 /** What a strategy has QEMU itself do. */
 export function mechanismCapabilities(mechanism: Mechanism): ReadonlySet<string> {

@@ -76,14 +76,6 @@ export const adaptive: Strategy<AdaptiveMemory> = {
       OURS,
     ),
     heldShareParameter(OURS),
-    parameter(
-      'strict',
-      0,
-      [0, 1],
-      'flag',
-      '1: never stop beyond the downtime limit, follow --on-timeout',
-      OURS,
-    ),
     ...ITERATION_PARAMETERS.map((spec) =>
       spec.name === 'iterationMsMin' ? { ...spec, default: 600, source: SHORT_ITERATIONS } : spec,
     ),

@@ -125,9 +125,6 @@ export function leastCostSwitchover(
   }
   const text = forecastText(outlook, forecast);
   if (!sent.drained || least === null) return say(goOn('adaptive-drain', `${text}; ${sent.text}`));
-  if (value(parameters, 'strict') >= 1) {
-    return say(goOn('adaptive-strict', `${text}; told never to exceed it`));
-  }
   const patienceMs = Math.max(passSpacingMs(outlook), value(parameters, 'patienceShare') * least.costMs);
   const flatMs = outlook.nowMs - least.atMs;
   const flat = `waiting has bought nothing for ${formatMs(flatMs)}, least was ${formatMs(least.downtimeMs)}`;
