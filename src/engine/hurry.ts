@@ -11,7 +11,7 @@ import type { Snapshot } from '../vm/index.ts';
 /** Passes are hurried for this long at most. */
 export const HURRY_MS_MAX = 2000;
 /** A pass that takes no longer than this found next to nothing dirty. */
-export const SHORT_PASS_MS = 25;
+const SHORT_PASS_MS = 25;
 /**
  * While passes are short, the hurry looks this often at the rest: what waits, or is not loaded at the far end
  * yet.

@@ -13,7 +13,6 @@ export {
   downtimeMsBoundOf,
   type Hold,
   type Limits,
-  type OnTimeout,
   type Order,
 } from './rules.ts';
 export {
