@@ -11,7 +11,13 @@ function left(
 ) {
   return afterHurry({
     ...{ handOverPagesPerSecond: 100_000, linkPagesPerSecond: 6000, endsPagesPerSecond: 100_000 },
-    ...{ zeroPagesPerSecond: 200_000, writtenWithin: () => 0, newShare: 1, outsideShare: 1 },
+    ...{
+      zeroPagesPerSecond: 200_000,
+      writtenWithin: () => 0,
+      newShare: 1,
+      outsideShare: 1,
+      writtenPagesMax: 50_000,
+    },
     ...{ heldGoes: false, heldAgainShare: 0, msMax: 2000 },
     ...over,
     waiting: { ...NOTHING, ...over.waiting },

@@ -28,6 +28,8 @@ export interface HurryQuestion {
   /** Of the written pages, the share that does not wait already, and of these the share outside the hold. */
   readonly newShare: number;
   readonly outsideShare: number;
+  /** All pages that the guest keeps writing: no more than the new ones among them can come to wait. */
+  readonly writtenPagesMax: number;
   /** Held pages go while the link has nothing else; of what goes, this share is written again by the stop. */
   readonly heldGoes: boolean;
   readonly heldAgainShare: number;
@@ -62,8 +64,11 @@ function restPages({ heldGoes }: HurryQuestion, { queuedPages, zeroPages, heldPa
 function afterPass(question: HurryQuestion, before: Waiting, seconds: number): Waiting {
   const { endsPagesPerSecond, newShare, outsideShare } = question;
   const arrived = Math.min(before.dirtyPages, seconds * question.handOverPagesPerSecond);
-  const queued = before.queuedPages + arrived * newShare * outsideShare;
-  const held = before.heldPages + arrived * newShare * (1 - outsideShare);
+  const { waiting } = question;
+  const newMax = waiting.queuedPages + waiting.heldPages + question.writtenPagesMax * newShare;
+  const came = Math.min(arrived * newShare, Math.max(0, newMax - before.queuedPages - before.heldPages));
+  const queued = before.queuedPages + came * outsideShare;
+  const held = before.heldPages + came * (1 - outsideShare);
   const room = seconds * Math.min(question.linkPagesPerSecond, endsPagesPerSecond);
   const sent = Math.min(queued, room);
   // Up to half of each batch are zero pages; once nothing else is queued, the ends have all their time for them.

@@ -7,7 +7,7 @@ import { backlogBytes, bytesPerPage, dirtiedMost, dirtiedWithin, pagesAtSource }
 import type { IterationStats, Snapshot } from '../vm/index.ts';
 import { heldOutlastsHurry, hurryMsMax, LOOK_EVERY_MS } from './hurry.ts';
 import { afterHurry, type Waiting } from './hurry-forecast.ts';
-import { insidePages, newShareOf, type PassesSeen, uncountedPages } from './uncounted.ts';
+import { dirtiedInHurry, insidePages, newShareOf, type PassesSeen, uncountedPages } from './uncounted.ts';
 
 export interface Prediction {
   /** null while the link rate is unknown. */
@@ -37,14 +37,15 @@ export function predict(
 ): Prediction {
   const pageBytes = bytesPerPage(snapshot);
   const newShare = newShareOf(snapshot, history, pageCount);
-  const writtenWithin = (seconds: number) => uncountedPages(snapshot, history, passes, seconds);
-  const uncountedPagesNow = writtenWithin(((snapshot.sinceSyncMs ?? 0) + STOP_LATENCY_MS) / 1000);
+  const uncountedSeconds = ((snapshot.sinceSyncMs ?? 0) + STOP_LATENCY_MS) / 1000;
+  const uncountedPagesNow = uncountedPages(snapshot, history, passes, uncountedSeconds);
   const burstPages = pagesAtSource(snapshot, pageCount, history) + uncountedPagesNow * newShare;
   const burstBytes = burstPages * pageBytes;
   const bytes = backlogBytes(snapshot) + (snapshot.underWayBytes ?? 0) + burstBytes;
   if (linkBytesPerSecond === null || linkBytesPerSecond <= 0) return { downtimeMs: null, bytes, burstBytes };
   const stop: Stop = {
-    ...{ snapshot, history, newShare, linkBytesPerSecond, uncountedPagesNow, writtenWithin },
+    ...{ snapshot, history, newShare, linkBytesPerSecond, uncountedPagesNow },
+    dirtiedInHurry: (seconds) => dirtiedInHurry(snapshot, history, passes, seconds),
     prices: pricesOf(snapshot),
     insidePages: insidePages(snapshot, passes),
     handOverPagesPerSecond: snapshot.handOverPagesPerSecond ?? Number.POSITIVE_INFINITY,
@@ -70,7 +71,7 @@ interface Stop {
   readonly insidePages: number;
   /** Dirtied since, or before the stop is answered. */
   readonly uncountedPagesNow: number;
-  readonly writtenWithin: (seconds: number) => number;
+  readonly dirtiedInHurry: (seconds: number) => number;
 }
 
 /** Bytes on the link of one page. */
@@ -115,7 +116,9 @@ function stoppedMs(stop: Stop): number {
   // Without the gate QEMU stops the VM by itself, and nothing is hurried before.
   const hurries = snapshot.gateHeld && hurryMsMax(snapshot) > 0;
   const left = hurries ? hurried(stop, waiting) : waiting;
-  const newPages = left.dirtyPages * newShare;
+  // What is dirty inside QEMU may wait here by now.
+  const cameToWait = Math.max(0, left.queuedPages + left.heldPages - waiting.queuedPages - waiting.heldPages);
+  const newPages = Math.max(0, left.dirtyPages * newShare - cameToWait);
   const leftBytes =
     bytesOf(left.queuedPages, waiting.queuedPages, prices.queued, prices.fresh) +
     bytesOf(left.heldPages, waiting.heldPages, prices.held, prices.fresh) +
@@ -139,7 +142,7 @@ function bytesOf(pages: number, pagesBefore: number, price: number, freshPrice: 
 }
 
 function hurried(stop: Stop, waiting: Waiting): Waiting {
-  const { snapshot, history, prices, linkBytesPerSecond, writtenWithin } = stop;
+  const { snapshot, history, prices, linkBytesPerSecond } = stop;
   const last = history.at(-1);
   const most = dirtiedMost(history);
   const left = afterHurry({
@@ -148,8 +151,9 @@ function hurried(stop: Stop, waiting: Waiting): Waiting {
     linkPagesPerSecond: linkBytesPerSecond / Math.max(1, prices.queued),
     endsPagesPerSecond: stop.endsPagesPerSecond,
     zeroPagesPerSecond: stop.zeroPagesPerSecond,
-    writtenWithin,
+    writtenWithin: stop.dirtiedInHurry,
     newShare: stop.newShare,
+    writtenPagesMax: Math.max(most, waiting.dirtyPages),
     outsideShare:
       last === undefined || last.dirtyPages === 0 ? 1 : last.dirtyOutsideHoldPages / last.dirtyPages,
     heldGoes: heldOutlastsHurry(snapshot),
@@ -157,7 +161,14 @@ function hurried(stop: Stop, waiting: Waiting): Waiting {
       last === undefined || most === 0 ? 0 : Math.min(1, dirtiedWithin(last, LOOK_EVERY_MS / 1000) / most),
     msMax: hurryMsMax(snapshot),
   });
-  return { ...left, dirtyPages: left.dirtyPages + writtenWithin(STOP_LATENCY_MS / 1000) };
+  const { dirtyPages } = left;
+  return {
+    ...left,
+    dirtyPages: Math.max(
+      dirtyPages,
+      Math.min(dirtyPages + stop.dirtiedInHurry(STOP_LATENCY_MS / 1000), most),
+    ),
+  };
 }
 
 /**

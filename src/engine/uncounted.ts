@@ -4,7 +4,7 @@
  * (predict.ts).
  */
 
-import { dirtiedMost, dirtiedWithin } from '../strategy/index.ts';
+import { dirtiedMost, dirtiedWithin, pagesAbove } from '../strategy/index.ts';
 import type { IterationStats, Snapshot } from '../vm/index.ts';
 import type { PassArrivals } from './state.ts';
 
@@ -32,6 +32,29 @@ export function uncountedPages(
   const pagesMax = hadPass ? snapshot.dirtyPages : Math.max(last.dirtyPages, snapshot.dirtyPages);
   const byRates = dirtiedWithin(last, seconds);
   return Math.min(byRates, dirtiedAsInPasses(snapshot, passes.arrivals, seconds), pagesMax);
+}
+
+/** Of this many passes, a page that was dirty in one of them may as well be written at every moment. */
+const PASSES_FEW = 2;
+/** So it may where the passes of an iteration found it dirty more often than not. */
+const OFTEN_SHARE = 0.7;
+
+/**
+ * The same within a pass of a hurry, which is shorter than those that rates were read off. A page that nearly
+ * every sync found dirty is dirty again at once, as far as anybody knows.
+ */
+export function dirtiedInHurry(
+  snapshot: Snapshot,
+  history: readonly IterationStats[],
+  passes: PassesSeen,
+  seconds: number,
+): number {
+  const last = history.at(-1);
+  const counted = uncountedPages(snapshot, history, passes, seconds);
+  if (last === undefined || last.index === 0 || last.passes === 0 || counted === 0) return counted;
+  if (last.passes <= PASSES_FEW) return Math.max(counted, last.dirtyPages);
+  const spacingSeconds = last.durationMs / last.passes / 1000;
+  return Math.max(counted, Math.min(last.dirtyPages, pagesAbove(last, OFTEN_SHARE / spacingSeconds)));
 }
 
 /**

@@ -4,6 +4,7 @@ export {
   bytesPerPage,
   dirtiedMost,
   dirtiedWithin,
+  pagesAbove,
   pagesAtSource,
   queuedBytes,
 } from './measures.ts';

@@ -223,6 +223,14 @@ export function dirtiedWithin(stats: IterationStats, seconds: number): number {
   return pages;
 }
 
+/** Pages of the classes whose middle is at least so many rewrites a second. */
+export function pagesAbove(stats: IterationStats, perSecond: number): number {
+  return stats.rewriteHistogram.reduce(
+    (pages, count, index) => pages + (rateOfClass(index) >= perSecond ? count : 0),
+    0,
+  );
+}
+
 /**
  * Bytes a second that the link would need to carry what is dirtied: the larger of both estimates, at the
  * bytes of an encoded page.
