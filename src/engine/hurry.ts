@@ -98,11 +98,16 @@ function outlastsAtEnds(
 }
 
 export class HurriedPasses {
+  readonly #restShareMax: number;
   #passMs = Number.NEGATIVE_INFINITY;
   #shortestMs = Number.POSITIVE_INFINITY;
   #noShorter = 0;
   #restPagesBefore = Number.POSITIVE_INFINITY;
   #lookMs: number | null = null;
+
+  constructor(restShareMax = REST_SHARE_MAX) {
+    this.#restShareMax = restShareMax;
+  }
 
   /** A pass begins; `restPages` wait, or are not loaded at the far end yet. True: the VM may be stopped. */
   begin(nowMs: number, restPages: number): boolean {
@@ -115,7 +120,7 @@ export class HurriedPasses {
     if (isShort && restPages <= REST_PAGES_MAX) return true;
     if (this.#noShorter >= NO_SHORTER_TIMES) return true;
     if (this.#lookMs === null || nowMs - this.#lookMs < LOOK_EVERY_MS) return false;
-    const hardlyShrinks = restPages > REST_SHARE_MAX * this.#restPagesBefore;
+    const hardlyShrinks = restPages > this.#restShareMax * this.#restPagesBefore;
     this.#restPagesBefore = restPages;
     this.#lookMs = nowMs;
     return hardlyShrinks;

@@ -114,16 +114,16 @@ test('a pass that only finds the same again is not waited for, and what is sent 
 
 test('free memory that leaves during the hurry is no downtime', () => {
   const backlog = {
-    queuedPages: 42_000,
-    queuedBytes: 42_000 * 9,
-    zeroPages: 42_000,
+    queuedPages: 15_000,
+    queuedBytes: 15_000 * 9,
+    zeroPages: 15_000,
     heldPages: 0,
     heldBytes: 0,
   };
   const rates = { slowerEndPagesPerSecond: 22_000, zeroPagesPerSecond: 200_000, writtenPageBytes: 80 };
   const quiet = { ...iteration(0), rewriteHistogram: new Float64Array(REWRITE_CLASSES) };
   const now = { backlog, dirtyPages: 0, ...rates };
-  assert.equal(Math.round(downtimeMs(snapshot(now), quiet)), 80 + 210);
+  assert.equal(Math.round(downtimeMs(snapshot(now), quiet)), 80 + 75);
   assert.ok(downtimeMs(snapshot({ ...now, gateHeld: true }), quiet) < 80 + 5);
 });
 

@@ -7,7 +7,7 @@ import { backlogBytes, bytesPerPage, dirtiedMost, dirtiedWithin, pagesAtSource }
 import type { IterationStats, Snapshot } from '../vm/index.ts';
 import { heldOutlastsHurry, hurryMsMax, LOOK_EVERY_MS } from './hurry.ts';
 import { afterHurry, type Waiting } from './hurry-forecast.ts';
-import { dirtiedInHurry, insidePages, newShareOf, type PassesSeen, uncountedPages } from './uncounted.ts';
+import { dirtyAtOnce, insidePages, newShareOf, type PassesSeen, uncountedPages } from './uncounted.ts';
 
 export interface Prediction {
   /** null while the link rate is unknown. */
@@ -45,7 +45,8 @@ export function predict(
   if (linkBytesPerSecond === null || linkBytesPerSecond <= 0) return { downtimeMs: null, bytes, burstBytes };
   const stop: Stop = {
     ...{ snapshot, history, newShare, linkBytesPerSecond, uncountedPagesNow },
-    dirtiedInHurry: (seconds) => dirtiedInHurry(snapshot, history, passes, seconds),
+    writtenWithin: (seconds) => uncountedPages(snapshot, history, passes, seconds),
+    dirtyAtOnce: dirtyAtOnce(history, passes),
     prices: pricesOf(snapshot),
     insidePages: insidePages(snapshot, passes),
     handOverPagesPerSecond: snapshot.handOverPagesPerSecond ?? Number.POSITIVE_INFINITY,
@@ -71,7 +72,9 @@ interface Stop {
   readonly insidePages: number;
   /** Dirtied since, or before the stop is answered. */
   readonly uncountedPagesNow: number;
-  readonly dirtiedInHurry: (seconds: number) => number;
+  readonly writtenWithin: (seconds: number) => number;
+  /** However short a pass is, it finds these. */
+  readonly dirtyAtOnce: number;
 }
 
 /** Bytes on the link of one page. */
@@ -151,7 +154,7 @@ function hurried(stop: Stop, waiting: Waiting): Waiting {
     linkPagesPerSecond: linkBytesPerSecond / Math.max(1, prices.queued),
     endsPagesPerSecond: stop.endsPagesPerSecond,
     zeroPagesPerSecond: stop.zeroPagesPerSecond,
-    writtenWithin: stop.dirtiedInHurry,
+    writtenWithin: stop.writtenWithin,
     newShare: stop.newShare,
     writtenPagesMax: Math.max(most, waiting.dirtyPages),
     outsideShare:
@@ -161,14 +164,8 @@ function hurried(stop: Stop, waiting: Waiting): Waiting {
       last === undefined || most === 0 ? 0 : Math.min(1, dirtiedWithin(last, LOOK_EVERY_MS / 1000) / most),
     msMax: hurryMsMax(snapshot),
   });
-  const { dirtyPages } = left;
-  return {
-    ...left,
-    dirtyPages: Math.max(
-      dirtyPages,
-      Math.min(dirtyPages + stop.dirtiedInHurry(STOP_LATENCY_MS / 1000), most),
-    ),
-  };
+  const dirtyPages = left.dirtyPages + stop.writtenWithin(STOP_LATENCY_MS / 1000);
+  return { ...left, dirtyPages: Math.max(dirtyPages, stop.dirtyAtOnce) };
 }
 
 /**

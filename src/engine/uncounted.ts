@@ -40,21 +40,17 @@ const PASSES_FEW = 2;
 const OFTEN_SHARE = 0.7;
 
 /**
- * The same within a pass of a hurry, which is shorter than those that rates were read off. A page that nearly
- * every sync found dirty is dirty again at once, as far as anybody knows.
+ * A hurry's passes are shorter than those that rates were read off. Pages that nearly every sync found dirty
+ * are dirty again at once, as far as anybody knows.
  */
-export function dirtiedInHurry(
-  snapshot: Snapshot,
-  history: readonly IterationStats[],
-  passes: PassesSeen,
-  seconds: number,
-): number {
+export function dirtyAtOnce(history: readonly IterationStats[], passes: PassesSeen): number {
   const last = history.at(-1);
-  const counted = uncountedPages(snapshot, history, passes, seconds);
-  if (last === undefined || last.index === 0 || last.passes === 0 || counted === 0) return counted;
-  if (last.passes <= PASSES_FEW) return Math.max(counted, last.dirtyPages);
+  if (last === undefined || last.index === 0 || last.passes === 0) return 0;
+  // What the newest pass has shown goes before what the iteration has.
+  const pagesMax = Math.min(last.dirtyPages, passes.arrivals?.last?.pages ?? Number.POSITIVE_INFINITY);
+  if (last.passes <= PASSES_FEW) return pagesMax;
   const spacingSeconds = last.durationMs / last.passes / 1000;
-  return Math.max(counted, Math.min(last.dirtyPages, pagesAbove(last, OFTEN_SHARE / spacingSeconds)));
+  return Math.min(pagesMax, pagesAbove(last, OFTEN_SHARE / spacingSeconds));
 }
 
 /**

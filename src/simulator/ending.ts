@@ -36,12 +36,14 @@ function hurry(world: World): void {
   const snapshot = world.snapshot();
   const untilMs = world.nowMs + hurryMsMax(snapshot);
   if (world.nowMs >= untilMs) return;
-  world.hurry(heldOutlastsHurry(snapshot));
+  const heldGoes = heldOutlastsHurry(snapshot);
+  world.hurry(heldGoes);
+  const restPages = () => world.index.queuedPages + (heldGoes ? world.index.heldPages : 0);
   do {
     do world.advance(STRETCH_MS);
     while (world.ledger.passPages > 0 && world.nowMs < untilMs);
     world.beginPass();
-  } while (!passes.begin(world.nowMs, world.index.queuedPages) && world.nowMs < untilMs);
+  } while (!passes.begin(world.nowMs, restPages()) && world.nowMs < untilMs);
 }
 
 /**

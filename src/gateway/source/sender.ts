@@ -95,7 +95,7 @@ export class Sender {
     const { output, gate, isLast } = this.#options;
     const roomPages = this.#roomPages();
     if (roomPages <= 0) return false;
-    if (!isLast() && this.#linger.waits(this.#readyPages(store))) return false;
+    if (!isLast() && this.#linger.waits(this.readyPages)) return false;
     let count = store.index.take(Math.min(roomPages, this.#batch.length), this.#batch);
     if (count === 0 && this.#sendsHeld) count = store.index.takeHeld(roomPages, this.#batch);
     if (count === 0 && gate.mustSpill(store)) return store.index.spill(roomPages) > 0;
@@ -117,8 +117,11 @@ export class Sender {
     return Math.min(outputPages, capPages);
   }
 
-  #readyPages({ index }: PageStore): number {
-    return index.queuedPages + (this.#sendsHeld ? index.heldPages : 0);
+  /** Those that may go. */
+  get readyPages(): number {
+    if (this.#store === null) return 0;
+    const { queuedPages, heldPages } = this.#store.index;
+    return queuedPages + (this.#sendsHeld ? heldPages : 0);
   }
 
   /** Resolves when QEMU hands over no more pages and every page has been handed to the output. */

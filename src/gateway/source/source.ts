@@ -175,10 +175,10 @@ export class SourceGateway {
     this.#steerReading();
   }
 
-  /** Queued here, or handed over and not loaded by the destination QEMU yet. */
+  /** All that is to go before the stop: waiting here, or handed over and not loaded by the destination QEMU. */
   get restPages(): number {
-    const unloaded = this.#output.facts.unloadedPages ?? underWayBytes(this.#output.facts) / PAGE_SIZE_BYTES;
-    return (this.#intake.store?.index.queuedPages ?? 0) + unloaded;
+    const { facts } = this.#output;
+    return this.#sender.readyPages + (facts.unloadedPages ?? underWayBytes(facts) / PAGE_SIZE_BYTES);
   }
 
   get passes(): number {
