@@ -75,7 +75,8 @@ function afterPass(question: HurryQuestion, before: Waiting, seconds: number): W
   const held = before.heldPages + came * (1 - outsideShare);
   const room = seconds * Math.min(question.linkPagesPerSecond, endsPagesPerSecond);
   const sent = Math.min(queued, room);
-  // Up to half of each batch are zero pages; once nothing else is queued, the ends have all their time for them.
+  // Up to half of each batch are zero pages; once nothing else is queued, the ends have all their time for
+  // them.
   const zeroRoom =
     sent < queued ? sent : sent + (seconds - sent / endsPagesPerSecond) * question.zeroPagesPerSecond;
   const zeroSent = Math.min(before.zeroPages, zeroRoom);

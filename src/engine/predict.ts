@@ -104,7 +104,9 @@ function zeroPagesOf({ backlog }: Snapshot): number {
   return Math.min(backlog.queuedPages, backlog.zeroPages ?? 0);
 }
 
-/** From the stop until the last page is loaded: the slowest of the stages through which all that is left goes. */
+/**
+ * From the stop until the last page is loaded: the slowest of the stages that all that is left goes through.
+ */
 function stoppedMs(stop: Stop): number {
   const { snapshot, prices, newShare, linkBytesPerSecond } = stop;
   const { queuedPages, heldPages } = snapshot.backlog;

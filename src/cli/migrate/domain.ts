@@ -31,7 +31,7 @@ export function readDomainOptions(
       throw new GodwitError('USAGE_VALUE', `${flag} does not go with libvirt: ${why}`, { safe: NOTHING });
     }
   }
-  if (shared.limits.onTimeout === 'post-copy') {
+  if (options['onTimeout'] === 'post-copy') {
     throw new GodwitError(
       'USAGE_VALUE',
       '--on-timeout post-copy does not go with libvirt: it owns both QEMUs',

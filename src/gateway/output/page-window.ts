@@ -58,8 +58,8 @@ export class PageWindow {
   }
 
   /**
-   * Deltas of a few bytes that the far side can apply: as seen while it was what limits, else as far as can be
-   * told; null where it says nothing.
+   * Deltas of a few bytes that the far side can apply: as seen while it was what limits, else as far as can
+   * be told; null where it says nothing.
    */
   get appliedPagesPerSecondMax(): number | null {
     if (this.#appliedPages === null) return null;

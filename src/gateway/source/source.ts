@@ -175,7 +175,7 @@ export class SourceGateway {
     this.#steerReading();
   }
 
-  /** All that is to go before the stop: waiting here, or handed over and not loaded by the destination QEMU. */
+  /** All that is to go before the stop: waiting here, or not loaded by the destination QEMU yet. */
   get restPages(): number {
     const { facts } = this.#output;
     return this.#sender.readyPages + (facts.unloadedPages ?? underWayBytes(facts) / PAGE_SIZE_BYTES);

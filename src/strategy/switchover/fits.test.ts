@@ -33,7 +33,7 @@ function outlook(passes: readonly PassSeen[], over: Partial<Outlook['snapshot']>
 const pass = (startMs: number, pages: number): PassSeen => ({ startMs, durationMs: 3000, pages });
 
 test('what the last sync found and QEMU has still counts by the time that both ends need for it', () => {
-  // The pass before brought 50,000 pages in 3 s; half a second for the ends. The new one has brought none yet.
+  // The pass before brought 50,000 pages in 3 s; half a second for the ends. The new one has brought none.
   assert.equal(fitsLimit(outlook([pass(0, 50_000), pass(3000, 0)]))?.rule, 'fits-sync');
   assert.equal(fitsLimit(outlook([pass(0, 50_000), pass(3000, 0)], { sinceSyncMs: 450 }))?.rule, 'fits-sync');
   assert.equal(fitsLimit(outlook([pass(0, 900), pass(3000, 900)]))?.rule, 'fits-limit', 'and few do not');

@@ -68,7 +68,9 @@ function isLongToHandOver(outlook: Outlook): boolean {
   return (pages * 1000) / outlook.pipeline.handOverPagesPerSecond > LONG_MS;
 }
 
-/** Found by the last sync and not handed over; where QEMU does not say, as many as the sync before it found. */
+/**
+ * Found by the last sync and not handed over; where QEMU does not say, as many as the sync before it found.
+ */
 function insideMax({ snapshot, passes }: Outlook): number {
   if (snapshot.sourceRemainingPages != null) return snapshot.sourceRemainingPages;
   const [before, running] = passes.slice(-2);
