@@ -6,6 +6,8 @@
  */
 
 import { spawn } from 'node:child_process';
+import { getCompileCacheDir } from 'node:module';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { errorMessage, GodwitError, sleep } from '../base/index.ts';
 import type { Outcome } from '../handover/index.ts';
@@ -31,6 +33,8 @@ const START_TIMEOUT_MS = 60_000;
 const WATCHING = 'watching';
 const DISMISSED = 'done';
 const JOURNAL_DESCRIPTOR = 3;
+/** Read by Node when it starts. */
+const COMPILE_CACHE = 'NODE_COMPILE_CACHE';
 /** A killed process may be seen for a moment longer; another one that ends the migration takes its time. */
 const LOCK_PATIENCE_MS = 30_000;
 const LOCK_POLL_MS = 50;
@@ -41,6 +45,7 @@ const LOCK_POLL_MS = 50;
 export function startGuardian(journal: Journal): Guardian {
   const child = spawn(process.execPath, ['--no-warnings', fileURLToPath(import.meta.url), journal.path], {
     detached: true,
+    env: { ...process.env, ...compileCache() },
     // Its verdict is for whoever still reads the controller's standard error.
     stdio: ['pipe', 'pipe', 'inherit', journal.descriptor],
   });
@@ -69,6 +74,12 @@ export function startGuardian(journal: Journal): Guardian {
       stdout.destroy();
     },
   };
+}
+
+/** The guardian shares the cache of compiled modules that the controller has, if it has one. */
+function compileCache(): NodeJS.ProcessEnv {
+  const folder = getCompileCacheDir();
+  return folder === undefined ? {} : { [COMPILE_CACHE]: path.dirname(folder) };
 }
 
 function startError(cause: unknown): GodwitError {
@@ -133,6 +144,8 @@ async function tellEnd(state: JournalState, end: Outcome): Promise<void> {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  // It is not for the operator's command.
+  delete process.env[COMPILE_CACHE];
   // A terminal's Ctrl-C or hang-up is for the controller; the guardian must outlive it.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
   // The controller's end of this pipe, and whoever read its standard error, may be gone
