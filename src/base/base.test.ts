@@ -19,7 +19,7 @@ test('sizes are binary, rates in bits are decimal', () => {
   assert.equal(parseRate('1Gb/s'), 125_000_000);
   assert.equal(parseRate('25MiB/s'), 25 * 2 ** 20);
   assert.equal(parseDurationMs('1.5s'), 1500);
-  assert.equal(parseDurationMs('300'), 300);
+  assert.equal(parseSize('4096B'), 4096);
   for (const parse of [parseSize, parseRate, parseDurationMs]) {
     assert.throws(
       () => parse('9'.repeat(400)),
@@ -27,6 +27,17 @@ test('sizes are binary, rates in bits are decimal', () => {
       'and not Infinity, which is no limit',
     );
   }
+  for (const parse of [parseSize, parseRate, parseDurationMs]) {
+    assert.equal(parse('0'), 0);
+    // What it is a number of is not guessed.
+    for (const bare of ['10', '1.5', '0.5', ' 300 '])
+      assert.throws(() => parse(bare), {
+        code: 'USAGE_VALUE',
+        message: /without a unit/,
+        hint: /write it like/,
+      });
+  }
+  assert.throws(() => parseRate('10/s'), GodwitError);
   for (const wrong of ['', 'much', '-3M', '3Q']) assert.throws(() => parseSize(wrong), GodwitError);
   assert.equal(formatMs(1500), '1.50 s');
 });

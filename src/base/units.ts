@@ -27,8 +27,17 @@ function checked(value: number, what: string, text: string): number {
   });
 }
 
-/** "512M", "1.5GiB", "4096" -> bytes. */
+/** A number without a unit may be meant in any; nothing is nothing in each of them. */
+function refuseBare(what: string, text: string, examples: string): void {
+  if (/^[\d.]*[1-9][\d.]*$/.test(text.trim()))
+    throw new GodwitError('USAGE_VALUE', `"${text}" is a ${what} without a unit`, {
+      hint: `write it like ${examples}`,
+    });
+}
+
+/** "512M", "1.5GiB", "4096B" -> bytes. */
 export function parseSize(text: string): number {
+  refuseBare('size', text, '512M or 4GiB');
   const match = /^(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?$/i.exec(text.trim());
   const unit = match ? SIZE_UNITS[match[2]!.toLowerCase()] : undefined;
   if (!match || unit === undefined) refuse('size', text, '512M or 4GiB');
@@ -37,9 +46,10 @@ export function parseSize(text: string): number {
 
 /** "200Mbit", "200Mb/s", "1Gbit/s" (bits) or "25MiB/s", "25M" (bytes) -> bytes per second. */
 export function parseRate(text: string): number {
+  refuseBare('rate', text, '200Mbit, 1Gbit or 25MiB/s');
   const bits = /^(\d+(?:\.\d+)?)\s*([kmg]?)(?:bit(?:\/s)?|b\/s|bps)$/.exec(lowerUnit(text));
   if (bits) return checked(Math.round((Number(bits[1]) * BIT_UNITS[bits[2]!]!) / 8), 'rate', text);
-  const bytes = /^(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?B)?(?:\/s)?$/.exec(lowerUnit(text));
+  const bytes = /^(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?B)?(?:(?<=[a-zA-Z])\/s)?$/.exec(lowerUnit(text));
   if (!bytes) refuse('rate', text, '200Mbit, 1Gbit or 25MiB/s');
   return checked(Math.round(Number(bytes[1]) * SIZE_UNITS[bytes[2]!]!), 'rate', text);
 }
@@ -49,8 +59,9 @@ function lowerUnit(text: string): string {
   return text.trim().replace(/[A-Za-z]/g, (letter) => (letter === 'B' ? 'B' : letter.toLowerCase()));
 }
 
-/** "300ms", "1.5s", "2m", "300" (milliseconds) -> milliseconds. */
+/** "300ms", "1.5s", "2m" -> milliseconds. */
 export function parseDurationMs(text: string): number {
+  refuseBare('duration', text, '300ms, 60s or 5m');
   const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h)?$/.exec(text.trim());
   if (!match) refuse('duration', text, '300ms, 60s or 5m');
   const factor = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[match[2] ?? 'ms'] ?? 1;

@@ -83,7 +83,7 @@ function workloadOnScale(workload: Json, document: Json): Json {
   const { hotSeconds: _seconds, hotTimesPerSecond: _times, ...rest } = workload;
   const memoryBytes = parseSize(String(document['memory']));
   const hotBytes = Math.min(memoryBytes / 2, hotSeconds * parseRate(String(document['link'])));
-  return { ...rest, hot: pages(hotBytes), rate: Math.round(hotBytes * hotTimesPerSecond) };
+  return { ...rest, hot: pages(hotBytes), rate: rateText(hotBytes * hotTimesPerSecond) };
 }
 
 /** Asked before they are made: a short plan can name more than memory holds. */
@@ -129,7 +129,7 @@ function drawFrom(variant: PlanVariant, draw: Draw): PlanVariant[] {
         workload: pick(draw.workload, String(workload['workload'])),
       };
       if (draw.hotShare) drawn['hot'] = pages(between(draw.hotShare) * parseSize(String(memory)));
-      if (draw.rateOverLink) drawn['rate'] = Math.round(between(draw.rateOverLink) * parseRate(String(link)));
+      if (draw.rateOverLink) drawn['rate'] = rateText(between(draw.rateOverLink) * parseRate(String(link)));
       if (draw.zipf) drawn['zipf'] = Math.round(between(draw.zipf) * 1000) / 1000;
       return drawn;
     });
@@ -138,6 +138,11 @@ function drawFrom(variant: PlanVariant, draw: Draw): PlanVariant[] {
   });
 }
 
-function pages(sizeBytes: number): number {
-  return Math.max(1, Math.floor(sizeBytes / 4096)) * 4096;
+/** As a plan writes it. */
+function pages(sizeBytes: number): string {
+  return `${Math.max(1, Math.floor(sizeBytes / 4096)) * 4096}B`;
+}
+
+function rateText(bytesPerSecond: number): string {
+  return `${Math.round(bytesPerSecond)}B/s`;
 }

@@ -8,7 +8,6 @@ import type { Command } from 'commander';
 import {
   errorMessage,
   formatBytes,
-  GIB,
   GodwitError,
   MIB,
   parseDurationMs,
@@ -154,7 +153,7 @@ export function simulationOptionsOf(
   return {
     profile: profileOf(String(options['profile'] ?? 'default')),
     roundTripMs: parseDurationMs(String(options['latency'] ?? `${SIMULATION_DEFAULTS.roundTripMs}ms`)),
-    gatewayMemoryBytesMax: parseSize(String(options['gatewayMemory'] ?? 8 * GIB)),
+    gatewayMemoryBytesMax: parseSize(String(options['gatewayMemory'] ?? '8GiB')),
     arrangement: oneOf('arrangement', String(options['arrangement'] ?? 'single'), [
       'single',
       'paired',

@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { errorMessage, parseDurationMs } from '../../base/index.ts';
 
-/** Text or a bare number, by one of the parsers of src/base. */
+/** By one of the parsers of src/base; a number that YAML read is told why it is none. */
 export function measure(parse: (text: string) => number) {
   return z.union([z.string(), z.number()]).transform((value, context) => {
     try {
