@@ -36,7 +36,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'receive',
-    summary: 'the far side of a migration between two hosts (over ssh godwit migrate starts it)',
+    summary: 'be the far side of a migration between two hosts; over ssh, godwit migrate starts it',
     load: async () => (await import('./commands/receive.ts')).command,
   },
   {

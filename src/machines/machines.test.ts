@@ -66,7 +66,7 @@ function serve(
   path: string,
   qemu: FakeQemu,
   thawed: () => Promise<void>,
-  quits = async () => undefined as void,
+  quits: () => Promise<void> = async () => undefined,
 ): Promise<FakeQmpServer> {
   const machine = new FakeMachine(qemu);
   const answers: Record<string, FakeHandler> = {

@@ -85,7 +85,7 @@ export class QmpMachine implements Machine, QmpExecutor {
         await this.execute('quit', {}, { timeoutMs: Math.max(POLL_MS, deadlineMs - systemClock.nowMs()) });
         answered = true;
         this.#quitter = this.#client;
-      } catch (error) {
+      } catch {
         if (await this.#isGone(deadlineMs)) return 'gone';
       }
       if (systemClock.nowMs() >= deadlineMs) return answered ? 'stays' : 'silent';

@@ -58,8 +58,11 @@ export const command: CommandDefinition = {
         'single',
       )
       .option('--record <file>', 'write the trace to this file too, for godwit simulate --trace')
-      .option('--accept-pause', 'also where QEMU knows no switchover-ack and may stop the VM for a moment')
-      .option('--json', 'one JSON object on standard output, progress on standard error');
+      .option(
+        '--accept-pause',
+        'measure also where QEMU knows no switchover-ack: it may then stop the VM for a moment',
+      )
+      .option('--json', 'print one JSON object on standard output, and progress on standard error');
   },
   async run(context, [endpoint = ''], options) {
     return runAssess(context, endpoint, options);

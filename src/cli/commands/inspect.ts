@@ -19,7 +19,7 @@ export const command: CommandDefinition = {
   configure(command) {
     command
       .argument('<file>', 'a stream captured with `migrate "exec:cat > FILE"`; - reads standard input')
-      .option('--json', 'one JSON object instead of text');
+      .option('--json', 'print one JSON object instead of text');
   },
   run({ out }, [file], options) {
     return runInspect(file!, { json: options['json'] === true }, out);

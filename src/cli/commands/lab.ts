@@ -36,7 +36,7 @@ export const command: CommandDefinition = {
       )
       .option('--record <folder>', 'run: a dirty-page trace of each run of a godwit strategy goes here')
       .option('--out <folder>', 'report: where the files go; default beside the results')
-      .option('--json', 'the report as JSON on standard output')
+      .option('--json', 'report: print the report as JSON on standard output')
       .addHelpText(
         'after',
         '\nA run that was interrupted goes on where it stopped: give the same command again.',

@@ -12,10 +12,10 @@ const URI_DEFAULT = 'qemu:///system';
 export const command: CommandDefinition = {
   configure(cli) {
     cli
-      .option('--uri <uri>', `libvirt's (default: ${URI_DEFAULT}, where there is one)`)
+      .option('--uri <uri>', `the URI of libvirt (default: ${URI_DEFAULT}, where there is one)`)
       .option('--qmp <path>', 'the QMP socket of a VM that nobody manages; repeatable', collect, [])
-      .option('--all', 'domains that do not run too')
-      .option('--json', 'JSON instead of text');
+      .option('--all', 'list also the domains that do not run')
+      .option('--json', 'print JSON instead of text');
   },
   async run({ out, err }, _args, options) {
     const { vms, errors } = await listVms({

@@ -235,7 +235,7 @@ class MoveScreen {
     onPreflight: (checked) => {
       this.#memoryBytes = checked.memory.guestBytes ?? 0;
       for (const line of findingLines(checked.findings, this.#canvas.paint)) this.#live.log(line);
-      if (standing(checked.findings).length === 0) this.#live.log(iterationHeader(this.#canvas));
+      if (standing(checked.findings).length === 0) this.#live.log(iterationHeader(this.#canvas).join('\n'));
     },
     onProgress: (view) => {
       // The row waits for the rule's word on its iteration, which comes with the next view.

@@ -17,14 +17,14 @@ export const command: CommandDefinition = {
       .option('--listen <host:port>', 'wait here for the migration, which needs no other port')
       .option(
         '--insecure',
-        'allow it in clear and from anybody: who reaches the port controls the QEMU and sees the guest',
+        'allow a migration in clear and from anybody: whoever reaches the port controls the QEMU and sees the guest',
       )
       .option(
         '--linger <time>',
         'how long recovery may reach the QEMU through here once the source is lost',
         `${LINGER_MS_DEFAULT / 60_000}m`,
       )
-      .option('--json', 'the end as one JSON object on standard output, progress on standard error')
+      .option('--json', 'print the end as one JSON object on standard output, and progress on standard error')
       .option(
         '--stdio',
         'take the migration and its key from standard input (how godwit migrate starts it through ssh)',

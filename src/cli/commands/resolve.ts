@@ -45,9 +45,12 @@ export const command: CommandDefinition = {
         '[migration]',
         'a migration id, or the path of its journal; without it, unfinished ones are listed',
       )
-      .option('--fenced <end>', 'source or destination: this end has surely ended, you answer for it')
-      .option('--forget', 'close a journal that nobody can end; touches no VM')
-      .option('--json', 'JSON instead of text');
+      .option(
+        '--fenced <end>',
+        'take your word that this end (source or destination) has surely ended; you answer for it',
+      )
+      .option('--forget', 'close a journal that nobody can end; no VM is touched')
+      .option('--json', 'print JSON instead of text');
   },
   async run({ out }, [name], options) {
     // Also where nothing can be resolved: what is provably nobody's needs no journal.

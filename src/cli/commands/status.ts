@@ -14,7 +14,7 @@ export const command: CommandDefinition = {
   configure(cli) {
     cli
       .argument('[migration]', 'its id, or the beginning of it; without it, all that run')
-      .option('--json', 'JSON instead of text');
+      .option('--json', 'print JSON instead of text');
   },
   async run({ out, err }, [name], options) {
     const folder = stateDirectory();

@@ -11,7 +11,7 @@ export const command: CommandDefinition = {
   configure(command) {
     command
       .argument('[name]', 'show this one with its rules and parameters')
-      .option('--json', 'JSON instead of text');
+      .option('--json', 'print JSON instead of text');
   },
   async run({ out }, [name], options) {
     return runStrategies(name, { json: options['json'] === true }, out);

@@ -14,14 +14,14 @@ export const command: CommandDefinition = {
       .option('--workload <name>', 'synthesize: as in godwit simulate, with the options below', 'uniform')
       .option('--memory <size>', 'synthesize: memory of the guest', '256M')
       .option('--hot <size>', 'synthesize: what it keeps writing')
-      .option('--rate <rate|max>', 'synthesize: how fast')
-      .option('--zipf <exponent>', 'synthesize: for zipf', '0.99')
-      .option('--busy <time>', 'synthesize: for phased', '2s')
-      .option('--quiet <time>', 'synthesize: for phased', '2s')
-      .option('--seed <number>', 'synthesize: of the writes', '1')
-      .option('--duration <time>', 'synthesize: how long', '30s')
-      .option('--interval <time>', 'synthesize: time of a set', '250ms')
-      .option('--json', 'info: one JSON object instead of text');
+      .option('--rate <rate|max>', 'synthesize: how fast it writes')
+      .option('--zipf <exponent>', 'synthesize: exponent of the workload zipf', '0.99')
+      .option('--busy <time>', 'synthesize: how long the workload phased writes', '2s')
+      .option('--quiet <time>', 'synthesize: how long the workload phased rests', '2s')
+      .option('--seed <number>', 'synthesize: seed of the writes', '1')
+      .option('--duration <time>', 'synthesize: how long the trace is', '30s')
+      .option('--interval <time>', 'synthesize: how much time each set of written pages covers', '250ms')
+      .option('--json', 'info: print one JSON object instead of text');
   },
   async run(context, [action = '', file = '', out], options) {
     switch (action) {

@@ -18,7 +18,7 @@ export function controlCommand(
     configure(cli) {
       cli.argument('<migration>', 'its id, or the beginning of it (godwit status lists them)');
       configure(cli);
-      cli.option('--json', 'JSON instead of text');
+      cli.option('--json', 'print JSON instead of text');
     },
     async run({ out }, [name = ''], options) {
       const request = requestOf(options);

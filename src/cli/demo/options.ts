@@ -75,9 +75,9 @@ export function declareOptions(command: Command): void {
       `${MIGRATE_DEFAULTS.downtimeMsMax}ms`,
     )
     .option('--gateway-memory <size>', 'cap on what the gateway holds', '8G')
-    .option('--seed <number>', "of the guest's memory and writes", String(seed))
+    .option('--seed <number>', "seed of the guest's memory and writes", String(seed))
     .option('--skip-baseline', 'do not show plain pre-copy first')
-    .option('--json', 'the report as JSON on standard output, progress on standard error');
+    .option('--json', 'print the report as JSON on standard output, and progress on standard error');
 }
 
 function collect(value: string, earlier: readonly string[]): string[] {

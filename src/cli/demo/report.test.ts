@@ -79,6 +79,7 @@ test('the table compares the four metrics; what is not known is a dash', () => {
     'plain pre-copy    > 60.0 s         –          –  1.4 GiB  no: given up',
     'godwit mp           13.2 s    1.75 s     1.76 s  297 MiB  yes',
     'bound               10.7 s    1.24 s          –  254 MiB',
+    'bound: nobody who sends whole pages over this link can need less',
   ]);
 });
 
@@ -90,7 +91,7 @@ test('a guest whose bound is not known gets no row for it', () => {
 test('the closing sentence says what happened to either', () => {
   assert.equal(
     closingSentence(outcomeOf({}, givenUp)),
-    'Plain pre-copy did not end within 60.0 s, because the guest dirties 1.5 x what the link carries; ' +
+    'Plain pre-copy did not end within 60.0 s, because the guest changes 1.5 times as much memory as the link carries; ' +
       'godwit mp moved the VM in 13.2 s with 1.75 s of downtime (1.76 s predicted), and every page of it is right.',
   );
 });
@@ -107,7 +108,7 @@ test('a baseline that ends is no failure of its own', () => {
   const ended = { ...givenUp, record: contestOf({ downtimeMs: 120, dirtyBytesPerSecond: 5e6 }) };
   assert.match(
     closingSentence(outcomeOf({}, ended)),
-    /^Plain pre-copy got there too with 120 ms of downtime, since this guest dirties only 0\.2 x/,
+    /^Plain pre-copy got there too with 120 ms of downtime, since this guest changes only 0\.2 times/,
   );
 });
 

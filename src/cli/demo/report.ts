@@ -193,10 +193,12 @@ function limitsText(record: RunRecord): string {
   const { downtimeMs, downtimePredictedMs, totalMigrationTimeMs, timeLimitMs } = record;
   const parts: string[] = [];
   if (totalMigrationTimeMs !== null)
-    parts.push(`${formatMs(totalMigrationTimeMs)} of ${formatMs(timeLimitMs)}`);
+    parts.push(`${formatMs(totalMigrationTimeMs)} of the ${formatMs(timeLimitMs)} allowed`);
   if (downtimeMs !== null && downtimePredictedMs !== null) {
     const ratio = (downtimeMs / downtimePredictedMs).toFixed(2);
-    parts.push(`${formatMs(downtimeMs)} down, ${formatMs(downtimePredictedMs)} predicted: ratio ${ratio}`);
+    parts.push(
+      `${formatMs(downtimeMs)} of downtime, ${ratio} times the ${formatMs(downtimePredictedMs)} that were predicted`,
+    );
   }
   return parts.join(', ');
 }
@@ -205,8 +207,9 @@ function limitsText(record: RunRecord): string {
 export function comparison({ contestant, baseline }: DemoOutcome): string[] {
   const rows: Cell[][] = [];
   if (baseline !== null) rows.push(row(baseline.title, baseline.record));
-  rows.push(row(contestant.title, contestant.record), ...boundRow(contestant.record));
-  return formatTable(
+  const bound = boundRow(contestant.record);
+  rows.push(row(contestant.title, contestant.record), ...bound);
+  const table = formatTable(
     [
       { title: 'migration' },
       { title: 'total time', align: 'right' },
@@ -217,7 +220,10 @@ export function comparison({ contestant, baseline }: DemoOutcome): string[] {
     ],
     rows,
   );
+  return bound.length === 0 ? table : [...table, BOUND_TEXT];
 }
+
+const BOUND_TEXT = 'bound: nobody who sends whole pages over this link can need less';
 
 /** What nobody can beat with whole pages on this link; no row where the bound is not known. */
 function boundRow({ bounds }: RunRecord): Cell[][] {
@@ -266,14 +272,14 @@ function baselineText({ title, record, time }: BaselineRun): string {
   const ratio = (record.dirtyBytesPerSecond / record.linkBytesPerSecond).toFixed(1);
   if (record.outcome === 'completed') {
     const down = record.downtimeMs === null ? '' : ` with ${formatMs(record.downtimeMs)} of downtime`;
-    return `${title} got there too${down}, since this guest dirties only ${ratio} x what the link carries`;
+    return `${title} got there too${down}, since this guest changes only ${ratio} times as much memory as the link carries`;
   }
   if (record.outcome !== 'timed-out') return `${title} ended: ${OUTCOMES[record.outcome]}`;
   const short =
     time.timeLimitMs < time.cellTimeLimitMs
       ? ` (cut short: the lab allows ${formatMs(time.cellTimeLimitMs)})`
       : '';
-  return `${title} did not end within ${formatMs(time.timeLimitMs)}${short}, because the guest dirties ${ratio} x what the link carries`;
+  return `${title} did not end within ${formatMs(time.timeLimitMs)}${short}, because the guest changes ${ratio} times as much memory as the link carries`;
 }
 
 function movedText({ title, record }: ContestantRun): string {

@@ -3,7 +3,7 @@
  * Not responsible for what the lines look like (screen/progress-panel.ts) nor for the result (report.ts).
  */
 
-import { type Clock, formatBytes, formatMs, formatRate } from '../../base/index.ts';
+import { type Clock, formatBytes, formatMs } from '../../base/index.ts';
 import type { MigrateHooks, ProgressView } from '../../controller/index.ts';
 import {
   type BaselineProgress,
@@ -125,7 +125,8 @@ export class Act {
         break;
       case 'measured':
         this.#fact('guest', this.#rateText(stage.rate));
-        if (this.#options.contestant.baseline === null) this.#live.log(iterationHeader(this.#canvas));
+        if (this.#options.contestant.baseline === null)
+          this.#live.log(iterationHeader(this.#canvas).join('\n'));
         this.#live.update(['  starting the migration']);
         break;
       case 'moved':
@@ -139,9 +140,9 @@ export class Act {
     const { linkBytesPerSecond } = this.#options;
     const ratio = (rate.dirtyBytesPerSecond / linkBytesPerSecond).toFixed(2);
     const verdict = isMemoryIntensive(rate, linkBytesPerSecond)
-      ? `memory-intensive (${MEMORY_INTENSIVE_RATIO} or more)`
-      : `not memory-intensive (less than ${MEMORY_INTENSIVE_RATIO})`;
-    return `dirties ${formatRate(rate.dirtyBytesPerSecond)}, ${ratio} x the link: ${verdict}`;
+      ? `memory-intensive (${MEMORY_INTENSIVE_RATIO} times or more)`
+      : `not memory-intensive (that begins at ${MEMORY_INTENSIVE_RATIO} times)`;
+    return `changes ${formatBytes(rate.dirtyBytesPerSecond)} of memory a second, ${ratio} times what the link carries: ${verdict}`;
   }
 
   onBaselineProgress(progress: BaselineProgress): void {
@@ -219,9 +220,9 @@ export class Act {
   #verdict(record: RunRecord): string {
     const { totalMigrationTimeMs, downtimeMs, transferredBytes, outcome, reason } = record;
     if (outcome === 'completed') {
-      const down = downtimeMs === null ? 'downtime not seen' : `${formatMs(downtimeMs)} down`;
+      const down = downtimeMs === null ? 'downtime not seen' : `${formatMs(downtimeMs)} of downtime`;
       const time = totalMigrationTimeMs === null ? '' : ` in ${formatMs(totalMigrationTimeMs)}`;
-      return `moved${time}, ${down}, ${formatBytes(transferredBytes)} on the link`;
+      return `moved${time}, ${down}, ${formatBytes(transferredBytes)} over the link`;
     }
     if (outcome === 'timed-out' && this.#lastProgress !== null)
       return this.#givenUp(this.#lastProgress, record);
@@ -232,9 +233,10 @@ export class Act {
     const { contestant, linkBytesPerSecond } = this.#options;
     const { downtimeLimitMs } = contestant;
     const dirtyBytes = lastPassDirtyBytes(record);
-    const dirty = dirtyBytes === null ? '' : `; the last one still found ${formatBytes(dirtyBytes)} dirty`;
+    const dirty =
+      dirtyBytes === null ? '' : `; the last one still found ${formatBytes(dirtyBytes)} to send again`;
     const fits = formatBytes(fitting(downtimeLimitMs, linkBytesPerSecond));
-    const limit = `${formatMs(downtimeLimitMs)} of downtime carry ${fits}`;
+    const limit = `the link carries ${fits} in ${formatMs(downtimeLimitMs)}`;
     return `${contestant.title}: given up after ${formatMs(elapsedMs)}, ${iteration} passes${dirty}; ${limit}`;
   }
 }

@@ -8,6 +8,7 @@ import type { MigrationReport } from '../../controller/index.ts';
 import { DOWNTIME_LIMIT_MS_DEFAULT, gatewayMigrator, type Network, runContest } from '../../lab/index.ts';
 import type { ParameterValues } from '../../vm/index.ts';
 import type { CommandContext } from '../command.ts';
+import { fitting } from '../screen/progress-panel.ts';
 import {
   type BaselineTime,
   baselineTime,
@@ -61,17 +62,20 @@ export class Stage {
       this.#options;
     const { rateBytesPerSecond } = this.#options;
     const rate = rateBytesPerSecond === null ? 'as fast as it can' : `at ${formatRate(rateBytesPerSecond)}`;
-    const does = workload === 'idle' ? 'idle' : `${workload}, writing ${formatBytes(hotBytes)} ${rate}`;
+    const does =
+      workload === 'idle'
+        ? 'idle'
+        : `writes to ${formatBytes(hotBytes)} of it again and again, ${rate} (${workload})`;
     const contestantMs = ACT_OVERHEAD_MS + (PASSES_EXPECTED * memoryBytes * 1000) / linkBytesPerSecond;
     const totalMs = contestantMs + (skipBaseline ? 0 : time.timeLimitMs + ACT_OVERHEAD_MS);
     this.#screen.heading('godwit demo', [
       [
         'guest',
-        `${formatBytes(memoryBytes)}, ${does}, seed ${seed}${this.#disk === 'none' ? '; no disk, since qemu-img is not installed' : ''}`,
+        `${formatBytes(memoryBytes)} of memory, ${does}, seed ${seed}${this.#disk === 'none' ? '; no disk, since qemu-img is not installed' : ''}`,
       ],
       ['link', `${formatRate(linkBytesPerSecond)} (${bits(linkBytesPerSecond)}), ${linkText(this.#network)}`],
       [
-        'will do',
+        'plan',
         `${skipBaseline ? '' : 'plain QEMU pre-copy, then '}${contestant.title}: about ${roughly(totalMs)}`,
       ],
     ]);
@@ -82,8 +86,9 @@ export class Stage {
     const downtimeLimitMs = DOWNTIME_LIMIT_MS_DEFAULT;
     const short =
       time.timeLimitMs < time.cellTimeLimitMs ? `, shortened from ${formatMs(time.cellTimeLimitMs)}` : '';
+    const fits = formatBytes(fitting(downtimeLimitMs, this.#options.linkBytesPerSecond));
     const plain = { ...PLAIN_PRECOPY, downtimeLimitMs };
-    const heading = `1 of 2: QEMU's own pre-copy, downtime limit ${downtimeLimitMs} ms, for at most ${formatMs(time.timeLimitMs)}${short}`;
+    const heading = `1 of 2: QEMU's own pre-copy, for at most ${formatMs(time.timeLimitMs)}${short}. QEMU stops the VM once what is left fits ${downtimeLimitMs} ms of downtime: ${fits}`;
     const { timeLimitMs } = time;
     const { act, record } = await this.#run({
       contestant: plain,

@@ -42,7 +42,7 @@ export function declareFarOptions(command: Command): void {
     .option('--connections <count>', 'data connections to the far host', String(FAR_DEFAULTS.connections))
     .option(
       '--link-timeout <time>',
-      'how long all of them may be broken',
+      'give up once every connection to the far host has been broken for so long',
       `${FAR_DEFAULTS.linkTimeoutMs / 1000}s`,
     )
     .option('--workers <count>', `threads that encode pages (default: ${defaultWorkers()} here)`);

@@ -45,15 +45,24 @@ export function declareOptions(command: Command): void {
     .option('--strategy <name>', 'how to migrate (godwit strategies lists them)', DEFAULTS.strategy)
     .option('--param <name=value>', "one of the strategy's parameters; repeatable", collect, [])
     .option('--downtime-limit <time>', 'how long the VM may stand still', `${DEFAULTS.downtimeMsMax}ms`)
-    .option('--timeout <time>', 'how long the decision may take (default: no limit)')
-    .option('--strict', 'a stop that is foretold to last longer than that is not made: see --on-timeout')
-    .option('--max-downtime <time>', 'the same with a bound of its own (default: a stop takes what it takes)')
+    .option(
+      '--timeout <time>',
+      'stop the VM or give up after this time, as --on-timeout says (default: no limit)',
+    )
+    .option(
+      '--strict',
+      'do not stop the VM where that is foretold to last longer than --downtime-limit: --on-timeout says what is done instead',
+    )
+    .option(
+      '--max-downtime <time>',
+      'as --strict, with a bound of its own (default: a stop takes what it takes)',
+    )
     .option(
       '--on-timeout <cancel|switch|post-copy>',
-      `what happens then (default: ${DEFAULTS.onTimeout}; cancel with --strict or --max-downtime)`,
+      `what is done once --timeout has passed (default: ${DEFAULTS.onTimeout}; cancel with --strict or --max-downtime)`,
     )
     .option('--bandwidth <rate>', 'cap on the link until the VM is stopped (default: what it carries)')
-    .option('--link-rate <rate>', 'what the link carries, until it has been measured')
+    .option('--link-rate <rate>', 'what the link is taken to carry until it has been measured')
     .option(
       '--gateway-memory <size>',
       'cap on what the gateway holds',
@@ -61,7 +70,7 @@ export function declareOptions(command: Command): void {
     )
     .option(
       '--source-after <keep|quit>',
-      'the source QEMU afterwards: kept, paused for ever, or ended',
+      'what becomes of the source QEMU after the move: it is kept, paused for ever, or ended',
       DEFAULTS.sourceAfter,
     )
     .option(
@@ -77,22 +86,32 @@ export function declareOptions(command: Command): void {
     .option('--force <code>', `override a refusal: ${[...FORCEABLE].join(', ')}; repeatable`, collect, [])
     .option('--dry-run', 'check both ends, say what would be done, and change nothing')
     .option('--report <file>', 'write the report (JSON) to this file too')
-    .option('--on-end <command>', 'run this once it has ended, whoever ends it (GODWIT_OUTCOME says how)')
+    .option(
+      '--on-end <command>',
+      'run this command once the migration has ended, whoever ends it (GODWIT_OUTCOME says how it ended)',
+    )
     .option(
       '--record <file>',
       'write which pages were dirtied when (a trace for godwit simulate) to this file',
     )
-    .option('--json', 'the report as one JSON object on standard output, progress on standard error');
+    .option(
+      '--json',
+      'print the report as one JSON object on standard output, and progress on standard error',
+    );
+  declareDomainOptions(command);
+  declareFarOptions(command);
+}
+
+function declareDomainOptions(command: Command): void {
   command
     .option(
       '--unsafe',
-      'libvirt domains: move although libvirt calls the disks unsafe for it (yours to know)',
+      'libvirt domains: move the domain although libvirt calls its disks unsafe for a move; you answer for them',
     )
     .option(
       '--incoming-folder <path>',
       `libvirt domains: where the destination's QEMU makes its socket (default: ${INCOMING_FOLDER})`,
     );
-  declareFarOptions(command);
 }
 
 function collect(value: string, earlier: readonly string[]): string[] {

@@ -14,7 +14,7 @@ const FLAGS = { tlsCert: '--tls-cert', tlsKey: '--tls-key', tlsCa: '--tls-ca' } 
 export function declareTls(command: Command): void {
   command
     .option('--tls-cert <file>', "this host's certificate (PEM), where the far side is started by hand")
-    .option('--tls-key <file>', 'its key')
+    .option('--tls-key <file>', 'the key of that certificate')
     .option('--tls-ca <file>', "the authority that signed both hosts' certificates");
 }
 

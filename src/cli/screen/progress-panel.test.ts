@@ -147,10 +147,11 @@ test('every line of both panels fits the terminal; only the first one may be cut
 });
 
 test('header and rows of the iterations line up', () => {
-  const header = iterationHeader(plain(80));
+  const [header, ...legend] = iterationHeader(plain(80)).reverse();
   const first = iterationRow(iterationOf(0, 256), null);
   const second = iterationRow(iterationOf(12, 39), 1720);
   assert.equal(header, '  iter     took   dirty    sent   again   MiB/s    held  queued  down if stopped');
+  assert.match(legend.reverse().join(' '), /in MiB: what the guest changed \(dirty\)/);
   assert.equal(first, '  0      2.00 s       –    40.0    10.0    20.0     2.0     1.0                –');
   assert.equal(second, '  12     2.00 s    39.0    40.0    10.0    20.0     2.0     1.0           1.72 s');
 });
@@ -178,7 +179,7 @@ const baselineContext: BaselineContext = {
 
 test('plain pre-copy shows what is left beside what would fit', () => {
   const lines = baselinePanel(baselineProgress, baselineContext, plain(80));
-  assert.equal(lines[0], 'plain pre-copy  30.0 s of 60.0 s  pass 14  38.0 MiB left  limit 7.2 MiB');
+  assert.equal(lines[0], 'plain pre-copy  30.0 s of 60.0 s  pass 14  38.0 MiB left  7.2 MiB allowed');
   assert.match(lines[1]!, /█{34}░{34}$/);
   assert.equal(lines[2]!.slice(10), '█▅ ▂');
   assert.match(lines[3]!, /dirtied – {3}sent 23\.0 MiB\/s/);

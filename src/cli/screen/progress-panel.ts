@@ -184,10 +184,15 @@ const ITERATION_COLUMNS = ['took', 'dirty', 'sent', 'again', 'MiB/s', 'held', 'q
 const INDEX_COLUMNS = 5;
 const CELL_COLUMNS = 8;
 
-/** Above the rows; sizes are MiB. */
-export function iterationHeader({ paint }: Canvas): string {
-  return paint('dim', rowOf('iter', ITERATION_COLUMNS, 'down if stopped'));
+/** Above the rows: what the columns mean, and their names. */
+export function iterationHeader({ paint, columns }: Canvas): string[] {
+  const legend = wrap(LEGEND, columns - INDENT.length).map((line) => `${INDENT}${line}`);
+  return [...legend, rowOf('iter', ITERATION_COLUMNS, 'down if stopped')].map((line) => paint('dim', line));
 }
+
+const INDENT = '  ';
+const LEGEND =
+  'Each iteration, in MiB: what the guest changed (dirty), what was sent, how much of that not for the first time (again), the rate of sending, what is held back because it changes too often, and what waits in the queue. Last, the downtime if the VM were stopped then.';
 
 /** One finished iteration, with the downtime that a stop at its end would have cost. */
 export function iterationRow(stats: IterationStats, downtimePredictedMs: number | null): string {
@@ -234,7 +239,7 @@ export function baselinePanel(
     `${formatMs(elapsedMs)} of ${formatMs(timeLimitMs)}`,
     `pass ${iteration}`,
     `${left} left`,
-    `limit ${formatBytes(fitting(downtimeLimitMs, linkBytesPerSecond))}`,
+    `${formatBytes(fitting(downtimeLimitMs, linkBytesPerSecond))} allowed`,
   ].join('  ');
   const columns = barColumns(canvas);
   const time = stackedBar(

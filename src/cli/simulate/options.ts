@@ -47,11 +47,11 @@ export function declareSimulationOptions(command: Command): void {
     .option('--trace-start <share>', 'how far into the trace the first run meets it, 0 to 1', '0')
     .option('--memory <size>', "the guest's memory", '1G')
     .option('--hot <size>', 'what the guest keeps writing (default: 1.6 s of link)')
-    .option('--hot-at <size>', 'where that begins', '0')
+    .option('--hot-at <size>', 'where the hot set begins', '0')
     .option('--fill <size>', 'memory that is not zero (default: all)')
     .option('--rate <rate|max>', 'how fast it writes (default: 2.5 times its hot set a second)')
     .option('--body <kind>', `contents of pages: ${BODIES.join(', ')}`)
-    .option('--zipf <exponent>', 'for zipf', '0.99')
+    .option('--zipf <exponent>', 'exponent of the workload zipf', '0.99')
     .option('--busy <time>', 'for phased: how long it writes', '2s')
     .option('--quiet <time>', 'for phased: how long it rests', '2s')
     .option('--warm-up <time>', 'how long the guest has run when it is met', '0ms')
@@ -79,7 +79,7 @@ export function declareSimulationOptions(command: Command): void {
     .option('--runs <count>', 'runs of each strategy, each with a seed of its own', '1')
     .option('--seed <number>', 'seed of the first run', '1')
     .option('--no-regret', 'do not look for the clairvoyant stop: about twice as fast')
-    .option('--json', 'one JSON object instead of a table');
+    .option('--json', 'print one JSON object instead of a table');
 }
 
 export function collect(value: string, before: readonly string[]): string[] {
