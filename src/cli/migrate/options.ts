@@ -83,7 +83,15 @@ export function declareOptions(command: Command): void {
       "off: do not use QEMU's switchover-ack to hold the switchover back",
       'auto',
     )
-    .option('--force <code>', `override a refusal: ${[...FORCEABLE].join(', ')}; repeatable`, collect, [])
+    .option('--force <code>', `override a refusal: ${[...FORCEABLE].join(', ')}; repeatable`, collect, []);
+  declareTelling(command);
+  declareDomainOptions(command);
+  declareFarOptions(command);
+}
+
+/** What is shown, written down and run besides the move. */
+function declareTelling(command: Command): void {
+  command
     .option('--dry-run', 'check both ends, say what would be done, and change nothing')
     .option('--report <file>', 'write the report (JSON) to this file too')
     .option(
@@ -98,8 +106,6 @@ export function declareOptions(command: Command): void {
       '--json',
       'print the report as one JSON object on standard output, and progress on standard error',
     );
-  declareDomainOptions(command);
-  declareFarOptions(command);
 }
 
 function declareDomainOptions(command: Command): void {
