@@ -28,6 +28,7 @@ import {
   handOver,
   undo,
 } from './handover/handover.ts';
+import { lastLook } from './handover/last-look.ts';
 import { type PostCopyStage, postCopy } from './handover/post-copy.ts';
 import type { MigrateHooks } from './hooks.ts';
 import { FIXED_DOWNTIME_MS, type MigrateOptions } from './options.ts';
@@ -176,6 +177,7 @@ class Migration {
     this.#stream.close();
     if (end.outcome.outcome === 'completed') {
       await tidyDestination(this.#destination, this.#preflight.settings, (text) => this.#note(text));
+      end = await lastLook(end, ends.destination);
     }
     const untold = await custody.end(end.outcome, [ends.source, ends.destination]);
     for (const text of untold) this.#note(text);

@@ -34,6 +34,8 @@ test('what the parties can write', () => {
     'settings, stop, guardian: aborted',
     'settings, stop, prepared, torn, guardian: in-doubt, resolve: in-doubt, running, resolve: completed',
     'settings, stop, prepared, commit, aborted',
+    // The destination died since it was seen running.
+    'settings, stop, prepared, commit, running, in-doubt',
     // The line "prepared" could not be written, and the source died: what is known from memory decides.
     'settings, stop, commit, running, completed',
     'settings, stop, prepared, commit, guardian: in-doubt, forgotten',

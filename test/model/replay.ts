@@ -122,6 +122,8 @@ function write(writer: Writer, entry: JournalEntry): Writer[] {
 const BEFORE_HANDOVER: ReadonlySet<JournalEntry['step']> = new Set([
   ...(['started', 'recognised', 'settings', 'destination-settings', 'incoming', 'guest-ended'] as const),
 ]);
+/** The controller looks once more before it says that the VM is there. */
+const HAD_ARRIVED: ReadonlySet<string> = new Set(['completed', 'in-doubt']);
 const BY_ENDER = /^(guardian|resolve): /;
 
 function end(writer: Writer, { outcome, text }: Extract<JournalEntry, { step: 'end' }>): Writer[] {
@@ -129,8 +131,10 @@ function end(writer: Writer, { outcome, text }: Extract<JournalEntry, { step: 'e
   // An operator closes what nobody could.
   if (outcome === 'forgotten') return writer === 'nobody' ? [after] : [];
   if (writer === 'before') return outcome === 'aborted' ? [after] : [];
-  if (writer === 'arrived' || writer === 'committed') return outcome === 'completed' ? [after] : [];
+  if (writer === 'arrived' || writer === 'committed') return HAD_ARRIVED.has(outcome) ? [after] : [];
   if (typeof writer === 'string') return [];
   const isTheirs = writer.isController !== BY_ENDER.test(text);
-  return isTheirs && machines.nodes[writer.number]!.state.outcome?.outcome === outcome ? [after] : [];
+  const known = machines.nodes[writer.number]!.state.outcome?.outcome;
+  const diedSince = writer.isController && known === 'completed' && HAD_ARRIVED.has(outcome);
+  return isTheirs && (known === outcome || diedSince) ? [after] : [];
 }
