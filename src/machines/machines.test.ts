@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type FakeHandler, FakeQmpServer, fakeError, fakeReturn } from '../qmp/fake.testing.ts';
-import { processIdentity } from '../qmp/index.ts';
+import { connectQmp, processIdentity } from '../qmp/index.ts';
 import type { JsonObject } from '../qmp/lines.ts';
 import { type InitialState, type MachineRig, testMachineContract } from './contract.testing.ts';
 import { FakeMachine, type FakeQemu, fakeQemu } from './fake.testing.ts';
@@ -175,6 +175,42 @@ test('a QEMU whose process nobody sees is gone only once it has answered quit', 
   const ended = await qmpRig(t, 'paused', false);
   assert.equal(await ended.machine.end(60_000), 'gone');
   assert.equal((await ended.machine.status(250)).state, 'gone');
+});
+
+/** Forwards a socket as ssh does, and says of a far one that takes nobody what ssh says. */
+const FORWARDS = `#!${process.execPath}
+const net = require('node:net');
+const [here, there] = process.argv.find((_, at, all) => all[at - 1] === '-L').split(':');
+net.createServer((near) => {
+  const far = net.connect(there, () => near.pipe(far).pipe(near));
+  far.on('error', () => {
+    process.stderr.write('channel 2: open failed: connect failed\\n');
+    near.destroy();
+  });
+  near.on('error', () => far.destroy());
+}).listen(here);
+process.stdin.resume().on('end', () => process.exit());
+`;
+
+test('a far QEMU that answered quit over another connection is gone once its socket takes nobody', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'godwit-machines-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const ssh = join(folder, 'ssh');
+  writeFileSync(ssh, FORWARDS, { mode: 0o755 });
+  const path = join(folder, 'qmp.sock');
+  const reach = { command: [ssh], host: 'far', linkTimeoutMs: 1000, listener: null };
+  for (const how of ['quit', 'killed'] as const) {
+    const qemu = fakeQemu('paused', { claim: MIGRATION });
+    const server = await serve(path, qemu, async () => undefined);
+    const machine = new QmpMachine(
+      { qmpPath: path, identity: null, claim: MIGRATION, reach },
+      await connectQmp({ path }),
+    );
+    if (how === 'killed') await server.close();
+    assert.equal(await machine.end(how === 'quit' ? 60_000 : 2_000), how === 'quit' ? 'gone' : 'silent');
+    await machine.close();
+    rmSync(path, { force: true });
+  }
 });
 
 test('a far end whose host cannot be reached, or says nothing of its process, is silent', async (t) => {

@@ -61,7 +61,7 @@ export class QmpMachine implements Machine, QmpExecutor {
         const reply = (await this.execute('query-status', {}, { timeoutMs: leftMs })) as { status: string };
         return { state: 'answers', runState: reply.status };
       } catch (error) {
-        if (await this.#isGone(deadlineMs)) return { state: 'gone', why: 'its process has ended' };
+        if (await this.#isGone(error, deadlineMs)) return { state: 'gone', why: 'its process has ended' };
         // Refused although its process lives: it is on its way out, or its socket is busy for a moment.
         if (systemClock.nowMs() >= deadlineMs) return { state: 'silent', why: errorMessage(error) };
         await sleep(POLL_MS);
@@ -85,8 +85,8 @@ export class QmpMachine implements Machine, QmpExecutor {
         await this.execute('quit', {}, { timeoutMs: Math.max(POLL_MS, deadlineMs - systemClock.nowMs()) });
         answered = true;
         this.#quitter = this.#client;
-      } catch {
-        if (await this.#isGone(deadlineMs)) return 'gone';
+      } catch (error) {
+        if (await this.#isGone(error, deadlineMs)) return 'gone';
       }
       if (systemClock.nowMs() >= deadlineMs) return answered ? 'stays' : 'silent';
       await sleep(POLL_MS);
@@ -128,7 +128,7 @@ export class QmpMachine implements Machine, QmpExecutor {
       return await qemu.execute(command, args, options);
     } catch (error) {
       const code = errorCode(error);
-      if (code === 'QMP_CLOSED' && qemu === this.#quitter) this.#hasQuit = await this.#isWayOpen();
+      if (code === 'QMP_CLOSED' && qemu === this.#quitter && !this.#isFar) this.#hasQuit = true;
       if (code !== 'QMP_COMMAND') await this.#drop();
       throw error;
     }
@@ -195,23 +195,27 @@ export class QmpMachine implements Machine, QmpExecutor {
    * closes its socket before its disks. That nobody takes a connection is silence, whoever says so; of a
    * process that nobody here can see, only an answered `quit` says more.
    */
-  async #isGone(deadlineMs: number): Promise<boolean> {
+  async #isGone(error: unknown, deadlineMs: number): Promise<boolean> {
     const { identity, reach } = this.#endpoint;
     if (!this.#isFar && identity !== null) return !(await isAlive(identity));
     if (this.#hasQuit) return true;
     if (reach?.listener != null) return this.#isRefusedThere();
+    if (this.#quitter !== null && errorCode(error) === 'QMP_CLOSED' && (await this.#isWayOpen())) {
+      this.#hasQuit = true;
+      return true;
+    }
     if (identity === null || reach === null || reach.host === null) return false;
     const leftMs = Math.min(PROOF_TIMEOUT_MS, deadlineMs - systemClock.nowMs());
     if (leftMs < PROOF_MS_MIN) return false;
     return (await isFarProcessAlive(reach, identity, timeoutSignal(leftMs))) === false;
   }
 
-  /** Only where the way is open did the end itself close the connection. */
+  /** Only where the way stays open did the end itself close the connection. */
   async #isWayOpen(): Promise<boolean> {
-    if (!this.#isFar) return true;
+    if (this.#forward?.alive !== true) return false;
     // What joins two hosts ends its connections before it says that it has ended.
     await sleep(REFUSAL_DELAY_MS);
-    return this.#endpoint.reach?.listener == null && this.#forward?.alive === true;
+    return this.#forward.alive;
   }
 
   /**
