@@ -142,7 +142,8 @@ export class Custody {
     // A far side that was killed on this host leaves its own.
     sweepPrivateFolders();
     this.journal.close();
-    this.#lock.release();
+    // A lock whose holder has ended holds nobody.
+    if (!this.journal.isHanging) this.#lock.release();
     return [unwritten, untold].filter((text) => text !== null);
   }
 }

@@ -119,7 +119,7 @@ class Migration {
       this.#drive?.close();
       this.#stream.close();
       await this.#stream.recording?.close().catch((error: unknown) => this.#note(errorMessage(error)));
-      control?.close();
+      if (!custody.journal.isHanging) control?.close();
       removeSockets(sockets);
     }
   }

@@ -35,7 +35,7 @@ export function lockPathOf(journalPath: string): string {
 export async function finish(journalPath: string, options: FinishOptions): Promise<Outcome> {
   const lock = await takeLock(lockPathOf(journalPath));
   try {
-    return await finishLocked(readJournal(journalPath), Journal.continue(journalPath), options);
+    return await finishLocked(readJournal(journalPath), await Journal.continue(journalPath), options);
   } finally {
     lock.release();
   }

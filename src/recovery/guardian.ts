@@ -38,6 +38,8 @@ const COMPILE_CACHE = 'NODE_COMPILE_CACHE';
 /** A killed process may be seen for a moment longer; another one that ends the migration takes its time. */
 const LOCK_PATIENCE_MS = 30_000;
 const LOCK_POLL_MS = 50;
+/** As long as a line of the journal may take. */
+const LOCK_HANG_MS = 10_000;
 
 /**
  * Starts the guardian in a session of its own, so that what kills the controller's group does not reach it.
@@ -105,13 +107,27 @@ async function watch(journalPath: string): Promise<void> {
 async function lockOfTheDead(journalPath: string): Promise<Lock | null> {
   for (let waitedMs = 0; ; waitedMs += LOCK_POLL_MS) {
     try {
-      return await takeLock(lockPathOf(journalPath));
+      return await withoutHanging(takeLock(lockPathOf(journalPath)));
     } catch (error) {
       // The folder may be gone or full.
       if (!(error instanceof GodwitError)) return null;
       if (waitedMs >= LOCK_PATIENCE_MS) throw error;
       await sleep(LOCK_POLL_MS);
     }
+  }
+}
+
+/** A disk that hangs does not keep the VM waiting: nobody else can take the lock either. */
+async function withoutHanging(lock: Promise<Lock>): Promise<Lock | null> {
+  const taken = new AbortController();
+  const late = sleep(LOCK_HANG_MS, taken.signal).then(
+    () => null,
+    () => null,
+  );
+  try {
+    return await Promise.race([lock, late]);
+  } finally {
+    taken.abort();
   }
 }
 
@@ -126,7 +142,7 @@ async function end(journalPath: string): Promise<void> {
     }
     // Its folder may be gone: then nobody else finds the journal either.
     const lock = await lockOfTheDead(journalPath);
-    const journal = Journal.continueOpen(JOURNAL_DESCRIPTOR, journalPath);
+    const journal = await Journal.continueOpen(JOURNAL_DESCRIPTOR, journalPath);
     const { outcome, text } = await finishOpen(state, journal, lock, { by: 'guardian' });
     verdict = `${outcome}: ${text}`;
   } catch (error) {

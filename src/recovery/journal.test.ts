@@ -97,10 +97,10 @@ test('cut at any byte it says a prefix of what was written, and that a step may 
   }
 });
 
-test('who writes on after a torn line cuts it off and keeps the doubt', () => {
+test('who writes on after a torn line cuts it off and keeps the doubt', async () => {
   const path = written('torn', { step: 'stop' }, { step: 'prepared' });
   appendFileSync(path, '{"n":3,"step":"com');
-  const journal = Journal.continue(path);
+  const journal = await Journal.continue(path);
   journal.write({ step: 'end', outcome: 'in-doubt', text: 'x' });
   journal.close();
   const state = readJournal(path);
@@ -174,7 +174,7 @@ test('folders of migrations that never began go in the end, what was put aside s
   rmSync(place, { recursive: true });
 });
 
-test('what makes an open journal void is kept for as long as that one is', () => {
+test('what makes an open journal void is kept for as long as that one is', async () => {
   const place = mkdtempSync(join(tmpdir(), 'godwit-prune-'));
   const begun = (id: string, startedAtMs: number, vm: string, outcome: 'aborted' | 'in-doubt' | null) => {
     const source = { ...begin.source, identity: `${id}@6@x` };
@@ -198,7 +198,7 @@ test('what makes an open journal void is kept for as long as that one is', () =>
   const open = all.find(({ migrationId }) => migrationId === 'open');
   assert.ok(open !== undefined && open.state !== null);
   assert.equal(laterJournal(open, all)?.migrationId, 'voids');
-  const closed = Journal.continue(open.path);
+  const closed = await Journal.continue(open.path);
   closed.write({ step: 'end', outcome: 'forgotten', text: 'x' });
   closed.close();
   assert.deepEqual(left(), []);
@@ -268,7 +268,7 @@ test('a pipe is not waited for, another user’s file is not acted on, a closed 
     assert.throws(() => readJournal(path), { code: 'JOURNAL_READ' });
     chownSync(path, 0, 0);
   }
-  const journal = Journal.continue(path);
+  const journal = await Journal.continue(path);
   journal.close();
   journal.close();
   const other = join(folder, 'other');

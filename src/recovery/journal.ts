@@ -93,7 +93,7 @@ export class Journal {
    * To write on in one that is there; a torn last line is replaced by the word that it was
    * torn. Errors: JOURNAL_READ, JOURNAL_WRITE.
    */
-  static continue(journalPath: string): Journal {
+  static async continue(journalPath: string): Promise<Journal> {
     let file: number;
     try {
       file = openSync(journalPath, 'r+');
@@ -104,11 +104,16 @@ export class Journal {
   }
 
   /** As `continue`, in a file that is open and may have no name any more. */
-  static continueOpen(file: number, name: string): Journal {
+  static async continueOpen(file: number, name: string): Promise<Journal> {
     const { entries, wholeBytes, isTorn } = parse(textOf(file, name), name);
     const journal = new Journal(name, file, entries.length, wholeBytes);
-    if (isTorn) journal.write({ step: 'torn' });
+    if (isTorn) await journal.record({ step: 'torn' });
     return journal;
+  }
+
+  /** A line that was given up has not been written yet: whoever touches that disk may hang with it. */
+  get isHanging(): boolean {
+    return this.#underWay > 0;
   }
 
   /** The open file, for a guardian that must read it whatever becomes of its folder. */

@@ -4,7 +4,8 @@
  * what a holder does.
  */
 
-import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
+import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { GodwitError } from '../base/index.ts';
 import { isAlive, processIdentity, processNamespace } from '../qmp/index.ts';
@@ -21,24 +22,24 @@ export async function takeLock(path: string): Promise<Lock> {
   const identity = (await processIdentity(process.pid)) ?? `${process.pid}`;
   const own = JSON.stringify({ identity, namespace: await processNamespace() });
   const unnamed = `${path}.${process.pid}`;
-  writeFileSync(unnamed, own, { mode: 0o600 });
+  await writeFile(unnamed, own, { mode: 0o600 });
   try {
     for (let attempt = 1; ; attempt++) {
-      if (named(unnamed, path)) return { release: () => releaseOwn(path, own) };
-      const text = readText(path);
+      if (await named(unnamed, path)) return { release: () => releaseOwn(path, own) };
+      const text = await readText(path);
       if (text === null) continue;
       if (attempt === ATTEMPTS || !(await isLeftBehind(text))) throw heldError(path, text);
-      takeAway(path, text);
+      await takeAway(path, text);
     }
   } finally {
-    rmSync(unnamed, { force: true });
+    await rm(unnamed, { force: true });
   }
 }
 
 /** A link is made or not made at all; a file that exists is never replaced. */
-function named(unnamed: string, path: string): boolean {
+async function named(unnamed: string, path: string): Promise<boolean> {
   try {
-    linkSync(unnamed, path);
+    await link(unnamed, path);
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
@@ -46,12 +47,8 @@ function named(unnamed: string, path: string): boolean {
   }
 }
 
-function readText(path: string): string | null {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return null;
-  }
+function readText(path: string): Promise<string | null> {
+  return readFile(path, 'utf8').catch(() => null);
 }
 
 /**
@@ -76,24 +73,24 @@ function parsed(text: string): unknown {
 /**
  * Of two that find the same dead holder one may come late and move the other's new lock: it puts that back.
  */
-function takeAway(path: string, deadText: string): void {
+async function takeAway(path: string, deadText: string): Promise<void> {
   const aside = `${path}.dead.${process.pid}`;
   try {
-    renameSync(path, aside);
-    if (readText(aside) !== deadText) named(aside, path);
+    await rename(path, aside);
+    if ((await readText(aside)) !== deadText) await named(aside, path);
   } catch {
     // Somebody else took it away.
   }
-  rmSync(aside, { force: true });
+  await rm(aside, { force: true });
 }
 
 /** Best effort: a lock of a process that has ended holds nobody, and the exit code says where the VM is. */
 function releaseOwn(path: string, own: string): void {
-  if (readText(path) !== own) return;
   try {
+    if (readFileSync(path, 'utf8') !== own) return;
     rmSync(path, { force: true });
   } catch {
-    // The state folder became read-only.
+    // The state folder became read-only, or is gone.
   }
 }
 

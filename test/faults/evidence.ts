@@ -76,8 +76,16 @@ export async function gather(kind: Kind, scene: Scene, settingsBefore: string): 
   };
 }
 
+/** The journal has no end, and the report says so. */
+const UNWRITTEN = /cannot write the handover journal/;
+
 function needsOperator(ended: Ended | null, others: readonly { ended: Ended | null }[]): boolean {
-  return [{ ended }, ...others].some((one) => one.ended === null || ![0, 1].includes(one.ended.code ?? -1));
+  return [{ ended }, ...others].some(
+    (one) =>
+      one.ended === null ||
+      ![0, 1].includes(one.ended.code ?? -1) ||
+      UNWRITTEN.test(one.ended.out + one.ended.err),
+  );
 }
 
 const AGAIN_EVERY = 3;

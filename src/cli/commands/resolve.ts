@@ -203,7 +203,7 @@ async function forget(out: Output, name: string, json: boolean): Promise<number>
     if (state !== null) await refuseUnderWay(state);
     if (state === null) renameSync(path, forgottenPathOf(path));
     else if (!hasEnded(state)) {
-      const journal = Journal.continue(path);
+      const journal = await Journal.continue(path);
       journal.write({ step: 'end', outcome: 'forgotten', text });
       journal.close();
     }

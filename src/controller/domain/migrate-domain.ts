@@ -129,7 +129,7 @@ class DomainMigration {
       this.#drive?.close();
       this.#stream.close();
       await this.#stream.recording?.close().catch((error: unknown) => this.#note(errorMessage(error)));
-      control?.close();
+      if (!custody.journal.isHanging) control?.close();
       rmSync(folder, { recursive: true, force: true });
     }
   }

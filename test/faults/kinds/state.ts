@@ -77,6 +77,38 @@ async function useUp(scene: Scene): Promise<void> {
   }
 }
 
+const IMAGE_BYTES = 8 * 1024 * 1024;
+/** A line is given up long before, and the harness waits this long for a command. */
+const FROZEN_MS = 25_000;
+
+/** A file system that can be frozen. */
+async function ownImage(scene: Scene): Promise<void> {
+  const image = `${scene.state}.img`;
+  mkdirSync(scene.state, { recursive: true });
+  writeFileSync(image, new Uint8Array(IMAGE_BYTES));
+  try {
+    await runCommand(['mkfs.ext4', '-q', '-F', image]);
+    await runCommand(['mount', '-o', 'loop', image, scene.state]);
+  } catch (error) {
+    throw new NotStruck(`mounting is not possible here: ${errorMessage(error)}`);
+  }
+  scene.atEnd.push(async () => {
+    await runCommand(['umount', '-l', scene.state]);
+    rmSync(image);
+  });
+}
+
+/** Whoever writes hangs, and cannot even be killed, until it is thawed. */
+async function freeze(scene: Scene): Promise<void> {
+  await runCommand(['fsfreeze', '-f', scene.state]);
+  const thaw = () => runCommand(['fsfreeze', '-u', scene.state]).catch(() => undefined);
+  const timer = setTimeout(() => void thaw(), FROZEN_MS);
+  scene.heal.push(async () => {
+    clearTimeout(timer);
+    await thaw();
+  });
+}
+
 type Disk = {
   readonly name: string;
   readonly before?: (scene: Scene) => Promise<void>;
@@ -88,6 +120,7 @@ const DISKS: readonly Disk[] = [
   { name: 'without a block left', before: ownFileSystem, break: useUp },
   { name: 'removed', break: async (scene) => remove(scene) },
   { name: 'read-only', break: readOnly },
+  { name: 'hanging', before: ownImage, break: freeze },
 ];
 
 /** What comes after it: the disk alone is noticed late or never. */

@@ -84,12 +84,12 @@ export const journal: FuzzTarget = {
     const changed = tree ? mutateJson(bytes, prng) : mutateBytes(bytes, bytes, prng, ['\n', '{}', '\0']);
     return prng.below(3) === 0 ? changed : signed(changed);
   },
-  run: (bytes) => {
+  run: async (bytes) => {
     const file = journalFile('read');
     writeFileSync(file, bytes);
     const { committed } = readJournal(file);
     // Who writes on must not lose what was there.
-    const journal = Journal.continue(file);
+    const journal = await Journal.continue(file);
     journal.write({ step: 'end', outcome: 'in-doubt', text: 'fuzzed' });
     journal.close();
     assert.equal(readJournal(file).committed, committed);
