@@ -56,7 +56,7 @@ export async function gather(kind: Kind, scene: Scene, settingsBefore: string): 
   const memory = await memoryOf(scene, last);
   return {
     fault: scene.fault,
-    allows: kind.allows ?? {},
+    allows: scene.stoppedThere ? { ...kind.allows, stopped: true } : (kind.allows ?? {}),
     wasPaused: scene.options.paused === true,
     ended,
     mayEndBySignal: scene.mayEndBySignal,

@@ -56,6 +56,8 @@ export class Scene {
   readonly state: string;
   readonly vms = new Map<End, Vm>();
   readonly watch = new RunWatch();
+  /** The strike stopped a VM that had arrived: it stands as its owner wants it. */
+  stoppedThere = false;
   /** Ends whose QEMU the strike has killed. */
   readonly killed = new Set<End>();
   /** What the strike did and must not last: undone before the operator resolves. */

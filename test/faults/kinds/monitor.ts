@@ -19,6 +19,14 @@ async function act(scene: Scene, end: 'source' | 'destination', command: string)
   }
 }
 
+/** Late in the move it may hit a VM that has just arrived: only then does QEMU tell of a STOP. */
+async function stopThere(scene: Scene): Promise<void> {
+  const { qmp } = scene.vm('destination');
+  const since = qmp.eventMark();
+  await act(scene, 'destination', 'stop');
+  scene.stoppedThere = qmp.eventsSince(since).some(({ name }) => name === 'STOP');
+}
+
 /** Not before `quit` is answered: the process ends some moments later. */
 async function quit(scene: Scene, end: 'source' | 'destination'): Promise<void> {
   scene.killed.add(end);
@@ -38,7 +46,10 @@ function monitor(
     arrangements: BOTH,
     steps,
     allows,
-    strike: (scene) => (command === 'quit' ? quit(scene, end) : act(scene, end, command)),
+    strike(scene) {
+      if (command === 'quit') return quit(scene, end);
+      return command === 'stop' && end === 'destination' ? stopThere(scene) : act(scene, end, command);
+    },
   };
 }
 
