@@ -18,3 +18,4 @@ export {
   parseRate,
   parseSize,
 } from './units.ts';
+export { orAborted, timeoutSignal, within } from './waits.ts';

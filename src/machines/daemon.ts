@@ -3,7 +3,7 @@
  * connection has ended. Not responsible for what is asked.
  */
 
-import { systemClock } from '../base/index.ts';
+import { systemClock, timeoutSignal } from '../base/index.ts';
 import type { Procedure } from '../libvirt/index.ts';
 import { type CallOptions, connectLibvirt, type LibvirtClient, parseLibvirtUri } from '../libvirt/index.ts';
 import { type Forward, forwardSocket, type ReachSpec } from '../remote/index.ts';
@@ -74,9 +74,4 @@ export class Daemon {
     this.#forward?.close();
     this.#forward = null;
   }
-}
-
-/** A time that is left over has fractions, which the platform refuses. */
-function timeoutSignal(ms: number): AbortSignal {
-  return AbortSignal.timeout(Math.ceil(ms));
 }

@@ -3,7 +3,7 @@
  * which command is right.
  */
 
-import { errorCode, errorMessage, GodwitError, sleep, systemClock } from '../base/index.ts';
+import { errorCode, errorMessage, GodwitError, sleep, systemClock, timeoutSignal } from '../base/index.ts';
 import type { EndedHow } from '../handover/index.ts';
 import {
   connectQmp,
@@ -32,11 +32,6 @@ const PROOF_MS_MIN = 200;
 const REFUSAL_DELAY_MS = 100;
 const CANCEL_TIMEOUT_MS = 10_000;
 const MIGRATION_ENDED: ReadonlySet<string> = new Set(['none', 'completed', 'failed', 'cancelled']);
-
-/** A time that is left over has fractions, which the platform refuses. */
-function timeoutSignal(ms: number): AbortSignal {
-  return AbortSignal.timeout(Math.ceil(ms));
-}
 
 export class QmpMachine implements Machine, QmpExecutor {
   readonly #endpoint: QmpEndpoint;

@@ -9,7 +9,7 @@ import { spawn } from 'node:child_process';
 import { getCompileCacheDir } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { errorMessage, GodwitError, sleep } from '../base/index.ts';
+import { errorMessage, GodwitError, sleep, within } from '../base/index.ts';
 import type { Outcome } from '../handover/index.ts';
 import { sayEnded } from '../remote/index.ts';
 import { releaseClaimsOf } from './claims.ts';
@@ -107,27 +107,14 @@ async function watch(journalPath: string): Promise<void> {
 async function lockOfTheDead(journalPath: string): Promise<Lock | null> {
   for (let waitedMs = 0; ; waitedMs += LOCK_POLL_MS) {
     try {
-      return await withoutHanging(takeLock(lockPathOf(journalPath)));
+      // A disk that hangs does not keep the VM waiting: nobody else can take the lock either.
+      return await within(takeLock(lockPathOf(journalPath)), LOCK_HANG_MS, () => new Error('the disk hangs'));
     } catch (error) {
       // The folder may be gone or full.
       if (!(error instanceof GodwitError)) return null;
       if (waitedMs >= LOCK_PATIENCE_MS) throw error;
       await sleep(LOCK_POLL_MS);
     }
-  }
-}
-
-/** A disk that hangs does not keep the VM waiting: nobody else can take the lock either. */
-async function withoutHanging(lock: Promise<Lock>): Promise<Lock | null> {
-  const taken = new AbortController();
-  const late = sleep(LOCK_HANG_MS, taken.signal).then(
-    () => null,
-    () => null,
-  );
-  try {
-    return await Promise.race([lock, late]);
-  } finally {
-    taken.abort();
   }
 }
 

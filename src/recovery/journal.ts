@@ -23,7 +23,7 @@ import {
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { crc32 } from 'node:zlib';
-import { errorMessage, GodwitError, sleep } from '../base/index.ts';
+import { errorMessage, GodwitError, orAborted, within } from '../base/index.ts';
 import { entrySchema, foldJournal, type JournalEntry, type JournalState } from './entries.ts';
 import { makeFolder, syncFolder } from './folder.ts';
 
@@ -153,14 +153,8 @@ export class Journal {
       () => this.#ended(),
       () => this.#ended(),
     );
-    const over = new AbortController();
-    const late = sleep(withinMs, signal ? AbortSignal.any([signal, over.signal]) : over.signal);
-    try {
-      await Promise.race([written, late.then(() => Promise.reject(hungError(this.path, withinMs)))]);
-    } finally {
-      over.abort();
-      late.catch(() => undefined);
-    }
+    const step = signal ? orAborted(written, signal) : written;
+    await within(step, withinMs, () => hungError(this.path, withinMs));
   }
 
   /**

@@ -5,7 +5,7 @@
  */
 
 import type { Socket } from 'node:net';
-import { GodwitError } from '../base/index.ts';
+import { GodwitError, orAborted } from '../base/index.ts';
 import type { StreamTransport, TransportHandlers } from '../link/index.ts';
 import { LINE_BYTES_MAX } from './messages.ts';
 
@@ -123,15 +123,7 @@ export class LineStream implements StreamTransport {
   }
 
   async #change(signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted();
-    const aborted = Promise.withResolvers<never>();
-    const onAbort = () => aborted.reject(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
-    try {
-      await Promise.race([this.#changed.promise, aborted.promise]);
-    } finally {
-      signal.removeEventListener('abort', onAbort);
-    }
+    await orAborted(this.#changed.promise, signal);
   }
 }
 

@@ -4,7 +4,7 @@
  * decides.
  */
 
-import { GodwitError, sleep } from '../../base/index.ts';
+import { GodwitError, orAborted, sleep, within } from '../../base/index.ts';
 import type { SourceGateway } from '../../gateway/index.ts';
 import {
   type Acts,
@@ -164,7 +164,7 @@ function streamActs(options: DomainHandoverOptions): StreamActs {
     'release-source': async (_effect, signal) => {
       signal.throwIfAborted();
       gateway.releaseSource();
-      await orAborted(withTimeout(performed, PERFORM_TIMEOUT_MS), signal);
+      await orAborted(within(performed, PERFORM_TIMEOUT_MS, stalledError(PERFORM_TIMEOUT_MS)), signal);
       onStep('released');
     },
   };
@@ -180,7 +180,7 @@ function streamActs(options: DomainHandoverOptions): StreamActs {
     const first = await Promise.race([watch.stopped.then(() => true), sleep(FIRST_TRY_MS, signal)]);
     if (first === true) return;
     await setDowntime(ends, downtimeMsMax());
-    await orAborted(withTimeout(watch.stopped, STOP_TIMEOUT_MS), signal);
+    await orAborted(within(watch.stopped, STOP_TIMEOUT_MS, stalledError(STOP_TIMEOUT_MS)), signal);
   }
 }
 
@@ -195,32 +195,9 @@ async function setDowntime(
   });
 }
 
-async function withTimeout(step: Promise<void>, timeoutMs: number): Promise<void> {
-  const over = new AbortController();
-  const late = sleep(timeoutMs, over.signal).then(() => {
-    throw new GodwitError('STREAM_STALLED', `nothing has happened for ${timeoutMs} ms`, {
+function stalledError(timeoutMs: number): () => GodwitError {
+  return () =>
+    new GodwitError('STREAM_STALLED', `nothing has happened for ${timeoutMs} ms`, {
       safe: 'the destination has not run; the source VM goes on',
     });
-  });
-  late.catch(() => undefined);
-  try {
-    await Promise.race([step, late]);
-  } finally {
-    over.abort(new Error('in time'));
-  }
-}
-
-/** The gateway's own promises do not know our signal; it is closed right after. */
-async function orAborted<Value>(step: Promise<Value>, signal: AbortSignal): Promise<Value> {
-  step.catch(() => undefined);
-  const { promise, reject } = Promise.withResolvers<never>();
-  promise.catch(() => undefined);
-  const onAbort = () => reject(signal.reason);
-  signal.addEventListener('abort', onAbort, { once: true });
-  if (signal.aborted) onAbort();
-  try {
-    return await Promise.race([step, promise]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
 }

@@ -5,7 +5,7 @@
  * responsible for undoing: the handover's machine looks at what QEMU had begun.
  */
 
-import { type Clock, formatBytes, GodwitError, sleep, systemClock } from '../../base/index.ts';
+import { type Clock, formatBytes, GodwitError, sleep, systemClock, within } from '../../base/index.ts';
 import type { SourceGateway } from '../../gateway/index.ts';
 import type { Loss } from '../../handover/index.ts';
 import { cont, migrateStartPostcopy, type QmpExecutor, queryMigrate } from '../../qmp/index.ts';
@@ -90,18 +90,15 @@ async function drained(
 }
 
 /** RUN is let go only afterwards. Errors: POST_COPY_LOST. */
-async function sourceIsPast(gateway: SourceGateway): Promise<void> {
-  const timeout = Promise.withResolvers<never>();
-  const timer = setTimeout(
-    () =>
-      timeout.reject(
-        new GodwitError('POST_COPY_LOST', 'the source did not send its package of the machine in time', {
-          safe: 'the destination has not run',
-        }),
-      ),
+function sourceIsPast({ sourceIsPastPackage }: SourceGateway): Promise<void> {
+  return within(
+    sourceIsPastPackage,
     RUN_TIMEOUT_MS,
+    () =>
+      new GodwitError('POST_COPY_LOST', 'the source did not send its package of the machine in time', {
+        safe: 'the destination has not run',
+      }),
   );
-  await Promise.race([gateway.sourceIsPastPackage, timeout.promise]).finally(() => clearTimeout(timer));
 }
 
 function throwLoss({ why }: Loss): never {

@@ -4,7 +4,7 @@
  * back. Not responsible for their order (src/handover).
  */
 
-import { GodwitError, sleep, systemClock } from '../../base/index.ts';
+import { GodwitError, orAborted, sleep, systemClock } from '../../base/index.ts';
 import { HURRY_MS_MAX, HurriedPasses, heldOutlastsHurry, hurryMsMax } from '../../engine/index.ts';
 import type { SourceGateway } from '../../gateway/index.ts';
 import type { Acts } from '../../handover/index.ts';
@@ -122,20 +122,5 @@ async function release({ gateway, source }: StreamActsOptions, signal: AbortSign
       );
     }
     await sleep(1, signal);
-  }
-}
-
-/** The gateway's own promises do not know our signal; it is closed right after. */
-async function orAborted<Value>(step: Promise<Value>, signal: AbortSignal): Promise<Value> {
-  step.catch(() => undefined);
-  const { promise, reject } = Promise.withResolvers<never>();
-  promise.catch(() => undefined);
-  const onAbort = () => reject(signal.reason);
-  signal.addEventListener('abort', onAbort, { once: true });
-  if (signal.aborted) onAbort();
-  try {
-    return await Promise.race([step, promise]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
   }
 }
