@@ -4,7 +4,7 @@
  */
 
 import { backlogBytes, bytesPerPage, dirtiedMost, dirtiedWithin, pagesAtSource } from '../strategy/index.ts';
-import type { IterationStats, Snapshot } from '../vm/index.ts';
+import { type IterationStats, type Snapshot, ZERO_PAGE_BYTES } from '../vm/index.ts';
 import { heldOutlastsHurry, hurryMsMax, LOOK_EVERY_MS } from './hurry.ts';
 import { afterHurry, type Waiting } from './hurry-forecast.ts';
 import { dirtyAtOnce, insidePages, newShareOf, type PassesSeen, uncountedPages } from './uncounted.ts';
@@ -84,9 +84,6 @@ interface Prices {
   /** Of one that is dirty inside QEMU. */
   readonly fresh: number;
 }
-
-/** The record of a page of zeros: an address, and a byte that says so. */
-const ZERO_PAGE_BYTES = 9;
 
 function pricesOf(snapshot: Snapshot): Prices {
   const { queuedPages, queuedBytes, heldPages, heldBytes } = snapshot.backlog;

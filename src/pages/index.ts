@@ -4,5 +4,4 @@ export { heatTickOf } from './heat.ts';
 
 export { PageIndex } from './page-index.ts';
 export { PageStore } from './page-store.ts';
-export { ZERO_PAGE_BYTES } from './prices.ts';
 export { chunkOfSlot, offsetOfSlot, SLOTS_PER_CHUNK } from './slot-pool.ts';

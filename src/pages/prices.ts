@@ -1,9 +1,7 @@
 /** What waiting pages cost on the link: whole ones as encoded lately, and, where they pay, deltas. Pure. */
 
 import { assert } from '../base/index.ts';
-import type { Backlog } from '../vm/index.ts';
-
-export const ZERO_PAGE_BYTES = 9;
+import { type Backlog, ZERO_PAGE_BYTES } from '../vm/index.ts';
 
 export interface Waiting {
   readonly queuedPages: number;

@@ -3,9 +3,8 @@
  * what is sent.
  */
 
-import { ZERO_PAGE_BYTES } from '../pages/index.ts';
 import type { PageCost } from '../trace/index.ts';
-import { type Arrangement, PAGE_SIZE_BYTES } from '../vm/index.ts';
+import { type Arrangement, PAGE_SIZE_BYTES, ZERO_PAGE_BYTES } from '../vm/index.ts';
 
 /** QEMU's be64 record header; a page record of a batch is about as long. */
 const HEADER_BYTES = 8;

@@ -5,6 +5,7 @@ export {
   PAGE_SIZE_BYTES,
   type RamBlock,
   type RamLayout,
+  ZERO_PAGE_BYTES,
 } from './ram.ts';
 export { regionPagesOf } from './regions.ts';
 export {

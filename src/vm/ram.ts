@@ -7,6 +7,8 @@ import { GodwitError } from '../base/index.ts';
 
 /** The target page of every machine we move (x86); a stream with another size is passed through. */
 export const PAGE_SIZE_BYTES = 4096;
+/** A page of zeros on the link: its address, and a byte that says so. */
+export const ZERO_PAGE_BYTES = 9;
 
 /** 16 TiB of guest RAM: page indexes stay below 2^32 and every array below has a bound. */
 export const PAGE_COUNT_MAX = 2 ** 32;

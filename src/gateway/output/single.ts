@@ -6,16 +6,9 @@
  */
 
 import type { Socket } from 'node:net';
-import {
-  chunkOfSlot,
-  offsetOfSlot,
-  PageDeltas,
-  type PageStore,
-  SLOTS_PER_CHUNK,
-  ZERO_PAGE_BYTES,
-} from '../../pages/index.ts';
+import { chunkOfSlot, offsetOfSlot, PageDeltas, type PageStore, SLOTS_PER_CHUNK } from '../../pages/index.ts';
 import type { RamSetup } from '../../stream/index.ts';
-import { PAGE_SIZE_BYTES } from '../../vm/index.ts';
+import { PAGE_SIZE_BYTES, ZERO_PAGE_BYTES } from '../../vm/index.ts';
 import { type FeedOptions, QemuFeed } from './feed.ts';
 import { LinkRate } from './link-rate.ts';
 import { LoadedPages } from './loaded-pages.ts';
