@@ -35,8 +35,8 @@ export interface PresentObject {
   readonly properties: Readonly<Record<string, Scalar>>;
 }
 
-/** The source QEMU: how it was started, and what it has become since. */
-export interface LaunchSource {
+/** How a QEMU is started. */
+interface LaunchCommand {
   readonly program: string;
   /** Without the program. */
   readonly words: readonly string[];
@@ -45,6 +45,10 @@ export interface LaunchSource {
   readonly qmpPath: string;
   /** With its alias resolved. */
   readonly machineType: string;
+}
+
+/** The source QEMU: how it was started, and what it has become since. */
+export interface LaunchSource extends LaunchCommand {
   readonly devices: readonly PresentDevice[];
   readonly drives: readonly PresentDrive[];
   readonly nodes: readonly PresentNode[];
@@ -69,13 +73,7 @@ export interface LaunchNote {
   readonly text: string;
 }
 
-export interface LaunchPlan {
-  readonly program: string;
-  /** Without the program. */
-  readonly words: readonly string[];
-  readonly workingFolder: string;
-  readonly qmpPath: string;
-  readonly machineType: string;
+export interface LaunchPlan extends LaunchCommand {
   /** What the twin makes: nothing may be there before, and nothing stays there if it is ended. */
   readonly makes: readonly string[];
   readonly notes: readonly LaunchNote[];

@@ -56,6 +56,6 @@ export class KeyFile {
   /** Never rejects. */
   async remove(): Promise<void> {
     this.#script.letGo();
-    await this.#script.rest();
+    await this.#script.ended();
   }
 }

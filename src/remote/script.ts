@@ -67,18 +67,18 @@ export class Script {
     return this.#text;
   }
 
-  /** The end of the leash: without `keep` it ends QEMU. */
+  /** The end of its input. */
   letGo(): void {
     this.#child.stdin?.end();
   }
 
-  /** What QEMU had said, once the script has ended. */
-  async rest(): Promise<string> {
+  /** All it has said, once it has ended; it is killed where it does not. */
+  async ended(): Promise<string> {
     const late = new AbortController();
     await Promise.race([this.#ended, sleep(END_TIMEOUT_MS, late.signal).catch(() => undefined)]);
     late.abort();
     if (!this.#hasEnded) this.#child.kill();
-    return /(?:^|\n)ended\n(.*)$/s.exec(this.#text)?.[1]?.trim() ?? '';
+    return this.#text;
   }
 }
 

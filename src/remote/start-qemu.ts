@@ -4,19 +4,13 @@
  */
 
 import { GodwitError } from '../base/index.ts';
+import type { LaunchPlan } from '../launch/index.ts';
 import { identityIn } from './far-process.ts';
 import type { ReachSpec } from './reach.ts';
 import { Script } from './script.ts';
 import { START_SCRIPT } from './start-script.ts';
 
-export interface QemuToStart {
-  readonly program: string;
-  readonly words: readonly string[];
-  readonly workingFolder: string;
-  readonly qmpPath: string;
-  readonly machineType: string;
-  /** Paths that it makes: one that is there already is somebody else's. */
-  readonly makes: readonly string[];
+export interface QemuToStart extends Omit<LaunchPlan, 'notes'> {
   /** As whom; null: as whoever godwit is there. */
   readonly user: string | null;
 }
@@ -59,15 +53,20 @@ export class StartedQemu {
     this.#script.write('keep\n');
     const said = await this.#script.until(/kept\n|ended\n/, KEEP_TIMEOUT_MS, signal);
     if (!said.includes('kept\n'))
-      throw startError('the destination QEMU has ended', await this.#script.rest());
+      throw startError('the destination QEMU has ended', await saidBy(this.#script));
     this.#isKept = true;
   }
 
   /** Ends it unless it is kept. What QEMU had said, where it ends here; else null. Never rejects. */
   async close(): Promise<string | null> {
     this.#script.letGo();
-    return this.#isKept ? null : this.#script.rest();
+    return this.#isKept ? null : saidBy(this.#script);
   }
+}
+
+/** What QEMU had said, once the script has ended. */
+async function saidBy(script: Script): Promise<string> {
+  return /(?:^|\n)ended\n(.*)$/s.exec(await script.ended())?.[1]?.trim() ?? '';
 }
 
 /** Why nothing was started, in the operator's words. */
@@ -106,7 +105,7 @@ async function refusal(script: Script, where: string, qemu: QemuToStart): Promis
     case 'log':
       return startError(`no temporary file can be made in ${what} ${where}`, null, 'free space there');
     default:
-      return startError(`QEMU does not start ${where}`, await script.rest());
+      return startError(`QEMU does not start ${where}`, await saidBy(script));
   }
 }
 
