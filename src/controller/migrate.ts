@@ -7,7 +7,6 @@
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { errorMessage, GodwitError, systemClock } from '../base/index.ts';
-import { startEngine } from '../engine/index.ts';
 import type { ReadyMemory, SourceGateway } from '../gateway/index.ts';
 import type { Outcome as End } from '../handover/index.ts';
 import type { LaunchPlan } from '../launch/index.ts';
@@ -16,9 +15,9 @@ import { type QmpClient, migrate as startMigration } from '../qmp/index.ts';
 import { type Endpoints, endpointsOf } from '../recovery/index.ts';
 import { sayEnded } from '../remote/index.ts';
 import { readyMemory } from './arrangement.ts';
-import { type ControlServer, openControl } from './control/server.ts';
+import { type ControlServer, tryOpenControl } from './control/server.ts';
 import { Custody, vmOf } from './custody.ts';
-import { Drive, type DriveEnd } from './drive.ts';
+import type { Drive, DriveEnd } from './drive.ts';
 import { FirstFailure } from './first-failure.ts';
 import { asGodwitError, qmpLost, withLoadError } from './handover/failures.ts';
 import {
@@ -31,7 +30,8 @@ import {
 import { lastLook } from './handover/last-look.ts';
 import { type PostCopyStage, postCopy } from './handover/post-copy.ts';
 import type { MigrateHooks } from './hooks.ts';
-import { FIXED_DOWNTIME_MS, type MigrateOptions } from './options.ts';
+import { openDrive } from './open-drive.ts';
+import type { MigrateOptions } from './options.ts';
 import { checkOpenEnds, type OpenEnds, withEnds } from './preflight/ends.ts';
 import { type Preflight, refuseUnready } from './preflight/preflight.ts';
 import { tidyDestination } from './preflight/settings.ts';
@@ -138,10 +138,7 @@ class Migration {
   }
 
   #openControl({ journal }: Custody): Promise<ControlServer | null> {
-    return openControl(path.dirname(journal.path), this.#steering).catch((error: unknown) => {
-      this.#note(`other terminals cannot reach this migration: ${errorMessage(error)}`);
-      return null;
-    });
+    return tryOpenControl(path.dirname(journal.path), this.#steering, (text) => this.#note(text));
   }
 
   get #clients() {
@@ -213,34 +210,20 @@ class Migration {
     this.#step('migrate');
     const pageCount = await untilLayout(this.#source, this.#layout.promise, this.#first.rejected);
     this.#step('layout');
-    const { strategy, parameters, limits, linkBytesPerSecond } = this.#options;
-    this.#drive = new Drive({
+    this.#drive = openDrive({
+      options: this.#options,
       gateway,
+      stream: this.#stream,
       source: this.#source,
-      clock: systemClock,
       startMs,
       guestRuns: this.#guestWasRunning,
+      ackGate: this.#preflight.gate.kind === 'ack',
+      pageCount,
       stateComplete: this.#stateComplete.promise,
-      engine: startEngine({
-        strategy,
-        parameters,
-        limits,
-        pageCount,
-        linkBytesPerSecondConfigured: linkBytesPerSecond,
-        fixedDowntimeMs: FIXED_DOWNTIME_MS,
-        ackGate: this.#preflight.gate.kind === 'ack',
-      }),
-      isLinkSilent: () => this.#stream.way?.isSilent() ?? false,
-      onProgress: (view) => {
-        this.#steering.see(view);
-        this.#hooks.onProgress(view);
-      },
-      onIteration: (stats) => {
-        this.#log.add(stats);
-        this.#hooks.onIteration(stats);
-      },
+      steering: this.#steering,
+      log: this.#log,
+      hooks: this.#hooks,
     });
-    this.#steering.attach(this.#drive, gateway);
     this.#watch.replay(this.#source.eventsSince(mark));
     return this.#drive;
   }

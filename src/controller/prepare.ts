@@ -1,7 +1,7 @@
 /** Sets both QEMUs up and puts the gateway between them; the VM has not been touched when it is done. */
 
-import { errorMessage, systemClock } from '../base/index.ts';
-import { type ReadyMemory, SourceGateway } from '../gateway/index.ts';
+import { errorMessage } from '../base/index.ts';
+import type { ReadyMemory, SourceGateway } from '../gateway/index.ts';
 import {
   isRefusal,
   migrateIncoming,
@@ -14,11 +14,11 @@ import {
   stop,
 } from '../qmp/index.ts';
 import { farProcessIdentity, NEAR } from '../remote/index.ts';
-import { openWay, type Way } from './arrangement.ts';
-import { openRecording, type Recording } from './assess/recording.ts';
+import { openWay } from './arrangement.ts';
 import type { Custody } from './custody.ts';
+import { GatewayStream, type StreamEvents } from './gateway-stream.ts';
 import { asGodwitError } from './handover/failures.ts';
-import { type MigrateOptions, needsKey, storeBytesMax } from './options.ts';
+import { type MigrateOptions, needsKey } from './options.ts';
 import type { Preflight } from './preflight/preflight.ts';
 import { mechanismOf, sharedCapabilities, sourceSettings } from './preflight/settings.ts';
 import { QemuKey } from './qemu-key.ts';
@@ -26,7 +26,7 @@ import type { Sockets } from './sockets.ts';
 import type { Twin } from './start/twin.ts';
 import type { MigrateStep } from './steps.ts';
 
-export interface PrepareOptions {
+export interface PrepareOptions extends StreamEvents {
   readonly options: MigrateOptions;
   readonly preflight: Preflight;
   readonly source: QmpClient;
@@ -36,30 +36,18 @@ export interface PrepareOptions {
   readonly custody: Custody;
   readonly sockets: Sockets;
   readonly ready: ReadyMemory | null;
-  readonly onLayout: (pageCount: number) => void;
-  /** QEMU's stream has come to its end. */
-  readonly onStateComplete: () => void;
-  readonly onError: (error: Error) => void;
   readonly onNote: (text: string) => void;
   readonly onStep: (step: MigrateStep) => void;
 }
 
-/** What stands between the two QEMUs. `close` may be called at any moment, also while it is being made. */
-export class Stream {
-  way: Way | null = null;
-  gateway: SourceGateway | null = null;
-  recording: Recording | null = null;
+/** Between two QEMUs that godwit controls itself. */
+export class Stream extends GatewayStream {
   /** The source's settings before they were changed. */
   settings: PreviousSettings | null = null;
   /** The destination's; for as long as it is not ours. */
   destinationSettings: PreviousSettings | null = null;
   /** Started for this migration, or told to listen: nobody else's VM comes there any more. */
   destinationIsOurs = false;
-
-  close(): void {
-    this.gateway?.close();
-    this.way?.close();
-  }
 }
 
 /** Fills `stream` step by step. Errors: those of QMP, of the way, of the journal. */
@@ -82,17 +70,14 @@ export async function prepare(
   const recognised = recogniseFar(prepared, signal);
   // Where the way fails first, nobody waits for it.
   recognised.catch(() => undefined);
+  const onError = (error: Error) => prepared.onError(asGodwitError(error));
   stream.way = await openWay(
     {
       options,
       key: key?.key ?? null,
       threadId: preflight.destination.threadId,
       incoming: sockets.incoming,
-      events: {
-        onRoom: () => stream.gateway?.pump(),
-        onReturnPath: (message, raw) => stream.gateway?.onReturnPath(message, raw),
-        onError: (error) => prepared.onError(asGodwitError(error)),
-      },
+      events: stream.outputEvents(onError),
       onNote,
       listen: (uri) => listenThere(stream, prepared, uri),
       listeningAt: async () => (await queryMigrate(prepared.destination)).listeningAt,
@@ -102,31 +87,20 @@ export async function prepare(
   onStep('connected');
   await recognised;
   const enabled = [...(await queryMigrateCapabilities(source))].filter(([, on]) => on).map(([name]) => name);
-  stream.recording = openRecording(options.recordPath ?? null);
-  stream.gateway = new SourceGateway(
-    stream.way.output,
+  const gateway = await stream.listen(
+    stream.way,
+    options,
     {
       listenPath: sockets.stream.listenPath,
       admitQemu: sockets.stream.admitQemu,
       capabilities: new Set(enabled),
-      clock: systemClock,
-      memoryBytesMax: storeBytesMax(options),
-      readyChunk: () => prepared.ready?.take() ?? null,
-      absorb: options.strategy.absorb,
-      deltas: options.strategy.delta,
-      record: stream.recording?.write ?? null,
       ackGate,
-      bandwidthBytesPerSecondMax: options.bandwidthBytesPerSecondMax,
+      readyChunk: () => prepared.ready?.take() ?? null,
     },
-    {
-      onLayout: (setup) => prepared.onLayout(setup.layout.pageCount),
-      onStateComplete: prepared.onStateComplete,
-      onError: (error) => prepared.onError(asGodwitError(error)),
-    },
+    { onLayout: prepared.onLayout, onStateComplete: prepared.onStateComplete, onError },
   );
-  await stream.gateway.listen();
   onStep('listening');
-  return stream.gateway;
+  return gateway;
 }
 
 /** In this order: a QEMU that nobody's journal names must not outlive this process. */

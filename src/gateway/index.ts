@@ -10,4 +10,4 @@ export { SingleOutput } from './output/single.ts';
 export type { LinkFacts, OutputEvents, OutputFacts, PageOutput } from './output/types.ts';
 export { WorkerEncoding } from './output/worker-encoding.ts';
 export { ReadyMemory } from './source/ready-memory.ts';
-export { SourceGateway } from './source/source.ts';
+export { SourceGateway, type SourceGatewayOptions } from './source/source.ts';

@@ -6,7 +6,7 @@
 import { chmodSync, closeSync, openSync, rmSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
-import { GodwitError } from '../../base/index.ts';
+import { errorMessage, GodwitError } from '../../base/index.ts';
 import { CONTROL_SOCKET } from '../../recovery/index.ts';
 import { type ControlReply, type ControlRequest, controlRequest, REQUEST_BYTES_MAX } from './messages.ts';
 
@@ -24,7 +24,19 @@ export interface ControlServer {
   close(): void;
 }
 
-/** Errors: CONTROL_LISTEN. The migration goes on without it; only other terminals cannot reach it. */
+/** A migration goes on without it: null, and `onNote` was told why. */
+export function tryOpenControl(
+  folder: string,
+  responder: Responder,
+  onNote: (text: string) => void,
+): Promise<ControlServer | null> {
+  return openControl(folder, responder).catch((error: unknown) => {
+    onNote(`other terminals cannot reach this migration: ${errorMessage(error)}`);
+    return null;
+  });
+}
+
+/** Errors: CONTROL_LISTEN. */
 export async function openControl(folder: string, responder: Responder): Promise<ControlServer> {
   const answer = (request: ControlRequest) => responder.answer(request);
   const door = new Door(folder);

@@ -9,20 +9,19 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { errorMessage, GodwitError, systemClock } from '../../base/index.ts';
-import { startEngine } from '../../engine/index.ts';
 import type { SourceGateway } from '../../gateway/index.ts';
 import type { HandoverState } from '../../handover/index.ts';
 import { LibvirtMigration, MIGRATE, persistenceFlags } from '../../libvirt/index.ts';
 import { libvirtEnds, type Machine } from '../../machines/index.ts';
 import { withFound } from '../../recovery/index.ts';
-import { type ControlServer, openControl } from '../control/server.ts';
+import { type ControlServer, tryOpenControl } from '../control/server.ts';
 import { Custody } from '../custody.ts';
-import { Drive, type DriveEnd } from '../drive.ts';
+import type { Drive, DriveEnd } from '../drive.ts';
 import { FirstFailure } from '../first-failure.ts';
 import { asGodwitError } from '../handover/failures.ts';
 import type { HandoverTimes } from '../handover/handover.ts';
 import type { MigrateHooks } from '../hooks.ts';
-import { FIXED_DOWNTIME_MS } from '../options.ts';
+import { openDrive } from '../open-drive.ts';
 import { composeReport, type MigrationReport } from '../report.ts';
 import { ReportLog } from '../report-log.ts';
 import { Steering } from '../steering.ts';
@@ -149,10 +148,7 @@ class DomainMigration {
   }
 
   #openControl({ journal }: Custody): Promise<ControlServer | null> {
-    return openControl(path.dirname(journal.path), this.#steering).catch((error: unknown) => {
-      this.#note(`other terminals cannot reach this migration: ${errorMessage(error)}`);
-      return null;
-    });
+    return tryOpenControl(path.dirname(journal.path), this.#steering, (text) => this.#note(text));
   }
 
   /** The migration, and whatever happens its end: never rejects, since something may have been changed. */
@@ -203,7 +199,7 @@ class DomainMigration {
     await this.#stream.connect(this.#options, { incoming, listen, onError, onNote }, signal);
     this.#step('connected');
     const { ackGate } = this.#ends;
-    const gateway = await this.#stream.listen(
+    const gateway = await this.#stream.listenFor(
       this.#options,
       { outgoing, ackGate },
       {
@@ -225,35 +221,21 @@ class DomainMigration {
   async #decide(gateway: SourceGateway): Promise<DriveEnd> {
     const pageCount = await Promise.race([this.#layout.promise, this.#first.rejected]);
     this.#step('layout');
-    const { strategy, parameters, limits, linkBytesPerSecond } = this.#options;
-    const drive = new Drive({
+    const drive = openDrive({
+      options: this.#options,
       gateway,
+      stream: this.#stream,
       source: jobExecutor(this.#ends),
-      clock: systemClock,
       startMs: this.#startMs ?? systemClock.nowMs(),
       guestRuns: true,
+      ackGate: this.#ends.ackGate,
+      pageCount,
       stateComplete: this.#stateComplete.promise,
-      engine: startEngine({
-        strategy,
-        parameters,
-        limits,
-        pageCount,
-        linkBytesPerSecondConfigured: linkBytesPerSecond,
-        fixedDowntimeMs: FIXED_DOWNTIME_MS,
-        ackGate: this.#ends.ackGate,
-      }),
-      isLinkSilent: () => this.#stream.way?.isSilent() ?? false,
-      onProgress: (view) => {
-        this.#steering.see(view);
-        this.#hooks.onProgress(view);
-      },
-      onIteration: (stats) => {
-        this.#log.add(stats);
-        this.#hooks.onIteration(stats);
-      },
+      steering: this.#steering,
+      log: this.#log,
+      hooks: this.#hooks,
     });
     this.#drive = drive;
-    this.#steering.attach(drive, gateway);
     return Promise.race([drive.run(), this.#first.rejected]);
   }
 

@@ -4,11 +4,10 @@
  */
 
 import { systemClock } from '../../base/index.ts';
-import { LOAD_TIMEOUT_MS, type OutputEvents, SingleOutput, SourceGateway } from '../../gateway/index.ts';
+import { LOAD_TIMEOUT_MS, type OutputEvents, SingleOutput, type SourceGateway } from '../../gateway/index.ts';
 import { forwardSocket } from '../../remote/index.ts';
 import { openPaired, type Way } from '../arrangement.ts';
-import { openRecording, type Recording } from '../assess/recording.ts';
-import { storeBytesMax } from '../options.ts';
+import { GatewayStream, type StreamEvents } from '../gateway-stream.ts';
 import type { MigrateDomainOptions } from './options.ts';
 
 /** What libvirt sets in QEMU (docs/libvirt.md). */
@@ -22,12 +21,6 @@ const CAPABILITIES: ReadonlySet<string> = new Set([
 /** ssh's login, godwit's start over there, and libvirt's start of a QEMU. */
 const FAR_TIMEOUT_MS = 120_000;
 
-export interface DomainStreamEvents {
-  onLayout(pageCount: number): void;
-  onStateComplete(): void;
-  onError(error: Error): void;
-}
-
 export interface ConnectOptions {
   /** Where the destination's QEMU makes its socket, on its host. */
   readonly incoming: string;
@@ -37,20 +30,11 @@ export interface ConnectOptions {
   readonly onNote: (text: string) => void;
 }
 
-/** `close` may be called at any moment, also while it is being made. */
-export class DomainStream {
-  way: Way | null = null;
-  gateway: SourceGateway | null = null;
-  recording: Recording | null = null;
-
+export class DomainStream extends GatewayStream {
   /** Until the destination's QEMU is connected. Errors: those of Prepare, of ssh and of the link. */
   async connect(options: MigrateDomainOptions, way: ConnectOptions, signal: AbortSignal): Promise<void> {
     const { far } = options.destination;
-    const events: OutputEvents = {
-      onRoom: () => this.gateway?.pump(),
-      onReturnPath: (message, raw) => this.gateway?.onReturnPath(message, raw),
-      onError: way.onError,
-    };
+    const events = this.outputEvents(way.onError);
     const { delta } = options.strategy;
     this.way =
       far === null
@@ -62,40 +46,23 @@ export class DomainStream {
   }
 
   /** The source's QEMU is awaited at `outgoing`. */
-  async listen(
+  listenFor(
     options: MigrateDomainOptions,
     { outgoing, ackGate }: { readonly outgoing: string; readonly ackGate: boolean },
-    events: DomainStreamEvents,
+    events: StreamEvents,
   ): Promise<SourceGateway> {
-    this.recording = openRecording(options.recordPath ?? null);
-    this.gateway = new SourceGateway(
-      this.way!.output,
+    return this.listen(
+      this.way!,
+      { ...options, far: options.destination.far },
       {
         listenPath: outgoing,
         // libvirt's daemon connects, as whoever it is, and hands QEMU the connection.
         admitQemu: () => undefined,
         capabilities: CAPABILITIES,
-        clock: systemClock,
-        memoryBytesMax: storeBytesMax({ ...options, far: options.destination.far }),
-        absorb: options.strategy.absorb,
-        deltas: options.strategy.delta,
-        record: this.recording?.write ?? null,
         ackGate,
-        bandwidthBytesPerSecondMax: options.bandwidthBytesPerSecondMax,
       },
-      {
-        onLayout: (setup) => events.onLayout(setup.layout.pageCount),
-        onStateComplete: () => events.onStateComplete(),
-        onError: (error) => events.onError(error),
-      },
+      events,
     );
-    await this.gateway.listen();
-    return this.gateway;
-  }
-
-  close(): void {
-    this.gateway?.close();
-    this.way?.close();
   }
 }
 
